@@ -1,0 +1,208 @@
+//! What the journal tells: one value for each change of the outside world, with from, to and why.
+//!
+//! Those who decide return events; `io::journal` writes them. A kind of event keeps its `MESSAGE_ID` for ever:
+//! people's alerts hang on it (`docs/journal.md` lists them, and a test holds the list and this file together).
+
+use std::net::IpAddr;
+
+use crate::{
+    check::Target,
+    cluster::NodeName,
+    dns::{OwnerName, RrsetId},
+};
+
+/// How loud an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Ordinary news.
+    Info,
+    /// Somebody should look.
+    Warning,
+    /// Something does not work.
+    Error,
+}
+
+/// Kinds with their level and `MESSAGE_ID`.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $level:ident, $id:literal;)*) => {
+        /// The kind of an event.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The `MESSAGE_ID` (sd-id128, `systemd.journal-fields(7)`).
+            #[must_use]
+            pub const fn message_id(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $id,)*
+                }
+            }
+
+            /// The name in the documentation.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => stringify!($kind),)*
+                }
+            }
+
+            /// How loud.
+            #[must_use]
+            pub const fn level(self) -> Level {
+                match self {
+                    $(Self::$kind => Level::$level,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The daemon has begun.
+    Started = Info, "7d2fe95ff9f64d2e893df1ecd41c987b";
+    /// The daemon stops; DNS stays as it is.
+    Stopping = Info, "4a8e607cdb8d4b78bb9bb4e4c686aed4";
+    /// The first round of checks is over; writing may begin.
+    FirstRound = Info, "439c6d58b6ac4816873b25acfa33edf6";
+    /// A good edit has taken effect.
+    ConfigLoaded = Info, "f63452d3162e44ccbc1d6d2611b09eb3";
+    /// A bad edit: the old file stays in force.
+    ConfigRefused = Error, "383e922192c642e696e9e63d4944a10d";
+    /// Something in the file or around it deserves a look.
+    ConfigWarning = Warning, "266e9558e21b43c5bb62efc9e6f83b90";
+    /// A check of a node now passes.
+    CheckUp = Info, "947f3d856f354b2aac0c8a79407385ae";
+    /// A check of a node now fails.
+    CheckDown = Warning, "b55bf1472f4941478fd7c4599ddb9aa6";
+    /// A check of a node cannot be made; nothing changes in DNS.
+    CheckUnknown = Warning, "eb65cb24561d4010846ecda56a525bac";
+    /// An `RRset` was changed in BIND.
+    Published = Info, "2c14269588904bc9a1da47ae69c75522";
+    /// A zone cannot be written or read.
+    ZoneFailing = Error, "81573f4a12b348cea9f56a995cee283f";
+    /// A zone that failed is right again.
+    ZoneRecovered = Info, "1d8b499f57604230a952f6166fe0b585";
+    /// A zone holds data that is not ours: nothing is written.
+    ZoneForeign = Error, "73a95ac3396346ee829e070416773a85";
+    /// Another instance owns a zone: nothing is written.
+    ZoneStandby = Warning, "69b98f4cc9bb4bc6ae36aaa4a84bbf26";
+    /// A managed `RRset` was changed by somebody else and is put back.
+    Drift = Warning, "b16f4a81a888498ca50d1df82d5916fc";
+    /// The set has too few healthy nodes: it is held.
+    TooFewHealthy = Error, "e796e45adc8948dd984329a14050bc06";
+    /// The set has enough healthy nodes again.
+    EnoughHealthy = Info, "c7b80c87428f4a11980e2f8fec1d8b19";
+    /// An edit would change too much and waits for `rotad apply --force`.
+    TooMuchChange = Error, "18ce43c0c47843e5be56627d613678a4";
+    /// BIND cannot be reached.
+    PrimaryLost = Error, "a55528bb8f864d2288ee4d314aadc794";
+    /// BIND answers again.
+    PrimaryBack = Info, "55727054e2b348c5a958a9c2c0f8fe3d";
+    /// The state directory could not be read or written.
+    StateTrouble = Warning, "6c9a4b06fbb44723aa9a931a2c08b0be";
+    /// The loop stood still (suspend, SIGSTOP): every observation is stale.
+    Gap = Warning, "a1755a7aa3d945818772064273daced4";
+}
+
+/// One line of the journal and its fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What kind.
+    pub kind: Kind,
+    /// The line for people.
+    pub message: String,
+    /// `NODE`.
+    pub node: Option<String>,
+    /// `ADDRESS`.
+    pub address: Option<IpAddr>,
+    /// `CHECK`.
+    pub check: Option<String>,
+    /// `ZONE`.
+    pub zone: Option<String>,
+    /// `OWNER`: the owner name of the `RRset`.
+    pub owner: Option<String>,
+    /// `RRTYPE`.
+    pub rrtype: Option<&'static str>,
+    /// `GENERATION` of the zone's record after the change.
+    pub generation: Option<u64>,
+    /// `RCODE` of BIND's answer.
+    pub rcode: Option<String>,
+    /// `REASON`: the cause alone.
+    pub reason: Option<String>,
+}
+
+impl Event {
+    /// An event with nothing but its line.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            node: None,
+            address: None,
+            check: None,
+            zone: None,
+            owner: None,
+            rrtype: None,
+            generation: None,
+            rcode: None,
+            reason: None,
+        }
+    }
+
+    /// Sets `NODE`.
+    #[must_use]
+    pub fn node(mut self, node: &NodeName) -> Self {
+        self.node = Some(node.as_str().to_owned());
+        self
+    }
+
+    /// Sets `NODE`, `CHECK` and `ADDRESS`.
+    #[must_use]
+    pub fn target(mut self, target: &Target) -> Self {
+        self.check = Some(target.check.as_str().to_owned());
+        self.address = Some(target.address);
+        self.node(&target.node)
+    }
+
+    /// Sets `ZONE`.
+    #[must_use]
+    pub fn zone(mut self, zone: &OwnerName) -> Self {
+        self.zone = Some(zone.as_str().to_owned());
+        self
+    }
+
+    /// Sets `OWNER` and `RRTYPE`.
+    #[must_use]
+    pub fn rrset(mut self, id: &RrsetId) -> Self {
+        self.owner = Some(id.owner.as_str().to_owned());
+        self.rrtype = Some(id.rtype.as_str());
+        self
+    }
+
+    /// Sets `GENERATION`.
+    #[must_use]
+    pub const fn generation(mut self, generation: u64) -> Self {
+        self.generation = Some(generation);
+        self
+    }
+
+    /// Sets `RCODE`.
+    #[must_use]
+    pub fn rcode(mut self, rcode: impl Into<String>) -> Self {
+        self.rcode = Some(rcode.into());
+        self
+    }
+
+    /// Sets `REASON`.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+}

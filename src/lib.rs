@@ -1,0 +1,20 @@
+//! rotad keeps the A, AAAA, MX and CNAME sets of BIND zones in step with the health of a cluster.
+//!
+//! Read the modules in the order in which data flows. Everything here decides, without clock, file or socket; all
+//! that touches the world is in `io`, and `daemon` wires the two together.
+//!
+//! ```text
+//!  cluster.yaml                                                                              BIND 9
+//!       |                                                                                      ^
+//!   config.rs -> cluster.rs -> check.rs -> health.rs -> desired.rs -> plan.rs -> update.rs ----+
+//!   (written)    (who, what)    (asked)     (up/down)    (wanted)      (diff)     (message)
+//!   io/watch                    io/probe    io/monitor   io/reconcile ------------> io/primary
+//! ```
+
+pub mod check;
+pub mod cluster;
+pub mod dns;
+pub mod event;
+pub mod health;
+pub mod io;
+pub mod plan;

@@ -1,0 +1,2 @@
+//! The `rotad` command: a table of contents.
+fn main() {}

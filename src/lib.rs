@@ -13,8 +13,10 @@
 
 pub mod check;
 pub mod cluster;
+pub mod desired;
 pub mod dns;
 pub mod event;
 pub mod health;
 pub mod io;
+pub mod layout;
 pub mod plan;

@@ -1,6 +1,18 @@
-//! The difference between what is wanted and what is published.
+//! The difference between what is wanted and what is published, and the rails that a difference must pass.
 
-use crate::dns::{Rrset, RrsetId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use crate::{
+    cluster::AllDown,
+    desired::{self, Recipe},
+    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+};
+
+/// The `RRsets` of a zone, by name and type.
+pub type Rrsets = BTreeMap<RrsetId, Rrset>;
 
 /// One `RRset` that is to become another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +21,150 @@ pub struct Change {
     pub id: RrsetId,
     /// As published; `None`: there is none.
     pub before: Option<Rrset>,
-    /// As wanted; `None`: it is to be deleted.
+    /// As wanted; `None`: it is to be deleted. Never an empty set.
     pub after: Option<Rrset>,
+}
+
+/// What a zone's turn comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What to change, in the order of names.
+    pub changes: Vec<Change>,
+    /// What cannot be changed, and why.
+    pub blocked: BTreeMap<RrsetId, String>,
+}
+
+/// What the diff works with.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What the file lists.
+    pub recipes: &'a BTreeMap<RrsetId, Recipe>,
+    /// The rail for sets that nobody healthy is left in.
+    pub all_down: AllDown,
+    /// What the zone holds at the names that we read.
+    pub published: &'a Rrsets,
+    /// What we published before, as the state directory remembers it.
+    pub owned: &'a BTreeMap<RrsetId, BTreeSet<Rdata>>,
+    /// Whether data is an address or exchange of a node that we know.
+    pub is_known: &'a dyn Fn(&Rdata) -> bool,
+    /// Whether an MX outside of this zone points to a name.
+    pub is_target_elsewhere: &'a dyn Fn(&OwnerName) -> bool,
+}
+
+/// Compares what is wanted with what is published.
+#[must_use]
+pub fn diff(inputs: Inputs<'_>) -> Plan {
+    let mut plan = Plan::default();
+    for (id, recipe) in inputs.recipes {
+        let before = inputs.published.get(id);
+        let Some(after) = desired::settle(id, recipe, inputs.all_down, before) else { continue };
+        if before != Some(&after) {
+            plan.changes.push(Change { id: id.clone(), before: before.cloned(), after: Some(after) });
+        }
+    }
+    for (id, ours) in inputs.owned {
+        let Some(before) = inputs.published.get(id).filter(|_| !inputs.recipes.contains_key(id)) else { continue };
+        if before.rdata == *ours || before.rdata.iter().all(inputs.is_known) {
+            plan.changes.push(Change { id: id.clone(), before: Some(before.clone()), after: None });
+        }
+    }
+    keep_targets(&mut plan, inputs);
+    block_aliases(&mut plan, inputs.published);
+    plan.changes.sort_by(|a, b| a.id.cmp(&b.id));
+    plan
+}
+
+/// The addresses of a name that is still an MX target stay (BIND would let the MX dangle: measured).
+fn keep_targets(plan: &mut Plan, inputs: Inputs<'_>) {
+    if plan.changes.iter().all(|change| change.after.is_some()) {
+        return;
+    }
+    let mut after = inputs.published.clone();
+    apply(&mut after, &plan.changes);
+    let targets: BTreeSet<&OwnerName> = after.values().flat_map(|set| &set.rdata).filter_map(exchange).collect();
+    let has_address = |owner: &OwnerName| {
+        [RrType::A, RrType::Aaaa].into_iter().any(|rtype| after.contains_key(&RrsetId { owner: owner.clone(), rtype }))
+    };
+    plan.changes.retain(|change| {
+        change.after.is_some()
+            || !matches!(change.id.rtype, RrType::A | RrType::Aaaa)
+            || has_address(&change.id.owner)
+            || !(targets.contains(&change.id.owner) || (inputs.is_target_elsewhere)(&change.id.owner))
+    });
+}
+
+/// BIND ignores data beside a CNAME, and a CNAME beside data, and still answers NOERROR (measured): do not ask it to.
+fn block_aliases(plan: &mut Plan, published: &Rrsets) {
+    let goes = |id: &RrsetId, changes: &[Change]| changes.iter().any(|c| c.id == *id && c.after.is_none());
+    let (free, blocked): (Vec<_>, Vec<_>) = plan.changes.iter().cloned().partition(|change| {
+        change.after.is_none()
+            || in_the_way(&change.id).all(|id| !published.contains_key(&id) || goes(&id, &plan.changes))
+    });
+    plan.changes = free;
+    plan.blocked.extend(blocked.into_iter().map(|change| {
+        let id = change.id;
+        let words = if id.rtype == RrType::Cname {
+            format!("{id}: the name has other records, and BIND ignores a CNAME beside them; delete them, or take the alias out of the file")
+        } else {
+            format!("{id}: a CNAME exists at that name, and BIND ignores other records beside it; delete it (nsupdate: update delete {}. CNAME)", id.owner)
+        };
+        (id, words)
+    }));
+}
+
+/// The `RRsets` that cannot stand beside this one (RFC 1034 section 3.6.2), as far as we read them.
+fn in_the_way(id: &RrsetId) -> impl Iterator<Item = RrsetId> {
+    let alias = id.rtype == RrType::Cname;
+    RrType::ALL
+        .into_iter()
+        .filter(move |rtype| (*rtype == RrType::Cname) != alias)
+        .map(|rtype| RrsetId { owner: id.owner.clone(), rtype })
+}
+
+/// The exchange of an MX.
+#[must_use]
+pub const fn exchange(rdata: &Rdata) -> Option<&OwnerName> {
+    match rdata {
+        Rdata::Mx { exchange, .. } => Some(exchange),
+        Rdata::A(_) | Rdata::Aaaa(_) | Rdata::Cname(_) => None,
+    }
+}
+
+/// Does to a copy of the zone what BIND does to the zone.
+pub fn apply(published: &mut Rrsets, changes: &[Change]) {
+    for change in changes {
+        match &change.after {
+            Some(set) => published.insert(change.id.clone(), set.clone()),
+            None => published.remove(&change.id),
+        };
+    }
+}
+
+/// Whether a change comes from an edit of the file rather than from health: it deletes, it sets another TTL, or it
+/// takes out data that the file does not list any more. Such changes count for `max_change`.
+#[must_use]
+pub fn is_by_edit(change: &Change, recipe: Option<&Recipe>) -> bool {
+    let (Some(before), Some(after), Some(recipe)) = (&change.before, &change.after, recipe) else {
+        return change.before.is_some();
+    };
+    let candidates = recipe.candidates();
+    before.ttl != after.ttl || before.rdata.iter().any(|rdata| !candidates.contains(rdata))
+}
+
+impl fmt::Display for Change {
+    /// The records that go, then the records that come, as lines of a zone file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = (self.before.as_ref(), self.after.as_ref());
+        let mut lines = |sign: char, set: Option<&Rrset>, other: Option<&Rrset>| {
+            let Some(set) = set else { return Ok(()) };
+            // The TTL belongs to the whole set: with another TTL every record is another.
+            let stays = |rdata: &Rdata| other.is_some_and(|o| o.ttl == set.ttl && o.rdata.contains(rdata));
+            for rdata in set.rdata.iter().filter(|rdata| !stays(rdata)) {
+                writeln!(f, "{sign} {}. {} IN {} {rdata}", self.id.owner, set.ttl, self.id.rtype)?;
+            }
+            Ok(())
+        };
+        lines('-', before, after)?;
+        lines('+', after, before)
+    }
 }

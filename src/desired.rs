@@ -1,0 +1,435 @@
+//! Who should be in each `RRset`.
+//!
+//! Health comes in as [`Standings`]: one word for each (service, node, address). A set is then made from three things:
+//! who is up, who is unknown but published already, and what the rails say when too few are left. It never comes out
+//! empty: [`settle`] answers `None`, "leave it as it is", instead.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    net::IpAddr,
+};
+
+use ring::digest;
+
+use crate::{
+    check::Target,
+    cluster::{
+        AdminState, AllDown, Cluster, Node, NodeName, Pinned, Profile, Publish, Service, ServiceName, Share, WhenDown,
+    },
+    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
+    health::{HealthView, State},
+    layout::{self, Layout, ZoneLayout},
+};
+
+/// How each node stands for each service, address by address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standings(BTreeMap<ServiceName, BTreeMap<NodeName, BTreeMap<IpAddr, State>>>);
+
+impl Standings {
+    /// Folds the checks of each service into one word for each node address.
+    #[must_use]
+    pub fn new(cluster: &Cluster, health: &HealthView) -> Self {
+        let mut members: BTreeMap<&ServiceName, BTreeSet<&NodeName>> = BTreeMap::new();
+        for profile in &cluster.profiles {
+            for service in &profile.services {
+                members.entry(service).or_default().extend(&profile.nodes);
+            }
+        }
+        let stand = |service: &Service, name: &NodeName, address: IpAddr| {
+            let states = service.checks.iter().map(|check| {
+                let target = Target { node: name.clone(), check: check.clone(), address };
+                health.targets.get(&target).map_or(State::Unknown, |health| health.state)
+            });
+            combine(states, service.checks_any)
+        };
+        Self(
+            members
+                .into_iter()
+                .filter_map(|(name, nodes)| {
+                    let service = cluster.services.get(name)?;
+                    let nodes = nodes.into_iter().filter_map(|node| {
+                        let addresses = &cluster.nodes.get(node)?.addresses;
+                        Some((node.clone(), addresses.iter().map(|a| (*a, stand(service, node, *a))).collect()))
+                    });
+                    Some((name.clone(), nodes.collect()))
+                })
+                .collect(),
+        )
+    }
+
+    /// How a node's address stands for a service.
+    #[must_use]
+    pub fn of(&self, service: &ServiceName, node: &NodeName, address: IpAddr) -> State {
+        self.node(service, node).and_then(|addresses| addresses.get(&address)).copied().unwrap_or(State::Unknown)
+    }
+
+    /// How a whole node stands: up if any of its addresses is.
+    fn any(&self, service: &ServiceName, node: &NodeName) -> State {
+        self.node(service, node).map_or(State::Unknown, |a| combine(a.values().copied(), Some(1)))
+    }
+
+    fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&BTreeMap<IpAddr, State>> {
+        self.0.get(service)?.get(node)
+    }
+
+    /// Whether a profile's sets can come out otherwise than under `older`.
+    #[must_use]
+    pub fn differ_for(&self, older: &Self, profile: &Profile) -> bool {
+        profile.services.iter().any(|service| {
+            let (new, old) = (self.0.get(service), older.0.get(service));
+            new != old && profile.nodes.iter().any(|n| new.and_then(|s| s.get(n)) != old.and_then(|s| s.get(n)))
+        })
+    }
+}
+
+/// At least `any` must be up, or all of them. Down only when that cannot be any more.
+fn combine(states: impl Iterator<Item = State>, any: Option<usize>) -> State {
+    let (mut up, mut unknown, mut all) = (0, 0, 0);
+    for state in states {
+        all += 1;
+        up += usize::from(state == State::Up);
+        unknown += usize::from(state == State::Unknown);
+    }
+    let needed = any.unwrap_or(all).min(all);
+    if up >= needed {
+        State::Up
+    } else if up + unknown >= needed {
+        State::Unknown
+    } else {
+        State::Down
+    }
+}
+
+/// What one service gives to one `RRset`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contribution {
+    /// The healthy ones of these.
+    Pool {
+        /// Everyone that could be in it.
+        members: Vec<Member>,
+        /// Fewer healthy members than this count as all down.
+        min_healthy: usize,
+    },
+    /// One node's own address.
+    Pinned {
+        /// The node's address.
+        own: Member,
+        /// Where the name goes while the node is down.
+        when_down: WhenDown,
+        /// Everyone else that could stand in.
+        pool: Vec<Member>,
+    },
+    /// This, whatever the health.
+    Fixed(BTreeSet<Rdata>),
+}
+
+/// One node in one `RRset`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The node.
+    pub node: NodeName,
+    /// What it would be in the set.
+    pub rdata: Rdata,
+    /// How it stands.
+    pub state: State,
+    /// What the operator wants of it.
+    pub admin_state: AdminState,
+}
+
+impl Member {
+    const fn is_ready(&self) -> bool {
+        matches!(self.admin_state, AdminState::Ready)
+    }
+}
+
+/// What one `RRset` of the file is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// Its TTL.
+    pub ttl: Ttl,
+    /// What each service gives to it; never empty.
+    pub contributions: Vec<Contribution>,
+}
+
+impl Recipe {
+    /// All data that this set could have, whatever the health.
+    #[must_use]
+    pub fn candidates(&self) -> BTreeSet<&Rdata> {
+        self.contributions
+            .iter()
+            .flat_map(|contribution| -> Box<dyn Iterator<Item = &Rdata>> {
+                match contribution {
+                    Contribution::Pool { members, .. } => Box::new(members.iter().map(|m| &m.rdata)),
+                    Contribution::Pinned { own, pool, .. } => {
+                        Box::new(pool.iter().map(|m| &m.rdata).chain(std::iter::once(&own.rdata)))
+                    }
+                    Contribution::Fixed(rdata) => Box::new(rdata.iter()),
+                }
+            })
+            .collect()
+    }
+}
+
+/// The recipes of every `RRset` that the file lists in a zone.
+#[must_use]
+pub fn recipes(cluster: &Cluster, zone: &ZoneLayout, standings: &Standings) -> BTreeMap<RrsetId, Recipe> {
+    let mut recipes = Recipes(BTreeMap::new());
+    for name in &zone.domains {
+        let Some(profile) = cluster.domains.get(name).and_then(|domain| cluster.profile(domain)) else { continue };
+        for service_name in &profile.services {
+            if let Some(service) = cluster.services.get(service_name) {
+                let of = Part { cluster, standings, profile, service_name, service, domain: name };
+                of.add_to(&mut recipes);
+            }
+        }
+    }
+    for (owner, host) in &zone.hosts {
+        let nodes = host.nodes.iter().filter_map(|node| cluster.nodes.get(node));
+        let rdata: BTreeSet<Rdata> = nodes.flat_map(|node| &node.addresses).copied().map(Rdata::from).collect();
+        for rtype in [RrType::A, RrType::Aaaa] {
+            let rdata: BTreeSet<Rdata> = rdata.iter().filter(|r| r.rtype() == rtype).cloned().collect();
+            if !rdata.is_empty() {
+                recipes.add(owner, rtype, host.ttl, Contribution::Fixed(rdata));
+            }
+        }
+    }
+    recipes.0
+}
+
+/// Recipes in the making.
+struct Recipes(BTreeMap<RrsetId, Recipe>);
+
+impl Recipes {
+    fn add(&mut self, owner: &OwnerName, rtype: RrType, ttl: Ttl, contribution: Contribution) {
+        match self.0.entry(RrsetId { owner: owner.clone(), rtype }) {
+            Entry::Vacant(place) => {
+                place.insert(Recipe { ttl, contributions: vec![contribution] });
+            }
+            Entry::Occupied(mut place) => place.get_mut().contributions.push(contribution),
+        }
+    }
+}
+
+/// One service of one domain.
+struct Part<'a> {
+    cluster: &'a Cluster,
+    standings: &'a Standings,
+    profile: &'a Profile,
+    service_name: &'a ServiceName,
+    service: &'a Service,
+    domain: &'a OwnerName,
+}
+
+impl Part<'_> {
+    fn add_to(&self, recipes: &mut Recipes) {
+        match &self.service.publish {
+            Publish::Address { name, pinned } => {
+                let Ok(owner) = self.domain.child(name) else { return };
+                for rtype in [RrType::A, RrType::Aaaa] {
+                    let members = self.addresses(rtype);
+                    if members.is_empty() {
+                        continue;
+                    }
+                    if let Some(pinned) = pinned {
+                        self.add_pinned(recipes, pinned, rtype, &members);
+                    }
+                    recipes.add(&owner, rtype, self.service.ttl, self.pool(members));
+                }
+            }
+            Publish::Mx { preference, .. } => {
+                let exchanges = layout::exchanges(self.cluster, self.domain, self.profile, self.service);
+                let members: Vec<_> = exchanges
+                    .filter_map(|(node, exchange)| {
+                        let state = self.standings.any(self.service_name, node);
+                        self.member(node, Rdata::Mx { preference: *preference, exchange }, state)
+                    })
+                    .collect();
+                if !members.is_empty() {
+                    recipes.add(self.domain, RrType::Mx, self.service.ttl, self.pool(members));
+                }
+            }
+            Publish::Alias { name, target } => {
+                let Ok(owner) = self.domain.child(name) else { return };
+                let rdata = BTreeSet::from([Rdata::Cname(target.clone())]);
+                recipes.add(&owner, RrType::Cname, self.service.ttl, Contribution::Fixed(rdata));
+            }
+        }
+    }
+
+    fn pool(&self, members: Vec<Member>) -> Contribution {
+        let ready = nodes(members.iter().filter(|member| member.is_ready()));
+        Contribution::Pool { min_healthy: least(self.service.min_healthy, ready), members }
+    }
+
+    fn add_pinned(&self, recipes: &mut Recipes, pinned: &Pinned, rtype: RrType, members: &[Member]) {
+        for own in members {
+            let index = self.cluster.nodes.get(&own.node).map_or("", |node: &Node| node.index.as_str());
+            let Ok(owner) = self.domain.child(&pinned.name.fill(&own.node, index, self.domain)) else { continue };
+            let pool = members.iter().filter(|other| other.node != own.node && other.is_ready()).cloned().collect();
+            let part = Contribution::Pinned { own: own.clone(), when_down: pinned.when_down, pool };
+            recipes.add(&owner, rtype, self.service.ttl, part);
+        }
+    }
+
+    /// Every node of the profile that has addresses of this family, one member an address.
+    fn addresses(&self, rtype: RrType) -> Vec<Member> {
+        let nodes = self.profile.nodes.iter().filter_map(|name| Some((name, self.cluster.nodes.get(name)?)));
+        nodes
+            .flat_map(|(name, node)| node.addresses.iter().map(move |address| (name, *address)))
+            .filter(|(_, address)| Rdata::from(*address).rtype() == rtype)
+            .filter_map(|(name, address)| {
+                self.member(name, address.into(), self.standings.of(self.service_name, name, address))
+            })
+            .collect()
+    }
+
+    fn member(&self, name: &NodeName, rdata: Rdata, state: State) -> Option<Member> {
+        let admin_state = self.cluster.nodes.get(name)?.admin_state;
+        Some(Member { node: name.clone(), rdata, state, admin_state })
+    }
+}
+
+/// How many nodes these are: one with two addresses of a family counts once.
+fn nodes<'a>(members: impl Iterator<Item = &'a Member>) -> usize {
+    members.map(|member| &member.node).collect::<BTreeSet<_>>().len()
+}
+
+/// A share of the members, at least one.
+fn least(share: Share, of: usize) -> usize {
+    share.of(of).max(1)
+}
+
+/// What the `RRset` should be, given what is published. `None`: leave it as it is.
+#[must_use]
+pub fn settle(id: &RrsetId, recipe: &Recipe, all_down: AllDown, published: Option<&Rrset>) -> Option<Rrset> {
+    let nothing = BTreeSet::new();
+    let published = published.map_or(&nothing, |set| &set.rdata);
+    let mut rdata = BTreeSet::new();
+    for contribution in &recipe.contributions {
+        match contribution {
+            Contribution::Fixed(fixed) => rdata.extend(fixed.iter().cloned()),
+            Contribution::Pool { members, min_healthy } => {
+                rdata.extend(pool(members, *min_healthy, all_down, published).into_iter().cloned());
+            }
+            Contribution::Pinned { own, when_down, pool } => {
+                rdata.extend(pinned(id, own, *when_down, pool, published));
+            }
+        }
+    }
+    if rdata.is_empty() {
+        // Everyone who is published is drained or gone, and nobody is there instead: an empty set is never legal.
+        rdata.clone_from(published);
+    }
+    (!rdata.is_empty()).then_some(Rrset { ttl: recipe.ttl, rdata })
+}
+
+/// The members of a shared set.
+fn pool<'a>(
+    members: &'a [Member],
+    min_healthy: usize,
+    all_down: AllDown,
+    published: &BTreeSet<Rdata>,
+) -> Vec<&'a Rdata> {
+    let ready = || members.iter().filter(|member| member.is_ready());
+    let healthy: Vec<_> = ready().filter(|member| counts_as_healthy(member, published)).collect();
+    let chosen = if nodes(healthy.iter().copied()) >= min_healthy {
+        healthy
+    } else {
+        // While somebody is undecided, "nobody is healthy" is not known either.
+        let everyone = all_down == AllDown::All && ready().all(|member| member.state != State::Unknown);
+        ready().filter(|member| everyone || member.state == State::Up || published.contains(&member.rdata)).collect()
+    };
+    chosen.into_iter().map(|member| &member.rdata).collect()
+}
+
+/// Up, or unknown and published already.
+fn counts_as_healthy(member: &Member, published: &BTreeSet<Rdata>) -> bool {
+    match member.state {
+        State::Up => true,
+        State::Unknown => published.contains(&member.rdata),
+        State::Down => false,
+    }
+}
+
+/// What a node's own name points to.
+fn pinned(
+    id: &RrsetId,
+    own: &Member,
+    when_down: WhenDown,
+    pool: &[Member],
+    published: &BTreeSet<Rdata>,
+) -> BTreeSet<Rdata> {
+    let itself = || BTreeSet::from([own.rdata.clone()]);
+    let as_published_or = |otherwise: BTreeSet<Rdata>| {
+        let known = |r: &Rdata| *r == own.rdata || pool.iter().any(|m| m.rdata == *r);
+        if !published.is_empty() && published.iter().all(known) { published.clone() } else { otherwise }
+    };
+    match (own.admin_state, own.state) {
+        (AdminState::Ready | AdminState::Drain, State::Up) => return itself(),
+        (AdminState::Ready | AdminState::Drain, State::Unknown) => return as_published_or(itself()),
+        (AdminState::Down, _) | (_, State::Down) => {}
+    }
+    let healthy: Vec<_> = pool.iter().filter(|member| member.state == State::Up).collect();
+    match when_down {
+        WhenDown::Keep => itself(),
+        // Nobody to point to: as published, for a name that goes away helps nobody.
+        _ if healthy.is_empty() => as_published_or(itself()),
+        WhenDown::Pool => healthy.into_iter().map(|member| member.rdata.clone()).collect(),
+        // The highest weight wins (rendezvous hashing): others keep their pick when a node comes or goes.
+        WhenDown::Repoint => healthy
+            .into_iter()
+            .max_by_key(|member| weight(id, &member.node))
+            .map(|member| BTreeSet::from([member.rdata.clone()]))
+            .unwrap_or_default(),
+    }
+}
+
+/// A stable weight of a node for an owner name: the same on every machine and in every version.
+fn weight(id: &RrsetId, node: &NodeName) -> Vec<u8> {
+    digest::digest(&digest::SHA256, format!("{} {node}", id.owner).as_bytes()).as_ref().to_vec()
+}
+
+/// A shared set that has too few healthy nodes, whatever the domain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shortage {
+    /// The service.
+    pub service: ServiceName,
+    /// The type of its `RRsets`: families fail apart.
+    pub rtype: RrType,
+    /// The nodes that serve it.
+    pub nodes: BTreeSet<NodeName>,
+}
+
+/// The shared sets that have too few nodes that are up, and nobody undecided to make up for it.
+#[must_use]
+pub fn shortages(cluster: &Cluster, layout: &Layout, standings: &Standings) -> BTreeSet<Shortage> {
+    let mut found = BTreeSet::new();
+    for (at, profile) in cluster.profiles.iter().enumerate() {
+        // Any domain of the profile will do: its health does not depend on the domain.
+        let zones = layout.by_profile.get(at).into_iter().flatten();
+        let Some(domain) = zones
+            .filter_map(|zone| layout.zones.get(zone))
+            .flat_map(|zone| &zone.domains)
+            .find(|name| cluster.domains.get(*name).is_some_and(|domain| usize::try_from(domain.profile.0) == Ok(at)))
+        else {
+            continue;
+        };
+        for service_name in &profile.services {
+            let Some(service) = cluster.services.get(service_name) else { continue };
+            let mut recipes = Recipes(BTreeMap::new());
+            Part { cluster, standings, profile, service_name, service, domain }.add_to(&mut recipes);
+            let short = recipes.0.iter().filter(|(_, recipe)| recipe.contributions.iter().any(is_short));
+            found.extend(short.map(|(id, _)| Shortage {
+                service: service_name.clone(),
+                rtype: id.rtype,
+                nodes: profile.nodes.clone(),
+            }));
+        }
+    }
+    found
+}
+
+fn is_short(contribution: &Contribution) -> bool {
+    let Contribution::Pool { members, min_healthy } = contribution else { return false };
+    nodes(members.iter().filter(|member| member.is_ready() && member.state != State::Down)) < *min_healthy
+}

@@ -1,0 +1,134 @@
+//! Where everything of a cluster lives: which domains a zone holds, and which host names of exchanges.
+//!
+//! Made once for each file, so that a turn need not look at every domain to know what a change touches.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    cluster::{Cluster, Domain, NodeName, Profile, Publish, Service},
+    dns::{OwnerName, Ttl},
+};
+
+/// The zones of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Every zone that the file touches.
+    pub zones: BTreeMap<OwnerName, ZoneLayout>,
+    /// For each profile, the zones that have a domain of it.
+    pub by_profile: Vec<BTreeSet<OwnerName>>,
+}
+
+/// What one zone holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ZoneLayout {
+    /// The domains whose names live in it.
+    pub domains: Vec<OwnerName>,
+    /// Host names of MX exchanges in it. They follow membership, never health.
+    pub hosts: BTreeMap<OwnerName, Host>,
+    /// Whether clients look up addresses in it by service; mail servers retry, clients do not.
+    pub has_client_names: bool,
+}
+
+/// A host name that an exchange points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// TTL of its addresses.
+    pub ttl: Ttl,
+    /// The nodes whose addresses it has.
+    pub nodes: BTreeSet<NodeName>,
+}
+
+impl Layout {
+    /// Works out the layout of a cluster.
+    #[must_use]
+    pub fn new(cluster: &Cluster) -> Self {
+        let mut layout = Self { zones: BTreeMap::new(), by_profile: vec![BTreeSet::new(); cluster.profiles.len()] };
+        for (name, domain) in &cluster.domains {
+            let zone = layout.zones.entry(domain.zone.clone()).or_default();
+            zone.domains.push(name.clone());
+            let Some(profile) = cluster.profile(domain) else { continue };
+            zone.has_client_names |= services(cluster, profile).any(|s| matches!(s.publish, Publish::Address { .. }));
+            if let Some(zones) = layout.by_profile.get_mut(domain.profile.0 as usize) {
+                zones.insert(domain.zone.clone());
+            }
+        }
+        // An exchange without {domain} is the same for every domain of a profile: look at one of them.
+        let mut shared_done = BTreeSet::new();
+        for (name, domain) in &cluster.domains {
+            let Some(profile) = cluster.profile(domain) else { continue };
+            let shared_too = shared_done.insert(domain.profile);
+            for service in services(cluster, profile) {
+                let Publish::Mx { exchange, .. } = &service.publish else { continue };
+                if exchange.names_domain() || shared_too {
+                    layout.add_hosts(cluster, name, profile, service);
+                }
+            }
+        }
+        layout
+    }
+
+    fn add_hosts(&mut self, cluster: &Cluster, domain: &OwnerName, profile: &Profile, service: &Service) {
+        for (node, exchange) in exchanges(cluster, domain, profile, service) {
+            let Some((home, at)) = home(cluster, &exchange) else { continue };
+            if publishes_address(cluster, home, at, &exchange) {
+                continue;
+            }
+            if let Some(zone) = self.zones.get_mut(&at.zone) {
+                let host =
+                    zone.hosts.entry(exchange).or_insert_with(|| Host { ttl: service.ttl, nodes: BTreeSet::new() });
+                host.nodes.insert(node.clone());
+            }
+        }
+    }
+}
+
+/// The services of a profile.
+pub fn services<'a>(cluster: &'a Cluster, profile: &'a Profile) -> impl Iterator<Item = &'a Service> {
+    profile.services.iter().filter_map(|name| cluster.services.get(name))
+}
+
+/// For each node of the profile, the exchange that an MX service names for it. Nothing for other services.
+pub fn exchanges<'a>(
+    cluster: &'a Cluster,
+    domain: &'a OwnerName,
+    profile: &'a Profile,
+    service: &'a Service,
+) -> impl Iterator<Item = (&'a NodeName, OwnerName)> {
+    let pattern = match &service.publish {
+        Publish::Mx { exchange, .. } => Some(exchange),
+        Publish::Address { .. } | Publish::Alias { .. } => None,
+    };
+    pattern.into_iter().flat_map(move |pattern| {
+        profile.nodes.iter().filter_map(move |name| {
+            let node = cluster.nodes.get(name)?;
+            Some((name, OwnerName::parse(&pattern.fill(name, &node.index, domain)).ok()?))
+        })
+    })
+}
+
+/// The domain of this file that a name falls in, if any: the nearest at or above it.
+#[must_use]
+pub fn home<'a>(cluster: &'a Cluster, name: &OwnerName) -> Option<(&'a OwnerName, &'a Domain)> {
+    cluster
+        .domains
+        .get_key_value(name)
+        .or_else(|| name.ancestors().find_map(|above| cluster.domains.get_key_value(above)))
+}
+
+/// Whether an address service of the domain gives this name its addresses: then an exchange of that name follows it.
+fn publishes_address(cluster: &Cluster, domain: &OwnerName, at: &Domain, name: &OwnerName) -> bool {
+    let Some(profile) = cluster.profile(at) else { return false };
+    services(cluster, profile).any(|service| match &service.publish {
+        Publish::Address { name: label, pinned } => {
+            domain.child(label).is_ok_and(|owner| owner == *name)
+                || pinned.as_ref().is_some_and(|pinned| {
+                    profile.nodes.iter().any(|node| {
+                        cluster.nodes.get(node).is_some_and(|n| {
+                            domain.child(&pinned.name.fill(node, &n.index, domain)).is_ok_and(|owner| owner == *name)
+                        })
+                    })
+                })
+        }
+        Publish::Mx { .. } | Publish::Alias { .. } => false,
+    })
+}

@@ -201,6 +201,14 @@ pub enum Publish {
     },
 }
 
+impl Service {
+    /// Whether it is an alias of this name.
+    #[must_use]
+    pub fn is_alias_of(&self, name: &OwnerName) -> bool {
+        matches!(&self.publish, Publish::Alias { target, .. } if target == name)
+    }
+}
+
 /// A name for each node, with exactly that node's addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pinned {

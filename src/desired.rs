@@ -152,6 +152,18 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// The node that has this data in the set.
+    #[must_use]
+    pub fn member(&self, rdata: &Rdata) -> Option<&Member> {
+        self.contributions.iter().find_map(|contribution| match contribution {
+            Contribution::Pool { members, .. } => members.iter().find(|member| member.rdata == *rdata),
+            Contribution::Pinned { own, pool, .. } => {
+                std::iter::once(own).chain(pool).find(|member| member.rdata == *rdata)
+            }
+            Contribution::Fixed(_) => None,
+        })
+    }
+
     /// All data that this set could have, whatever the health.
     #[must_use]
     pub fn candidates(&self) -> BTreeSet<&Rdata> {

@@ -106,6 +106,18 @@ pub fn exchanges<'a>(
     })
 }
 
+/// Every exchange that any MX service could name for a domain, whichever nodes serve it now.
+pub fn all_exchanges<'a>(cluster: &'a Cluster, domain: &'a OwnerName) -> impl Iterator<Item = OwnerName> + 'a {
+    let patterns = cluster.services.values().filter_map(|service| match &service.publish {
+        Publish::Mx { exchange, .. } => Some(exchange),
+        Publish::Address { .. } | Publish::Alias { .. } => None,
+    });
+    patterns.flat_map(move |pattern| {
+        let nodes = cluster.nodes.iter();
+        nodes.filter_map(move |(name, node)| OwnerName::parse(&pattern.fill(name, &node.index, domain)).ok())
+    })
+}
+
 /// The domain of this file that a name falls in, if any: the nearest at or above it.
 #[must_use]
 pub fn home<'a>(cluster: &'a Cluster, name: &OwnerName) -> Option<(&'a OwnerName, &'a Domain)> {

@@ -46,7 +46,7 @@ pub struct Inputs<'a> {
     /// What we published before, as the state directory remembers it.
     pub owned: &'a BTreeMap<RrsetId, BTreeSet<Rdata>>,
     /// Whether data is an address or exchange of a node that we know.
-    pub is_known: &'a dyn Fn(&Rdata) -> bool,
+    pub is_known: &'a dyn Fn(&RrsetId, &Rdata) -> bool,
     /// Whether an MX outside of this zone points to a name.
     pub is_target_elsewhere: &'a dyn Fn(&OwnerName) -> bool,
 }
@@ -64,32 +64,32 @@ pub fn diff(inputs: Inputs<'_>) -> Plan {
     }
     for (id, ours) in inputs.owned {
         let Some(before) = inputs.published.get(id).filter(|_| !inputs.recipes.contains_key(id)) else { continue };
-        if before.rdata == *ours || before.rdata.iter().all(inputs.is_known) {
+        if before.rdata == *ours || before.rdata.iter().all(|rdata| (inputs.is_known)(id, rdata)) {
             plan.changes.push(Change { id: id.clone(), before: Some(before.clone()), after: None });
         }
     }
-    keep_targets(&mut plan, inputs);
+    keep_targets(&mut plan.changes, inputs.published, inputs.is_target_elsewhere);
     block_aliases(&mut plan, inputs.published);
     plan.changes.sort_by(|a, b| a.id.cmp(&b.id));
     plan
 }
 
-/// The addresses of a name that is still an MX target stay (BIND would let the MX dangle: measured).
-fn keep_targets(plan: &mut Plan, inputs: Inputs<'_>) {
-    if plan.changes.iter().all(|change| change.after.is_some()) {
+/// Takes deletions out of a plan that would leave an MX without addresses: BIND would let it dangle (measured).
+pub fn keep_targets(changes: &mut Vec<Change>, published: &Rrsets, elsewhere: &dyn Fn(&OwnerName) -> bool) {
+    if changes.iter().all(|change| change.after.is_some()) {
         return;
     }
-    let mut after = inputs.published.clone();
-    apply(&mut after, &plan.changes);
+    let mut after = published.clone();
+    apply(&mut after, changes);
     let targets: BTreeSet<&OwnerName> = after.values().flat_map(|set| &set.rdata).filter_map(exchange).collect();
     let has_address = |owner: &OwnerName| {
         [RrType::A, RrType::Aaaa].into_iter().any(|rtype| after.contains_key(&RrsetId { owner: owner.clone(), rtype }))
     };
-    plan.changes.retain(|change| {
+    changes.retain(|change| {
         change.after.is_some()
             || !matches!(change.id.rtype, RrType::A | RrType::Aaaa)
             || has_address(&change.id.owner)
-            || !(targets.contains(&change.id.owner) || (inputs.is_target_elsewhere)(&change.id.owner))
+            || !(targets.contains(&change.id.owner) || elsewhere(&change.id.owner))
     });
 }
 

@@ -1,0 +1,122 @@
+//! What a zone's turn says to people.
+
+use std::{collections::BTreeSet, fmt::Write};
+
+use crate::{
+    cluster::AdminState,
+    desired::Recipe,
+    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    plan::{Change, Rrsets},
+    update::GenerationRecord,
+};
+
+/// A change with from, to and why: `imap.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10`.
+pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
+    let nothing = BTreeSet::new();
+    let before = change.before.as_ref().map_or(&nothing, |set| &set.rdata);
+    let after = change.after.as_ref().map_or(&nothing, |set| &set.rdata);
+    let mut words = format!("{}:", change.id);
+    let mut part = |verb: &str, rdata: Vec<&Rdata>| {
+        if !rdata.is_empty() {
+            let list: Vec<_> = rdata.into_iter().map(|data| format!("{data}{}", because(data, recipe))).collect();
+            let _ = write!(words, " {verb} {},", list.join(", "));
+        }
+    };
+    part("removed", before.difference(after).collect());
+    part("added", after.difference(before).collect());
+    if let (Some(before), Some(after)) = (&change.before, &change.after)
+        && before.ttl != after.ttl
+    {
+        let _ = write!(words, " TTL {} instead of {},", after.ttl, before.ttl);
+    }
+    let _ = write!(words, " now {}", set(change.after.as_ref()));
+    words
+}
+
+/// The node behind some data, and what decided.
+fn because(rdata: &Rdata, recipe: Option<&Recipe>) -> String {
+    let Some(member) = recipe.and_then(|recipe| recipe.member(rdata)) else { return String::new() };
+    match member.admin_state {
+        AdminState::Ready => format!(" ({} is {})", member.node, member.state.as_str()),
+        AdminState::Drain => format!(" ({} is drained)", member.node),
+        AdminState::Down => format!(" ({} is set down)", member.node),
+    }
+}
+
+/// The data of a set in one line.
+pub(super) fn set(set: Option<&Rrset>) -> String {
+    set.map_or_else(
+        || "nothing".to_owned(),
+        |set| set.rdata.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    )
+}
+
+/// NOERROR, and yet it is not there.
+pub(super) fn ignored(change: &Change, found: &Rrsets) -> String {
+    let id = &change.id;
+    let there = found.get(id);
+    let alias = RrsetId { owner: id.owner.clone(), rtype: RrType::Cname };
+    let is_part = |set: &Rrset| change.after.as_ref().is_some_and(|after| set.rdata.is_subset(&after.rdata));
+    match there {
+        _ if id.rtype != RrType::Cname && found.contains_key(&alias) => format!(
+            "{id}: BIND ignored it, for a CNAME exists at that name; delete it (nsupdate: update delete {}. CNAME)",
+            id.owner
+        ),
+        _ if id.rtype == RrType::Cname => format!(
+            "{id}: BIND ignored it, for the name has other records, and none may stand beside a CNAME; delete them, or \
+             take the alias out of the file"
+        ),
+        Some(kept) if is_part(kept) => format!(
+            "{id}: BIND kept {} of {} records: a quota in `update-policy`, such as A(2), drops the rest in silence; raise it",
+            kept.rdata.len(),
+            change.after.as_ref().map_or(0, |after| after.rdata.len()),
+        ),
+        other => format!(
+            "{id}: BIND answered NOERROR, but holds {} instead of {}; its log may have the cause",
+            set(other),
+            set(change.after.as_ref())
+        ),
+    }
+}
+
+/// Data of a stranger at first contact.
+pub(super) fn foreign(zone: &OwnerName, id: &RrsetId, stranger: &Rdata) -> String {
+    format!(
+        "{id} holds {stranger}, which is no node of this cluster, and the zone has no generation record yet: nothing is \
+         written; see `rotad plan`, then correct the zone, or run `rotad adopt {zone}` to take it over"
+    )
+}
+
+/// A record that is not of our form.
+pub(super) fn foreign_record(zone: &OwnerName) -> String {
+    format!(
+        "the TXT records at _rotad.{zone} are not one generation record: nothing is written; delete them, or run \
+         `rotad adopt {zone}` to take the zone over"
+    )
+}
+
+/// Another cluster's record.
+pub(super) fn other_cluster(zone: &OwnerName, record: &GenerationRecord) -> String {
+    format!(
+        "cluster \"{}\" writes this zone (owner {}, generation {}): nothing is written; take the zone out of one of \
+         the two files, or run `rotad adopt {zone}` to take it over",
+        record.cluster, record.owner, record.generation
+    )
+}
+
+/// Another instance's record.
+pub(super) fn other_owner(zone: &OwnerName, record: &GenerationRecord) -> String {
+    format!(
+        "instance {} of this cluster writes this zone (generation {}): this one stands by; run `rotad adopt {zone}` to \
+         take it over",
+        record.owner, record.generation
+    )
+}
+
+/// Our own name, but not our own doing.
+pub(super) fn twin(zone: &OwnerName) -> String {
+    format!(
+        "the generation moved under our own name, but not by us: a copy of this machine runs; this one stands by; stop \
+         the copy, then run `rotad adopt {zone}`"
+    )
+}

@@ -18,3 +18,5 @@ pub mod event;
 pub mod health;
 pub mod io;
 pub mod plan;
+pub mod tsig;
+pub mod update;

@@ -20,3 +20,5 @@ pub mod health;
 pub mod io;
 pub mod layout;
 pub mod plan;
+pub mod tsig;
+pub mod update;

@@ -1,0 +1,18 @@
+//! Messages to BIND and what its answers mean: RFC 2136 updates, the generation record that guards them, verdicts.
+//!
+//! Every update requires the generation record as it was last read and replaces it in the same message, so that a
+//! message which arrives late, twice, or from a rival fails at BIND and changes nothing.
+
+mod generation;
+mod message;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use self::{
+    generation::{GenerationRecord, GenerationRrset, Txt},
+    message::{Guard, Unencodable, Update},
+    reading::{Reading, Soa, Unusable, any_query, generation_of, generation_query, rrsets_of, soa_of, soa_query},
+    verdict::{Answer, Garbage, TsigTrouble, Verdict, judge},
+};

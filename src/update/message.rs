@@ -1,0 +1,256 @@
+//! RFC 2136 messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hickory_proto::{
+    ProtoError,
+    op::{Message, MessageType, OpCode, Query},
+    rr::{
+        DNSClass, Name, RData, Record, RecordType,
+        rdata::{self, TXT},
+    },
+};
+
+use super::generation::{GenerationRecord, GenerationRrset, Txt};
+use crate::{
+    dns::{NameError, OwnerName, Rdata, RrType},
+    plan::Change,
+};
+
+/// Octets of records in one message at most: TCP carries 65,535, and header, prerequisite and signature want room.
+const ROOM: usize = 60 * 1024;
+
+/// What a message requires of the zone (RFC 2136 section 2.4) before BIND applies it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// The generation record is as last read: *RRset exists (value dependent)*, or *RRset does not exist*.
+    Generation(GenerationRrset),
+    /// The zone has no SOA, which is false for ever: BIND checks every permission and applies nothing. The verdict
+    /// [`GuardFailed`](super::Verdict::GuardFailed) then means "allowed" and [`Refused`](super::Verdict::Refused)
+    /// "not allowed" (measured).
+    Never,
+}
+
+impl From<GenerationRrset> for Guard {
+    fn from(read: GenerationRrset) -> Self {
+        Self::Generation(read)
+    }
+}
+
+/// One message to one zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// The zone.
+    pub zone: OwnerName,
+    /// What the message requires.
+    pub guard: Guard,
+    /// The generation record that it writes.
+    pub record: GenerationRecord,
+    /// What else it changes.
+    pub changes: Vec<Change>,
+}
+
+/// A message that has no wire form.
+#[derive(Debug, thiserror::Error)]
+pub enum Unencodable {
+    /// A name is no domain name.
+    #[error("\"{name}\" has no wire form")]
+    Name {
+        /// The name.
+        name: String,
+        /// What hickory says.
+        source: ProtoError,
+    },
+    /// The zone's name leaves no room for `_rotad`.
+    #[error("the zone's name leaves no room for the generation record")]
+    Generation(#[from] NameError),
+}
+
+impl Update {
+    /// The message, unsigned and with id 0.
+    ///
+    /// All deletions come before all additions, and addresses before the MX that need them: BIND applies the records
+    /// in order but shows nobody a state in between, and replacing an `RRset` by itself moves no serial (measured).
+    ///
+    /// # Errors
+    /// [`Unencodable`] when a name that was read from a zone cannot be written back.
+    pub fn message(&self) -> Result<Message, Unencodable> {
+        let mut message = Message::new(0, MessageType::Query, OpCode::Update);
+        let zone = wire(&self.zone)?;
+        let generation = wire(&GenerationRecord::owner_name(&self.zone)?)?;
+        message.add_query(Query::query(zone.clone(), RecordType::SOA));
+        match &self.guard {
+            Guard::Generation(GenerationRrset::Absent) => {
+                message.add_answer(rrset_does_not_exist(generation.clone(), RecordType::TXT));
+            }
+            Guard::Generation(GenerationRrset::Present { raw, .. }) => {
+                message.add_answers(raw.iter().map(|txt| txt_record(&generation, txt)));
+            }
+            Guard::Never => {
+                message.add_answer(rrset_does_not_exist(zone, RecordType::SOA));
+            }
+        }
+        message.add_authority(delete_rrset(generation.clone(), RecordType::TXT));
+        for change in &self.changes {
+            message.add_authority(delete_rrset(wire(&change.id.owner)?, record_type(change.id.rtype)));
+        }
+        message.add_authority(txt_record(&generation, &Txt::from(&self.record)));
+        // The order of types puts A and AAAA before MX.
+        for rtype in RrType::ALL {
+            for change in self.changes.iter().filter(|change| change.id.rtype == rtype) {
+                let owner = wire(&change.id.owner)?;
+                if let Some(rrset) = &change.after {
+                    for data in &rrset.rdata {
+                        message.add_authority(Record::from_rdata(owner.clone(), rrset.ttl.0, record_data(data)?));
+                    }
+                }
+            }
+        }
+        Ok(message)
+    }
+
+    /// Cuts what does not fit in one message into several that follow one another, each a generation step of its own.
+    ///
+    /// Changes that need each other stay together: those of one owner name, and an MX with the addresses of its
+    /// exchanges. Where even such a group is too large, new addresses go first and deleted ones last, so that no MX
+    /// ever points at nothing.
+    #[must_use]
+    pub fn split(self) -> Vec<Self> {
+        let Self { zone, mut guard, mut record, changes } = self;
+        let mut parts = Vec::new();
+        for changes in pack(changes) {
+            let next = record.next();
+            let after = Guard::Generation((&record).into());
+            parts.push(Self { zone: zone.clone(), guard, record, changes });
+            (guard, record) = (after, next);
+        }
+        parts
+    }
+}
+
+/// Packs groups of changes into messages, in order. At least one message, though it be without changes.
+fn pack(changes: Vec<Change>) -> Vec<Vec<Change>> {
+    let mut messages = vec![Vec::new()];
+    let mut used = 0;
+    for group in groups(changes) {
+        let size = group.iter().map(octets).sum::<usize>();
+        // A group that fits nowhere is cut between changes; any other is put down whole.
+        let pieces = if size > ROOM { group.into_iter().map(|change| vec![change]).collect() } else { vec![group] };
+        for piece in pieces {
+            let size = piece.iter().map(octets).sum::<usize>();
+            if used + size > ROOM && used > 0 {
+                messages.push(Vec::new());
+                used = 0;
+            }
+            used += size;
+            if let Some(message) = messages.last_mut() {
+                message.extend(piece);
+            }
+        }
+    }
+    messages
+}
+
+/// Sorts changes into groups that must travel together, each group in the order that is safe if it must be cut.
+fn groups(changes: Vec<Change>) -> Vec<Vec<Change>> {
+    // Each name points towards the name that stands for its group.
+    let mut leaders: BTreeMap<OwnerName, OwnerName> = BTreeMap::new();
+    let owners: BTreeSet<OwnerName> = changes.iter().map(|change| change.id.owner.clone()).collect();
+    for change in &changes {
+        for exchange in exchanges(change).filter(|exchange| owners.contains(*exchange)) {
+            let (one, other) = (leader(&leaders, &change.id.owner), leader(&leaders, exchange));
+            if one != other {
+                leaders.insert(one, other);
+            }
+        }
+    }
+    let mut groups: BTreeMap<OwnerName, Vec<Change>> = BTreeMap::new();
+    for change in changes {
+        groups.entry(leader(&leaders, &change.id.owner)).or_default().push(change);
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    for group in &mut groups {
+        group.sort_by_key(|change| match (change.id.rtype, &change.after) {
+            (RrType::Cname, None) => 0,
+            (RrType::A | RrType::Aaaa, Some(_)) => 1,
+            (RrType::Mx, _) => 2,
+            (RrType::A | RrType::Aaaa, None) => 3,
+            (RrType::Cname, Some(_)) => 4,
+        });
+    }
+    groups
+}
+
+fn leader(leaders: &BTreeMap<OwnerName, OwnerName>, name: &OwnerName) -> OwnerName {
+    let mut at = name;
+    while let Some(next) = leaders.get(at) {
+        at = next;
+    }
+    at.clone()
+}
+
+/// The exchanges that an MX change names, before and after.
+fn exchanges(change: &Change) -> impl Iterator<Item = &OwnerName> {
+    [&change.before, &change.after].into_iter().flatten().flat_map(|rrset| &rrset.rdata).filter_map(|data| match data {
+        Rdata::Mx { exchange, .. } => Some(exchange),
+        _ => None,
+    })
+}
+
+/// The octets of a change's records without name compression: an upper bound.
+fn octets(change: &Change) -> usize {
+    let record = change.id.owner.as_str().len() + 2 + 10;
+    let data = change.after.iter().flat_map(|rrset| &rrset.rdata).map(|data| match data {
+        Rdata::A(_) => 4,
+        Rdata::Aaaa(_) => 16,
+        Rdata::Mx { exchange, .. } => exchange.as_str().len() + 4,
+        Rdata::Cname(target) => target.as_str().len() + 2,
+    });
+    record + data.map(|data| record + data).sum::<usize>()
+}
+
+/// RFC 2136 section 2.4.3.
+fn rrset_does_not_exist(name: Name, rtype: RecordType) -> Record {
+    let mut record = Record::update0(name, 0, rtype);
+    record.dns_class = DNSClass::NONE;
+    record
+}
+
+/// RFC 2136 section 2.5.2.
+fn delete_rrset(name: Name, rtype: RecordType) -> Record {
+    let mut record = Record::update0(name, 0, rtype);
+    record.dns_class = DNSClass::ANY;
+    record
+}
+
+/// As a prerequisite: RFC 2136 section 2.4.2; as an update: section 2.5.1. Both want class IN and here TTL 0.
+fn txt_record(name: &Name, txt: &Txt) -> Record {
+    let parts = txt.0.iter().map(Vec::as_slice).collect();
+    Record::from_rdata(name.clone(), 0, RData::TXT(TXT::from_bytes(parts)))
+}
+
+pub(super) const fn record_type(rtype: RrType) -> RecordType {
+    match rtype {
+        RrType::A => RecordType::A,
+        RrType::Aaaa => RecordType::AAAA,
+        RrType::Mx => RecordType::MX,
+        RrType::Cname => RecordType::CNAME,
+    }
+}
+
+fn record_data(data: &Rdata) -> Result<RData, Unencodable> {
+    Ok(match data {
+        Rdata::A(v4) => RData::A((*v4).into()),
+        Rdata::Aaaa(v6) => RData::AAAA((*v6).into()),
+        Rdata::Mx { preference, exchange } => RData::MX(rdata::MX::new(*preference, wire(exchange)?)),
+        Rdata::Cname(target) => RData::CNAME(rdata::CNAME(wire(target)?)),
+    })
+}
+
+/// The wire form of a name.
+pub(super) fn wire(name: &OwnerName) -> Result<Name, Unencodable> {
+    let mut wire = Name::from_ascii(name.as_str())
+        .map_err(|source| Unencodable::Name { name: name.as_str().to_owned(), source })?;
+    wire.set_fqdn(true);
+    Ok(wire)
+}

@@ -1,0 +1,184 @@
+//! The questions that tell what a zone holds, and how their answers are read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hickory_proto::{
+    op::{Message, MessageType, OpCode, Query, ResponseCode},
+    rr::{Name, RData, RecordType},
+};
+
+use super::{
+    generation::{GenerationRecord, GenerationRrset, Txt},
+    message::{Unencodable, wire},
+    verdict::rcode,
+};
+use crate::dns::{OwnerName, Rdata, Rrset, RrsetId, Ttl};
+
+/// What a zone held when it was read: the generation first, so that whatever came later fails at the guard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The zone's SOA.
+    pub soa: Soa,
+    /// The generation record.
+    pub generation: GenerationRrset,
+    /// The A, AAAA, MX and CNAME `RRsets` of the owners that were asked for.
+    pub rrsets: BTreeMap<RrsetId, Rrset>,
+}
+
+/// The parts of an SOA that matter here (RFC 1035 section 3.3.13).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Soa {
+    /// SERIAL: moves with every change.
+    pub serial: u32,
+    /// MNAME: the primary, as the zone says.
+    pub mname: OwnerName,
+}
+
+/// Why a signed answer says nothing of the zone's content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// REFUSED.
+    #[error(
+        "named refuses the query (REFUSED): the zone is not served here, or `allow-query` leaves out this address or key"
+    )]
+    Refused,
+    /// The answer is not authoritative, or has another zone's SOA.
+    #[error("named does not serve the zone: define it in named.conf, or correct `bind.server`")]
+    NotServed,
+    /// The answer is a referral.
+    #[error("{0} lies below a delegation: the zone's own data end above it")]
+    Delegated(OwnerName),
+    /// An alias stands where the generation record belongs; BIND would ignore the record in silence.
+    #[error("{0} is a CNAME, and rotad needs this name for its TXT record: delete the CNAME")]
+    Alias(OwnerName),
+    /// The answer came cut.
+    #[error("the answer about {0} is truncated")]
+    Truncated(OwnerName),
+    /// Any other code.
+    #[error("named answers {0}; its log may have the cause")]
+    Code(String),
+    /// A name without wire form.
+    #[error("{0}")]
+    Unencodable(String),
+}
+
+impl From<Unencodable> for Unusable {
+    fn from(error: Unencodable) -> Self {
+        Self::Unencodable(error.to_string())
+    }
+}
+
+/// Asks for the SOA of a zone.
+///
+/// # Errors
+/// When the name has no wire form.
+pub fn soa_query(zone: &OwnerName) -> Result<Message, Unusable> {
+    query(zone, RecordType::SOA)
+}
+
+/// Asks for the generation record of a zone.
+///
+/// # Errors
+/// When the name has no wire form.
+pub fn generation_query(zone: &OwnerName) -> Result<Message, Unusable> {
+    query(&GenerationRecord::owner_name(zone).map_err(Unencodable::from)?, RecordType::TXT)
+}
+
+/// Asks for all that a name holds: over TCP, BIND answers ANY (RFC 8482) with every `RRset` (measured).
+///
+/// # Errors
+/// When the name has no wire form.
+pub fn any_query(owner: &OwnerName) -> Result<Message, Unusable> {
+    query(owner, RecordType::ANY)
+}
+
+fn query(name: &OwnerName, rtype: RecordType) -> Result<Message, Unusable> {
+    let mut message = Message::new(0, MessageType::Query, OpCode::Query);
+    message.add_query(Query::query(wire(name)?, rtype));
+    Ok(message)
+}
+
+/// Reads the answer to [`soa_query`].
+///
+/// # Errors
+/// [`Unusable`]: nothing is known of the zone.
+pub fn soa_of(zone: &OwnerName, answer: &Message) -> Result<Soa, Unusable> {
+    // An NXDOMAIN here is the parent zone's.
+    if answer.response_code == ResponseCode::NXDomain {
+        return Err(Unusable::NotServed);
+    }
+    complete(zone, answer)?;
+    let soa = answer.answers.iter().find_map(|record| match &record.data {
+        RData::SOA(soa) if name(&record.name) == *zone => Some(soa),
+        _ => None,
+    });
+    match soa {
+        Some(soa) if answer.authoritative => Ok(Soa { serial: soa.serial, mname: name(&soa.mname) }),
+        _ => Err(Unusable::NotServed),
+    }
+}
+
+/// Reads the answer to [`generation_query`].
+///
+/// # Errors
+/// [`Unusable`]: nothing is known of the record.
+pub fn generation_of(zone: &OwnerName, answer: &Message) -> Result<GenerationRrset, Unusable> {
+    let owner = GenerationRecord::owner_name(zone).map_err(Unencodable::from)?;
+    authoritative(&owner, answer)?;
+    let mut raw = BTreeSet::new();
+    for record in answer.answers.iter().filter(|record| name(&record.name) == owner) {
+        match &record.data {
+            RData::TXT(txt) => {
+                raw.insert(Txt(txt.txt_data.iter().map(|part| part.to_vec()).collect()));
+            }
+            RData::CNAME(_) => return Err(Unusable::Alias(owner)),
+            _ => {}
+        }
+    }
+    Ok(GenerationRrset::new(raw))
+}
+
+/// Reads the answer to [`any_query`]: the types that rotad manages. A name that does not exist holds nothing.
+///
+/// # Errors
+/// [`Unusable`]: nothing is known of the name.
+pub fn rrsets_of(owner: &OwnerName, answer: &Message) -> Result<BTreeMap<RrsetId, Rrset>, Unusable> {
+    authoritative(owner, answer)?;
+    let mut rrsets: BTreeMap<RrsetId, Rrset> = BTreeMap::new();
+    for record in answer.answers.iter().filter(|record| name(&record.name) == *owner) {
+        let Some(data) = data(&record.data) else { continue };
+        let id = RrsetId { owner: owner.clone(), rtype: data.rtype() };
+        let ttl = Ttl(record.ttl);
+        rrsets.entry(id).or_insert_with(|| Rrset { ttl, rdata: BTreeSet::new() }).rdata.insert(data);
+    }
+    Ok(rrsets)
+}
+
+fn data(data: &RData) -> Option<Rdata> {
+    match data {
+        RData::A(v4) => Some(Rdata::A(v4.0)),
+        RData::AAAA(v6) => Some(Rdata::Aaaa(v6.0)),
+        RData::MX(mx) => Some(Rdata::Mx { preference: mx.preference, exchange: name(&mx.exchange) }),
+        RData::CNAME(target) => Some(Rdata::Cname(name(&target.0))),
+        _ => None,
+    }
+}
+
+fn name(name: &Name) -> OwnerName {
+    OwnerName::from_presentation(&name.to_ascii())
+}
+
+/// Whether the answer is about the zone's own data. No such name is an authoritative answer, too.
+fn authoritative(owner: &OwnerName, answer: &Message) -> Result<(), Unusable> {
+    complete(owner, answer)?;
+    if answer.authoritative { Ok(()) } else { Err(Unusable::Delegated(owner.clone())) }
+}
+
+fn complete(owner: &OwnerName, answer: &Message) -> Result<(), Unusable> {
+    match answer.response_code {
+        ResponseCode::NoError | ResponseCode::NXDomain if answer.truncation => Err(Unusable::Truncated(owner.clone())),
+        ResponseCode::NoError | ResponseCode::NXDomain => Ok(()),
+        ResponseCode::Refused => Err(Unusable::Refused),
+        other => Err(Unusable::Code(rcode(other))),
+    }
+}

@@ -20,5 +20,7 @@ pub mod health;
 pub mod io;
 pub mod layout;
 pub mod plan;
+pub mod rota;
 pub mod tsig;
 pub mod update;
+pub mod zone;

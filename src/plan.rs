@@ -64,7 +64,7 @@ pub fn diff(inputs: Inputs<'_>) -> Plan {
     }
     for (id, ours) in inputs.owned {
         let Some(before) = inputs.published.get(id).filter(|_| !inputs.recipes.contains_key(id)) else { continue };
-        if before.rdata == *ours || before.rdata.iter().all(|rdata| (inputs.is_known)(id, rdata)) {
+        if is_ours(id, before, ours, inputs.is_known) {
             plan.changes.push(Change { id: id.clone(), before: Some(before.clone()), after: None });
         }
     }
@@ -72,6 +72,12 @@ pub fn diff(inputs: Inputs<'_>) -> Plan {
     block_aliases(&mut plan, inputs.published);
     plan.changes.sort_by(|a, b| a.id.cmp(&b.id));
     plan
+}
+
+/// Whether an `RRset` still holds what we published: the same data, or other data of our nodes.
+#[must_use]
+pub fn is_ours(id: &RrsetId, set: &Rrset, ours: &BTreeSet<Rdata>, is_known: &dyn Fn(&RrsetId, &Rdata) -> bool) -> bool {
+    set.rdata == *ours || set.rdata.iter().all(|rdata| is_known(id, rdata))
 }
 
 /// Takes deletions out of a plan that would leave an MX without addresses: BIND would let it dangle (measured).

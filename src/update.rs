@@ -12,7 +12,7 @@ mod verdict;
 
 pub use self::{
     generation::{GenerationRecord, GenerationRrset, Txt},
-    message::{Guard, Unencodable, Update},
+    message::{Guard, Unencodable, Update, in_safe_order},
     reading::{Reading, Soa, Unusable, any_query, generation_of, generation_query, rrsets_of, soa_of, soa_query},
     verdict::{Answer, Garbage, TsigTrouble, Verdict, judge},
 };

@@ -21,7 +21,7 @@ use std::{
 use crate::{
     cluster::Cluster,
     desired::{self, Recipe, Standings},
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, Rrset, RrsetId},
     event::{Event, Kind},
     layout::{self, ZoneLayout},
     plan::{self, Change, Inputs, Plan, Rrsets},
@@ -29,15 +29,13 @@ use crate::{
 };
 
 mod words;
-#[cfg(test)]
-mod tests;
 
 /// How often the SOA serial is looked at: a hand edit is put back within about this time.
-pub const SERIAL_EVERY: Duration = Duration::from_secs(60);
+pub const SERIAL_EVERY: Duration = Duration::from_mins(1);
 /// How often the owned `RRsets` are read although the serial stands still; also when an ignored change is tried again.
-pub const READ_EVERY: Duration = Duration::from_secs(15 * 60);
+pub const READ_EVERY: Duration = Duration::from_mins(15);
 /// First and longest wait before something that BIND refused is tried again.
-pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// What we published, by `RRset`.
 pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
@@ -101,6 +99,12 @@ pub struct Turn<'a> {
     pub is_target_elsewhere: &'a dyn Fn(&OwnerName) -> bool,
 }
 
+impl Turn<'_> {
+    fn recipes(&self) -> BTreeMap<RrsetId, Recipe> {
+        self.layout.map(|layout| desired::recipes(self.cluster, layout, self.standings)).unwrap_or_default()
+    }
+}
+
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -142,6 +146,8 @@ pub struct Zone {
     name: OwnerName,
     state: ZoneState,
     error: Option<String>,
+    /// Whether the journal has the trouble that it is in.
+    told: bool,
     /// The zone as last read, with our own changes applied to it. `None`: must be read.
     seen: Option<Seen>,
     /// What it held when we last were sure: tells a hand edit from our own doing.
@@ -214,6 +220,7 @@ impl Zone {
             name,
             state: ZoneState::Pending,
             error: None,
+            told: false,
             seen: None,
             believed: None,
             generation: None,
@@ -262,29 +269,38 @@ impl Zone {
         self.wake_at
     }
 
-    /// Whether its content is known, so that the next step can be a write.
+    /// Whether its content is known, or known to be out of reach for now.
     #[must_use]
-    pub const fn is_read(&self) -> bool {
-        self.seen.is_some()
+    pub fn is_settled(&self) -> bool {
+        self.seen.is_some() || self.state == ZoneState::Failing
     }
 
-    /// Forgets what was seen, so that the next step reads it anew.
-    pub fn forget(&mut self) {
-        self.seen = None;
+    /// Whether a message of ours is to be read back: what is left is to tell of it.
+    #[must_use]
+    pub const fn is_being_read_back(&self) -> bool {
+        self.sent.is_some()
     }
 
-    /// Whether an MX in it points to this name.
+    /// Whether nothing of ours is left in it.
     #[must_use]
-    pub fn has_target(&self, name: &OwnerName) -> bool {
-        let sets = self.seen.iter().flat_map(|seen| seen.rrsets.values());
-        sets.flat_map(|set| &set.rdata).filter_map(plan::exchange).any(|exchange| exchange == name)
+    pub fn is_empty(&self) -> bool {
+        self.owned.is_empty() && self.sent.is_none()
+    }
+
+    /// Whether an MX in it points to this name, or could: nothing is known of a zone that was not read.
+    #[must_use]
+    pub fn may_target(&self, name: &OwnerName) -> bool {
+        let exchanges = |seen: &Seen| {
+            seen.rrsets.values().flat_map(|set| &set.rdata).filter_map(plan::exchange).any(|exchange| exchange == name)
+        };
+        self.seen.as_ref().is_none_or(exchanges)
     }
 
     /// How many `RRsets` the zone holds for us, and how many of them an edit would change or delete now.
     #[must_use]
     pub fn edit_size(&self, turn: Turn<'_>) -> (usize, usize) {
         let Some(seen) = &self.seen else { return (self.owned.len(), 0) };
-        let recipes = self.recipes(turn);
+        let recipes = turn.recipes();
         let plan = self.diff(turn, seen, &recipes);
         let by_edit = plan.changes.iter().filter(|change| plan::is_by_edit(change, recipes.get(&change.id))).count();
         (self.owned.len(), by_edit)
@@ -294,7 +310,7 @@ impl Zone {
     #[must_use]
     pub fn preview(&self, turn: Turn<'_>) -> Option<Preview> {
         let seen = self.seen.as_ref()?;
-        let recipes = self.recipes(turn);
+        let recipes = turn.recipes();
         let plan = self.diff(turn, seen, &recipes);
         let claim = self.claims(seen, &plan, &recipes);
         Some(Preview { zone: self.name.clone(), plan, claim, not_ours: self.not_ours(turn, seen, &recipes) })
@@ -306,7 +322,7 @@ impl Zone {
         if let Some(sent) = &self.sent {
             return (Step::Read(sent.changes.iter().map(|change| change.id.owner.clone()).collect()), Vec::new());
         }
-        let recipes = self.recipes(turn);
+        let recipes = turn.recipes();
         let Some(seen) = &self.seen else {
             return (Step::Read(self.names(&recipes)), Vec::new());
         };
@@ -320,7 +336,7 @@ impl Zone {
         let mut plan = self.diff(turn, seen, &recipes);
         let claim = self.claims(seen, &plan, &recipes);
         let held = turn.hold_edits && hold_edits(&mut plan, &recipes);
-        self.skip_troubles(turn.now, &mut plan);
+        skip_troubles(&mut self.troubles, turn.now, &mut plan);
         plan::keep_targets(&mut plan.changes, &seen.rrsets, turn.is_target_elsewhere);
         if plan.changes.is_empty() && !claim {
             let wrong = self.what_is_wrong(&plan);
@@ -332,6 +348,7 @@ impl Zone {
                 ZoneState::InSync
             };
             self.failures = 0;
+            remember(Arc::make_mut(&mut self.owned), turn, seen, &recipes);
             let events = self.enter(state, wrong, None);
             return (self.poll(turn.now, &recipes), events);
         }
@@ -350,11 +367,8 @@ impl Zone {
         let whole = Update { zone: self.name.clone(), guard, record, changes };
         let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, Vec::new()) };
         let why = |change: &Change| words::change(change, recipes.get(&change.id));
-        self.sent = Some(Sent {
-            why: update.changes.iter().map(why).collect(),
-            changes: update.changes.clone(),
-            generation,
-        });
+        self.sent =
+            Some(Sent { why: update.changes.iter().map(why).collect(), changes: update.changes.clone(), generation });
         (Step::Write(update), Vec::new())
     }
 
@@ -372,12 +386,11 @@ impl Zone {
                 }
                 Vec::new()
             }
-            Done::Read(Err(failure)) => {
+            Done::Read(Err(failure)) | Done::Serial(Err(failure)) => {
                 self.sent = None;
                 self.seen = None;
                 self.fail(turn.now, failure.words, failure.code)
             }
-            Done::Serial(Err(failure)) => self.fail(turn.now, failure.words, failure.code),
             Done::Write(Ok(verdict)) => self.written(turn, &verdict),
             Done::Write(Err(failure)) => {
                 let sent = self.sent.take();
@@ -393,22 +406,25 @@ impl Zone {
     /// A whole reading: the zone is what it says, and whose it is follows from the generation.
     fn read(&mut self, turn: Turn<'_>, reading: Reading) -> Vec<Event> {
         let mut events = Vec::new();
+        let known = self.generation;
         if let Some(record) = reading.generation.record().filter(|record| is_me(record, turn.me)) {
-            let expected = [self.generation, self.maybe];
-            let forward = self.generation.is_some_and(|known| record.generation > known);
-            self.twin = forward && !expected.contains(&Some(record.generation)) && !self.adopt;
+            let forward = known.is_some_and(|known| record.generation > known);
+            self.twin = forward && self.maybe != Some(record.generation) && !self.adopt;
             if !self.twin {
                 events.extend(self.went_back(record.generation));
                 self.generation = Some(record.generation);
+                // A message of an earlier life may be late, as may one that was given up: both take the next number.
+                let late = known.is_none() || (self.maybe.is_some() && known == self.generation);
+                self.maybe = late.then(|| record.generation.saturating_add(1));
             }
         }
-        if self.maybe.take().is_none() && !self.twin {
+        if known.is_some() && known == self.generation && !self.twin {
             events.extend(self.drift(turn, &reading.rrsets));
         }
         self.believed = None;
         self.read_at = Some(turn.now);
         self.polled_at = Some(turn.now);
-        let names = self.names(&self.recipes(turn));
+        let names = self.names(&turn.recipes());
         let Reading { soa, generation, rrsets } = reading;
         self.seen = Some(Seen { serial: soa.serial, generation, rrsets, names });
         events
@@ -427,7 +443,7 @@ impl Zone {
     /// Managed `RRsets` that are no longer what we last saw there: somebody edited them by hand.
     fn drift(&self, turn: Turn<'_>, now: &Rrsets) -> Vec<Event> {
         let Some(believed) = &self.believed else { return Vec::new() };
-        let recipes = self.recipes(turn);
+        let recipes = turn.recipes();
         let managed = recipes.keys().filter(|id| self.owned.contains_key(*id));
         managed
             .filter(|id| believed.get(*id) != now.get(*id))
@@ -500,7 +516,7 @@ impl Zone {
     fn read_back(&mut self, turn: Turn<'_>, sent: Sent, reading: Reading) -> Vec<Event> {
         let Some(seen) = &mut self.seen else { return Vec::new() };
         seen.serial = reading.soa.serial;
-        seen.generation = reading.generation;
+        let still_ours = reading.generation.record().map(|record| record.generation) == Some(sent.generation);
         let read: BTreeSet<_> = sent.changes.iter().map(|change| &change.id.owner).collect();
         seen.rrsets.retain(|id, _| !read.contains(&id.owner));
         seen.rrsets.extend(reading.rrsets);
@@ -508,13 +524,8 @@ impl Zone {
         let mut events = Vec::new();
         for (change, why) in sent.changes.into_iter().zip(sent.why) {
             let found = seen.rrsets.get(&change.id);
-            let owned = Arc::make_mut(&mut self.owned);
             if found == change.after.as_ref() {
                 self.troubles.remove(&change.id);
-                match &change.after {
-                    Some(set) => owned.insert(change.id.clone(), set.rdata.clone()),
-                    None => owned.remove(&change.id),
-                };
                 let words = format!("{why} (generation {})", sent.generation);
                 let event = Event::new(Kind::Published, words).zone(&self.name).rrset(&change.id);
                 events.push(event.generation(sent.generation));
@@ -524,6 +535,9 @@ impl Zone {
                 self.troubles.insert(change.id, Trouble { words, tries: 1, until: turn.now + READ_EVERY, only });
             }
         }
+        if !still_ours {
+            self.seen = None;
+        }
         events
     }
 
@@ -531,7 +545,14 @@ impl Zone {
     fn fail(&mut self, now: Instant, words: String, rcode: Option<String>) -> Vec<Event> {
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
-        self.enter(ZoneState::Failing, Some(words), rcode)
+        // Without an answer it is the server that fails, not the zone: that is told once, for all zones.
+        let silent = rcode.is_none() && !self.told;
+        let mut events = self.enter(ZoneState::Failing, Some(words), rcode);
+        if silent {
+            events.clear();
+        }
+        self.told = !silent;
+        events
     }
 
     /// Full jitter under a doubling ceiling. Drawn from the zone's name, so that the same inputs give the same wait.
@@ -575,10 +596,6 @@ impl Zone {
         }
     }
 
-    fn recipes(&self, turn: Turn<'_>) -> BTreeMap<RrsetId, Recipe> {
-        turn.layout.map(|layout| desired::recipes(turn.cluster, layout, turn.standings)).unwrap_or_default()
-    }
-
     /// The names to read: those of the file, those that we own.
     fn names(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> BTreeSet<OwnerName> {
         recipes.keys().chain(self.owned.keys()).map(|id| id.owner.clone()).collect()
@@ -599,18 +616,6 @@ impl Zone {
     fn claims(&self, seen: &Seen, plan: &Plan, recipes: &BTreeMap<RrsetId, Recipe>) -> bool {
         let marked = seen.generation.record().is_some() && !self.adopt;
         !marked && plan.blocked.is_empty() && recipes.keys().any(|id| seen.rrsets.contains_key(id))
-    }
-
-    /// Leaves out what BIND refused or ignored until it is time to try again.
-    fn skip_troubles(&mut self, now: Instant, plan: &mut Plan) {
-        self.troubles.retain(|id, _| plan.changes.iter().any(|change| change.id == *id));
-        let troubles = &self.troubles;
-        plan.changes.retain(|change| {
-            troubles.get(&change.id).is_none_or(|trouble| {
-                let same = trouble.only.as_ref().is_none_or(|only| (&only.0, &only.1) == (&change.before, &change.after));
-                now >= trouble.until || !same
-            })
-        });
     }
 
     fn what_is_wrong(&self, plan: &Plan) -> Option<String> {
@@ -644,9 +649,8 @@ impl Zone {
 
     /// Goes to a state, and tells it if it is news.
     fn enter(&mut self, state: ZoneState, error: Option<String>, rcode: Option<String>) -> Vec<Event> {
-        let was = (self.state, self.error.as_deref());
-        let news = was != (state, error.as_deref());
-        let told = was.0;
+        let was = self.state;
+        let news = (was, self.error.as_deref()) != (state, error.as_deref());
         self.state = state;
         self.error = error;
         let words = self.error.clone().unwrap_or_default();
@@ -655,12 +659,13 @@ impl Zone {
             ZoneState::Failing => Kind::ZoneFailing,
             ZoneState::Foreign => Kind::ZoneForeign,
             ZoneState::Standby => Kind::ZoneStandby,
-            ZoneState::InSync if matches!(told, ZoneState::Failing | ZoneState::Foreign | ZoneState::Standby) => {
-                let words = format!("{}: in sync again, was {}", self.name, told.as_str());
+            ZoneState::InSync if std::mem::take(&mut self.told) => {
+                let words = format!("{}: in sync again, was {}", self.name, was.as_str());
                 return vec![Event::new(Kind::ZoneRecovered, words).zone(&self.name)];
             }
             ZoneState::InSync | ZoneState::Pending => return Vec::new(),
         };
+        self.told = true;
         let mut event = Event::new(kind, format!("{}: {words}", self.name)).zone(&self.name).reason(words);
         event.rcode = rcode;
         vec![event]
@@ -698,6 +703,35 @@ impl Portion {
             Self::Parts(many) => Self::Parts(many),
         }
     }
+}
+
+/// What is ours: all that the file lists and the zone has, and what the file no longer lists but still holds our data.
+fn remember(owned: &mut Owned, turn: Turn<'_>, seen: &Seen, recipes: &BTreeMap<RrsetId, Recipe>) {
+    owned.retain(|id, ours| {
+        recipes.contains_key(id)
+            || seen
+                .rrsets
+                .get(id)
+                .is_some_and(|set| plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata)))
+    });
+    for id in recipes.keys() {
+        if let Some(set) = seen.rrsets.get(id)
+            && owned.get(id) != Some(&set.rdata)
+        {
+            owned.insert(id.clone(), set.rdata.clone());
+        }
+    }
+}
+
+/// Leaves out what BIND refused or ignored until it is time to try again.
+fn skip_troubles(troubles: &mut BTreeMap<RrsetId, Trouble>, now: Instant, plan: &mut Plan) {
+    troubles.retain(|id, _| plan.changes.iter().any(|change| change.id == *id));
+    plan.changes.retain(|change| {
+        troubles.get(&change.id).is_none_or(|trouble| {
+            let same = trouble.only.as_ref().is_none_or(|only| (&only.0, &only.1) == (&change.before, &change.after));
+            now >= trouble.until || !same
+        })
+    });
 }
 
 /// Takes changes that come from an edit out of the plan; whether there were any.

@@ -128,6 +128,12 @@ impl Update {
     }
 }
 
+/// Orders changes so that any first part of them may go alone: BIND then never has an MX that points at nothing.
+#[must_use]
+pub fn in_safe_order(changes: Vec<Change>) -> Vec<Change> {
+    groups(changes).into_iter().flatten().collect()
+}
+
 /// Packs groups of changes into messages, in order. At least one message, though it be without changes.
 fn pack(changes: Vec<Change>) -> Vec<Vec<Change>> {
     let mut messages = vec![Vec::new()];

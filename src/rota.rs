@@ -1,0 +1,416 @@
+//! All zones of a cluster: who gets a turn next, and whether anything may be written at all.
+//!
+//! This is the whole of deciding. It is told of a new file, of new health, of time and of answers, and says which
+//! step of which zone comes next; `io::reconcile` carries the steps out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{
+    cluster::{AllDown, Cluster, NodeName},
+    desired::{self, Shortage, Standings},
+    dns::OwnerName,
+    event::{Event, Kind},
+    health::{HealthView, State},
+    layout::Layout,
+    zone::{Done, Identity, Owned, Preview, Step, Turn, Zone},
+};
+
+mod alarms;
+mod server;
+
+use self::{alarms::Alarms, server::Server};
+
+/// What rotad is doing on the whole: the words of `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The first round of checks, or the first reading of the zones, is not over: nothing is written.
+    Starting,
+    /// Zones are kept in step.
+    Active,
+}
+
+impl Mode {
+    /// The word of `status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Active => "active",
+        }
+    }
+}
+
+/// Fewer owned `RRsets` than this are too few to speak of a share (octoDNS has the same rule).
+const FEW: usize = 10;
+
+/// All zones.
+#[derive(Debug)]
+pub struct Rota {
+    me: Identity,
+    cluster: Arc<Cluster>,
+    layout: Layout,
+    health: Arc<HealthView>,
+    standings: Standings,
+    shortages: BTreeSet<Shortage>,
+    zones: BTreeMap<OwnerName, Zone>,
+    /// Zones that want a turn, most urgent first.
+    ready: BTreeSet<(Urgency, OwnerName)>,
+    /// Zones that want a turn later.
+    alarms: Alarms,
+    /// Zones with a step under way.
+    busy: BTreeSet<OwnerName>,
+    server: Server,
+    /// When the first round ends although not every check has answered.
+    patience_ends: Instant,
+    first_round_done: bool,
+    /// What becomes of an edit that changes more than `max_change`.
+    edits: Edits,
+    /// Why the newest file is not in force.
+    refused_edit: Option<String>,
+}
+
+/// Which zones come first when many want a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// Clients look up addresses in it.
+    Clients,
+    /// Mail servers do, which try the next exchange.
+    Exchanges,
+    /// It was written, and is to be read back.
+    ReadBack,
+}
+
+/// What becomes of changes that come from an edit of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edits {
+    /// Not looked at yet: the zones must be read first.
+    Unjudged,
+    /// They are written.
+    Free,
+    /// They are too many and wait; changes that come from health go on.
+    Held,
+}
+
+impl Rota {
+    /// A rota that has seen nothing yet. `force` lets an edit of any size through.
+    #[must_use]
+    pub fn new(
+        now: Instant,
+        me: Identity,
+        cluster: Arc<Cluster>,
+        remembered: BTreeMap<OwnerName, Arc<Owned>>,
+        force: bool,
+    ) -> Self {
+        let layout = Layout::new(&cluster);
+        let health = Arc::new(HealthView::default());
+        let mut rota = Self {
+            patience_ends: now + cluster.safety.first_round,
+            server: Server::new(cluster.bind.max_in_flight),
+            standings: Standings::new(&cluster, &health),
+            shortages: BTreeSet::new(),
+            zones: remembered.into_iter().map(|(name, owned)| (name.clone(), Zone::new(name, owned))).collect(),
+            ready: BTreeSet::new(),
+            alarms: Alarms::default(),
+            busy: BTreeSet::new(),
+            first_round_done: false,
+            edits: if force { Edits::Free } else { Edits::Unjudged },
+            refused_edit: None,
+            me,
+            cluster,
+            layout,
+            health,
+        };
+        rota.match_zones();
+        rota
+    }
+
+    /// The file in force.
+    #[must_use]
+    pub const fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// The zones by name.
+    #[must_use]
+    pub const fn zones(&self) -> &BTreeMap<OwnerName, Zone> {
+        &self.zones
+    }
+
+    /// What rotad is doing on the whole.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        if self.first_round_done && self.edits != Edits::Unjudged { Mode::Active } else { Mode::Starting }
+    }
+
+    /// Why the newest file is not in force, or not wholly.
+    #[must_use]
+    pub fn refused_edit(&self) -> Option<&str> {
+        self.refused_edit.as_deref()
+    }
+
+    /// Whether no zone has a step under way or wants one now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.busy.is_empty() && self.ready.is_empty()
+    }
+
+    /// How many steps are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.busy.len()
+    }
+
+    /// Takes in a new file. One that changes too much of what we published stays out of force.
+    pub fn set_cluster(&mut self, now: Instant, cluster: Arc<Cluster>) -> Vec<Event> {
+        let layout = Layout::new(&cluster);
+        let standings = Standings::new(&cluster, &self.health);
+        if self.edits != Edits::Unjudged
+            && let Some(words) = self.too_much(now, &cluster, &layout, &standings)
+        {
+            let event = Event::new(Kind::TooMuchChange, format!("{words}; the file before stays in force"));
+            self.refused_edit = Some(words);
+            return vec![event];
+        }
+        if self.edits == Edits::Held {
+            self.edits = Edits::Free;
+        }
+        self.refused_edit = None;
+        self.server.set_limit(cluster.bind.max_in_flight);
+        (self.cluster, self.layout, self.standings) = (cluster, layout, standings);
+        self.match_zones();
+        self.tell_shortages()
+    }
+
+    /// Takes in new health: the zones whose sets can come out otherwise get a turn.
+    pub fn set_health(&mut self, health: Arc<HealthView>) -> Vec<Event> {
+        self.health = health;
+        let standings = Standings::new(&self.cluster, &self.health);
+        let older = std::mem::replace(&mut self.standings, standings);
+        let mut touched = BTreeSet::new();
+        for (profile, zones) in self.cluster.profiles.iter().zip(&self.layout.by_profile) {
+            if self.standings.differ_for(&older, profile) {
+                touched.extend(zones.iter().cloned());
+            }
+        }
+        for zone in &touched {
+            self.call(zone);
+        }
+        self.tell_shortages()
+    }
+
+    /// Calls the zones whose time has come, and ends the first round.
+    pub fn tick(&mut self, now: Instant) -> Vec<Event> {
+        while let Some(zone) = self.alarms.ring(now) {
+            self.call(&zone);
+        }
+        let mut events = Vec::new();
+        if !self.first_round_done && (self.health.first_round_done || now >= self.patience_ends) {
+            self.first_round_done = true;
+            events.push(self.tell_first_round());
+            events.extend(self.tell_shortages());
+            self.call_all();
+        }
+        if self.edits == Edits::Unjudged && self.first_round_done && self.zones.values().all(Zone::is_settled) {
+            events.extend(self.judge(now));
+            self.call_all();
+        }
+        events
+    }
+
+    /// When [`Rota::tick`] has something to do although nothing happens.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Instant> {
+        let patience = (!self.first_round_done).then_some(self.patience_ends);
+        let server = if self.ready.is_empty() { None } else { self.server.wake_at() };
+        [self.alarms.next(), patience, server].into_iter().flatten().min()
+    }
+
+    /// The next step that may be taken now, and its events.
+    pub fn take(&mut self, now: Instant) -> (Option<(OwnerName, Step)>, Vec<Event>) {
+        let mut events = Vec::new();
+        while self.server.has_room(now, self.busy.len()) {
+            let Some((_, name)) = self.ready.pop_first() else { break };
+            if self.busy.contains(&name) {
+                continue;
+            }
+            let Some((step, told)) = self.with_zone(&name, now, Zone::next) else { continue };
+            events.extend(told);
+            if step == Step::Rest {
+                self.put_down(&name);
+            } else {
+                self.busy.insert(name.clone());
+                return (Some((name, step)), events);
+            }
+        }
+        (None, events)
+    }
+
+    /// Takes in what became of a step.
+    pub fn done(&mut self, now: Instant, name: &OwnerName, done: Done) -> Vec<Event> {
+        self.busy.remove(name);
+        let mut events: Vec<_> = self.server.answered(now, &done, self.cluster.bind.server).into_iter().collect();
+        events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
+        let later = self.zones.get(name).and_then(Zone::wake_at);
+        match later {
+            Some(at) if at > now && self.server.is_up() => self.alarms.set(name, Some(at)),
+            _ => self.call(name),
+        }
+        events
+    }
+
+    /// What each zone would have changed; zones that could not be read are left out.
+    #[must_use]
+    pub fn previews(&self, now: Instant) -> Vec<Preview> {
+        let previews = self.zones.iter().filter_map(|(name, zone)| {
+            let elsewhere = |target: &OwnerName| self.is_target_elsewhere(name, target);
+            zone.preview(self.turn(now, name, &elsewhere))
+        });
+        previews.collect()
+    }
+
+    /// The size of the edit in force: how many of the `RRsets` that we published it would change or delete.
+    fn edit_size(&self, now: Instant, cluster: &Cluster, layout: &Layout, standings: &Standings) -> (usize, usize) {
+        let sizes = self.zones.iter().map(|(name, zone)| {
+            let elsewhere = |target: &OwnerName| self.is_target_elsewhere(name, target);
+            let turn = self.turn(now, name, &elsewhere);
+            zone.edit_size(Turn { cluster, layout: layout.zones.get(name), standings, ..turn })
+        });
+        sizes.fold((0, 0), |(owned, changed), (o, c)| (owned + o, changed + c))
+    }
+
+    /// Why an edit is too large to be taken without `--force`; `None`: it is not.
+    fn too_much(&self, now: Instant, cluster: &Cluster, layout: &Layout, standings: &Standings) -> Option<String> {
+        let (owned, changed) = self.edit_size(now, cluster, layout, standings);
+        let most = cluster.safety.max_change;
+        (owned >= FEW && changed * 100 > owned * usize::from(most)).then(|| {
+            format!(
+                "this edit would change or delete {changed} of {owned} published RRsets, more than max_change ({most}%): \
+                 see `rotad plan`, then stop the daemon and run `rotad apply --force`, or raise safety.max_change"
+            )
+        })
+    }
+
+    /// The first look at the zones: was the file edited beyond measure while nobody watched?
+    fn judge(&mut self, now: Instant) -> Option<Event> {
+        self.refused_edit = self.too_much(now, &self.cluster, &self.layout, &self.standings);
+        self.edits = if self.refused_edit.is_some() { Edits::Held } else { Edits::Free };
+        let words = self.refused_edit.as_ref()?;
+        Some(Event::new(Kind::TooMuchChange, format!("{words}; until then only health is followed")))
+    }
+
+    /// Gives every zone of the file a place, and every zone a turn.
+    fn match_zones(&mut self) {
+        for name in self.layout.zones.keys() {
+            if !self.zones.contains_key(name) {
+                self.zones.insert(name.clone(), Zone::new(name.clone(), Arc::default()));
+            }
+        }
+        self.call_all();
+    }
+
+    fn call_all(&mut self) {
+        let names: Vec<_> = self.zones.keys().cloned().collect();
+        for name in &names {
+            self.call(name);
+        }
+    }
+
+    /// Puts a zone into the queue. One that has a step under way gets its turn when that is done.
+    fn call(&mut self, name: &OwnerName) {
+        if self.busy.contains(name) {
+            return;
+        }
+        let has_clients = self.layout.zones.get(name).is_some_and(|zone| zone.has_client_names);
+        let urgency = match self.zones.get(name) {
+            Some(zone) if zone.is_being_read_back() => Urgency::ReadBack,
+            _ if has_clients => Urgency::Clients,
+            _ => Urgency::Exchanges,
+        };
+        self.ready.insert((urgency, name.clone()));
+    }
+
+    /// A zone has nothing to do now. One that is out of the file, and cleaned up, is forgotten.
+    fn put_down(&mut self, name: &OwnerName) {
+        let Some(zone) = self.zones.get(name) else { return };
+        if zone.is_empty() && !self.layout.zones.contains_key(name) {
+            self.zones.remove(name);
+            self.alarms.set(name, None);
+        } else {
+            self.alarms.set(name, zone.wake_at());
+        }
+    }
+
+    /// Lets a zone work with the newest snapshot.
+    fn with_zone<T>(
+        &mut self,
+        name: &OwnerName,
+        now: Instant,
+        work: impl FnOnce(&mut Zone, Turn<'_>) -> T,
+    ) -> Option<T> {
+        let mut zone = self.zones.remove(name)?;
+        let elsewhere = |target: &OwnerName| self.is_target_elsewhere(name, target);
+        let result = work(&mut zone, self.turn(now, name, &elsewhere));
+        self.zones.insert(name.clone(), zone);
+        Some(result)
+    }
+
+    fn turn<'a>(
+        &'a self,
+        now: Instant,
+        name: &OwnerName,
+        is_target_elsewhere: &'a dyn Fn(&OwnerName) -> bool,
+    ) -> Turn<'a> {
+        Turn {
+            now,
+            cluster: &self.cluster,
+            layout: self.layout.zones.get(name),
+            standings: &self.standings,
+            me: &self.me,
+            may_write: self.first_round_done && self.edits != Edits::Unjudged,
+            hold_edits: self.edits == Edits::Held,
+            is_target_elsewhere,
+        }
+    }
+
+    fn is_target_elsewhere(&self, here: &OwnerName, target: &OwnerName) -> bool {
+        self.zones.iter().any(|(name, zone)| name != here && zone.may_target(target))
+    }
+
+    fn tell_first_round(&self) -> Event {
+        let undecided = self.health.targets.values().filter(|health| health.state == State::Unknown).count();
+        let words = match (self.health.first_round_done, undecided) {
+            (true, 0) => "every check has answered: writing may begin".to_owned(),
+            (_, undecided) => format!("{undecided} checks are undecided, and change nothing in DNS: writing may begin"),
+        };
+        Event::new(Kind::FirstRound, words)
+    }
+
+    /// Sets that have too few healthy nodes, and those that have enough again.
+    fn tell_shortages(&mut self) -> Vec<Event> {
+        if !self.first_round_done {
+            return Vec::new();
+        }
+        let now = desired::shortages(&self.cluster, &self.layout, &self.standings);
+        let before = std::mem::replace(&mut self.shortages, now);
+        let policy = match self.cluster.safety.all_down {
+            AllDown::Hold => "what is published is held",
+            AllDown::All => "every node that is not drained is published",
+        };
+        let words = |short: &Shortage| {
+            let nodes: Vec<_> = short.nodes.iter().map(NodeName::as_str).collect();
+            format!("service {} {} on {}", short.service, short.rtype, nodes.join(", "))
+        };
+        let lost = self
+            .shortages
+            .difference(&before)
+            .map(|short| Event::new(Kind::TooFewHealthy, format!("{}: too few healthy nodes: {policy}", words(short))));
+        let back = before
+            .difference(&self.shortages)
+            .map(|short| Event::new(Kind::EnoughHealthy, format!("{}: enough healthy nodes again", words(short))));
+        lost.chain(back).collect()
+    }
+}

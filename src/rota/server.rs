@@ -1,0 +1,103 @@
+//! Whether BIND answers, and how much may be asked of it at once.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    event::{Event, Kind},
+    zone::{Done, Failure},
+};
+
+/// First and longest wait before a server that gave no answer is asked again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// BIND, as seen from its answers.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// `bind.max_in_flight`.
+    limit: usize,
+    /// How many steps may be under way: halved when an answer stays out, for BIND drops in silence what is over its
+    /// `update-quota` (measured), and grown by one with each answer.
+    window: usize,
+    silence: Option<Silence>,
+}
+
+#[derive(Debug)]
+struct Silence {
+    since: Instant,
+    tries: u32,
+    until: Instant,
+}
+
+impl Server {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { limit, window: limit, silence: None }
+    }
+
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        self.window = self.window.min(limit);
+    }
+
+    pub(super) const fn is_up(&self) -> bool {
+        self.silence.is_none()
+    }
+
+    /// Whether one more step may be taken. While BIND is silent, one at a time, to see whether it is back.
+    pub(super) fn has_room(&self, now: Instant, under_way: usize) -> bool {
+        match &self.silence {
+            None => under_way < self.window,
+            Some(silence) => under_way == 0 && now >= silence.until,
+        }
+    }
+
+    /// When a silent server is to be tried again.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.silence.as_ref().map(|silence| silence.until)
+    }
+
+    /// Takes in that an answer came, or did not.
+    pub(super) fn answered(&mut self, now: Instant, done: &Done, address: SocketAddr) -> Option<Event> {
+        match done {
+            Done::Read(Err(failure)) | Done::Serial(Err(failure)) | Done::Write(Err(failure))
+                if failure.code.is_none() =>
+            {
+                self.lost(now, failure, address)
+            }
+            _ => {
+                self.window = self.limit.min(self.window.saturating_add(1));
+                let silence = self.silence.take()?;
+                let lasted =
+                    humantime::format_duration(Duration::from_secs(now.duration_since(silence.since).as_secs()));
+                Some(Event::new(Kind::PrimaryBack, format!("{address}: BIND answers again, after {lasted}")))
+            }
+        }
+    }
+
+    fn lost(&mut self, now: Instant, failure: &Failure, address: SocketAddr) -> Option<Event> {
+        match &mut self.silence {
+            // What was under way when the server fell silent is lost with it: one silence, not many.
+            Some(silence) if now < silence.until => None,
+            Some(silence) => {
+                silence.tries = silence.tries.saturating_add(1);
+                silence.until = now + wait(silence.tries);
+                None
+            }
+            None => {
+                self.window = (self.window / 2).max(1);
+                self.silence = Some(Silence { since: now, tries: 1, until: now + wait(1) });
+                let words = format!(
+                    "BIND gives no answer: {}; DNS stays as it is, and {address} is tried again",
+                    failure.words
+                );
+                Some(Event::new(Kind::PrimaryLost, words).reason(failure.words.clone()))
+            }
+        }
+    }
+}
+
+fn wait(tries: u32) -> Duration {
+    RETRY.1.min(RETRY.0.saturating_mul(1 << tries.saturating_sub(1).min(10)))
+}

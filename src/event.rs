@@ -103,6 +103,8 @@ kinds! {
     PrimaryLost = Error, "a55528bb8f864d2288ee4d314aadc794";
     /// BIND answers again.
     PrimaryBack = Info, "55727054e2b348c5a958a9c2c0f8fe3d";
+    /// BIND does not accept a key any more and accepts another one of the file.
+    KeyRefused = Warning, "7dcca4b10fae480586d8a38e6822ad60";
     /// The state directory could not be read or written.
     StateTrouble = Warning, "6c9a4b06fbb44723aa9a931a2c08b0be";
     /// The loop stood still (suspend, SIGSTOP): every observation is stale.

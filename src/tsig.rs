@@ -108,7 +108,7 @@ pub struct Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("label", &self.label).field("secret", &"<secret>").finish()
+        f.debug_struct("Key").field("label", &self.label).field("secret", &"<secret>").finish_non_exhaustive()
     }
 }
 
@@ -214,7 +214,7 @@ impl Key {
 
 /// The keys of one file, in the order of trying: two of them let a key be rotated without a gap. Never empty.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Keys(Vec<Key>);
+pub struct Keys(Vec<Arc<Key>>);
 
 impl Keys {
     /// Reads BIND `key` clauses, as `tsig-keygen` prints them. `source` says where the text was read.
@@ -222,24 +222,18 @@ impl Keys {
     /// # Errors
     /// [`KeyError`] with the line and what to write instead; no text of the file beyond names is in it.
     pub fn parse(text: &str, source: &str, allow_weak: bool) -> Result<Self, KeyError> {
-        clauses::parse(text, source, allow_weak).map(Self)
+        clauses::parse(text, source, allow_weak).map(|keys| Self(keys.into_iter().map(Arc::new).collect()))
     }
 
     /// The keys, in the order of trying.
-    pub fn iter(&self) -> std::slice::Iter<'_, Key> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<Key>> {
         self.0.iter()
-    }
-
-    /// The key at this place.
-    #[must_use]
-    pub fn get(&self, at: usize) -> Option<&Key> {
-        self.0.get(at)
     }
 }
 
 impl<'a> IntoIterator for &'a Keys {
-    type Item = &'a Key;
-    type IntoIter = std::slice::Iter<'a, Key>;
+    type Item = &'a Arc<Key>;
+    type IntoIter = std::slice::Iter<'a, Arc<Key>>;
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }

@@ -4,14 +4,36 @@
 //! An exchange that goes wrong closes its connection by RST, which narrows the window in which BIND still applies
 //! an abandoned message; the generation record shuts it.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+mod connection;
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::SystemTime,
+};
+
+use hickory_proto::op::Message;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use self::connection::{Line, Request};
+use super::{clock, journal};
 use crate::{
     cluster::Bind,
     dns::OwnerName,
-    tsig::Keys,
-    update::{Reading, Soa, TsigTrouble, Unusable, Update, Verdict},
+    event::{Event, Kind},
+    tsig::{Key, Keys},
+    update::{
+        Answer, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, generation_of, generation_query,
+        rrsets_of, soa_of, soa_query,
+    },
 };
+
+/// Queries that wait for an answer, all connections together. BIND has no quota for them; this bounds our memory.
+const READS: usize = 64;
 
 /// No usable answer came. What became of the request is unknown, unless it was never sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,66 +45,178 @@ pub struct Lost {
     pub sent: bool,
 }
 
+impl Lost {
+    fn unsent(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), sent: false }
+    }
+}
+
 /// Why a zone could not be read. Whatever was read of it so far is discarded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// BIND does not accept our signature.
-    #[error("{0}")]
-    Tsig(TsigTrouble),
+    #[error(transparent)]
+    Tsig(#[from] TsigTrouble),
     /// The answer says nothing of the zone.
-    #[error("{0}")]
+    #[error(transparent)]
     Unusable(#[from] Unusable),
     /// No usable answer came.
-    #[error("{0}")]
+    #[error(transparent)]
     Lost(#[from] Lost),
 }
 
 /// A handle to the primary; its connections are made when needed and end with it.
 #[derive(Debug)]
-pub struct Primary {}
+pub struct Primary {
+    /// The way to each connection's task. Never empty.
+    connections: Vec<mpsc::UnboundedSender<Request>>,
+    updates: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    keys: watch::Sender<Arc<KeyRing>>,
+}
+
+/// The keys, and which of them BIND accepted last.
+#[derive(Debug)]
+struct KeyRing {
+    keys: Arc<Keys>,
+    working: AtomicUsize,
+}
+
+impl KeyRing {
+    fn new(keys: Arc<Keys>) -> Arc<Self> {
+        Arc::new(Self { keys, working: AtomicUsize::new(0) })
+    }
+
+    /// The keys with their places, the one that works first.
+    fn in_order(&self) -> impl Iterator<Item = (usize, &Arc<Key>)> {
+        let working = self.working.load(Ordering::Relaxed);
+        let all = || self.keys.iter().enumerate();
+        all().filter(move |(at, _)| *at == working).chain(all().filter(move |(at, _)| *at != working))
+    }
+}
 
 impl Primary {
     /// Takes the server, the limits and the keys. Connects when first used; needs a tokio runtime.
     #[must_use]
     pub fn new(bind: &Bind, keys: Arc<Keys>) -> Self {
-        Self::with_clock(bind, keys, super::clock::wall)
+        Self::with_clock(bind, keys, clock::wall)
     }
 
     /// The same with another wall clock for TSIG's time signed.
     #[must_use]
-    pub fn with_clock(_bind: &Bind, _keys: Arc<Keys>, _clock: fn() -> SystemTime) -> Self {
-        todo!()
+    pub fn with_clock(bind: &Bind, keys: Arc<Keys>, wall: fn() -> SystemTime) -> Self {
+        let line = Line { server: bind.server, timeout: bind.timeout, wall };
+        Self {
+            connections: (0..bind.connections.max(1)).map(|_| line.clone().open()).collect(),
+            updates: Arc::new(Semaphore::new(bind.max_in_flight)),
+            reads: Arc::new(Semaphore::new(READS)),
+            keys: watch::Sender::new(KeyRing::new(keys)),
+        }
     }
 
     /// Takes other keys from now on; what is in flight keeps the old ones.
-    pub fn set_keys(&self, _keys: Arc<Keys>) {
-        todo!()
+    pub fn set_keys(&self, keys: Arc<Keys>) {
+        self.keys.send_replace(KeyRing::new(keys));
     }
 
     /// Sends one message. At most `bind.max_in_flight` of them wait for an answer at a time.
     ///
     /// # Errors
-    /// [`Lost`]: read the generation record before anything is sent to the zone again, if `sent`.
-    #[expect(clippy::unused_async, reason = "signature first")]
-    pub async fn update(&self, _update: &Update) -> Result<Verdict, Lost> {
-        todo!()
+    /// [`Lost`]: if it was sent, read the generation record before anything else is sent to the zone.
+    pub async fn update(&self, update: &Update) -> Result<Verdict, Lost> {
+        let message = update.message().map_err(|error| Lost::unsent(error.to_string()))?;
+        Ok(self.exchange(&update.zone, &message, &self.updates).await?.into())
     }
 
-    /// Reads the generation record and all that `owners` hold.
+    /// Reads the generation record and then all that `owners` hold.
     ///
     /// # Errors
     /// [`ReadError`]: nothing is known of the zone.
-    #[expect(clippy::unused_async, reason = "signature first")]
-    pub async fn read(&self, _zone: &OwnerName, _owners: &BTreeSet<OwnerName>) -> Result<Reading, ReadError> {
-        todo!()
+    pub async fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, ReadError> {
+        let soa = self.soa(zone).await?;
+        let generation = generation_of(zone, &self.ask(zone, &generation_query(zone)?).await?)?;
+        let keys = self.keys.borrow().clone();
+        let key = keys.in_order().next().map(|(_, key)| key.clone());
+        let key = key.ok_or_else(|| Lost::unsent("there is no key"))?;
+        let mut answers = Vec::with_capacity(owners.len());
+        for owner in owners {
+            let answer = self.send(zone, any_query(owner)?, key.clone(), &self.reads).await?;
+            answers.push((owner, answer));
+        }
+        let mut rrsets = BTreeMap::new();
+        for (owner, answer) in answers {
+            rrsets.extend(rrsets_of(owner, &signed(received(answer).await?)?)?);
+        }
+        Ok(Reading { soa, generation, rrsets })
     }
 
     /// Reads the SOA alone.
     ///
     /// # Errors
     /// [`ReadError`].
-    #[expect(clippy::unused_async, reason = "signature first")]
-    pub async fn soa(&self, _zone: &OwnerName) -> Result<Soa, ReadError> {
-        todo!()
+    pub async fn soa(&self, zone: &OwnerName) -> Result<Soa, ReadError> {
+        Ok(soa_of(zone, &self.ask(zone, &soa_query(zone)?).await?)?)
+    }
+
+    async fn ask(&self, zone: &OwnerName, query: &Message) -> Result<Message, ReadError> {
+        Ok(signed(self.exchange(zone, query, &self.reads).await?)?)
+    }
+
+    /// Sends a message with the key that works, and where BIND does not accept that one, with the others.
+    async fn exchange(&self, zone: &OwnerName, message: &Message, bound: &Arc<Semaphore>) -> Result<Answer, Lost> {
+        let keys = self.keys.borrow().clone();
+        let mut refused = None;
+        for (at, key) in keys.in_order() {
+            match received(self.send(zone, message.clone(), key.clone(), bound).await?).await? {
+                Answer::Tsig(trouble @ (TsigTrouble::BadKey(_) | TsigTrouble::BadSig(_))) => {
+                    refused.get_or_insert(trouble);
+                }
+                answer => {
+                    if let Some(trouble) = refused
+                        && keys.working.swap(at, Ordering::Relaxed) != at
+                    {
+                        let message = format!("{trouble}; {} is accepted and used from now on", key.label());
+                        journal::emit(&Event::new(Kind::KeyRefused, message).reason(trouble.to_string()));
+                    }
+                    return Ok(answer);
+                }
+            }
+        }
+        refused.map(Answer::Tsig).ok_or_else(|| Lost::unsent("there is no key"))
+    }
+
+    async fn send(
+        &self,
+        zone: &OwnerName,
+        message: Message,
+        key: Arc<Key>,
+        bound: &Arc<Semaphore>,
+    ) -> Result<oneshot::Receiver<Result<Answer, Lost>>, Lost> {
+        let stopped = || Lost::unsent("rotad stops");
+        let permit = bound.clone().acquire_owned().await.map_err(|_| stopped())?;
+        let (reply, answer) = oneshot::channel();
+        self.connection(zone)
+            .and_then(|connection| connection.send(Request { message, key, permit, reply }).ok())
+            .ok_or_else(stopped)?;
+        Ok(answer)
+    }
+
+    /// A zone keeps to its connection: there, an older message is never overtaken by a newer one.
+    fn connection(&self, zone: &OwnerName) -> Option<&mpsc::UnboundedSender<Request>> {
+        let mut hasher = DefaultHasher::new();
+        zone.hash(&mut hasher);
+        let slots = u64::try_from(self.connections.len()).unwrap_or(u64::MAX).max(1);
+        self.connections.get(usize::try_from(hasher.finish() % slots).unwrap_or(0))
+    }
+}
+
+async fn received(answer: oneshot::Receiver<Result<Answer, Lost>>) -> Result<Answer, Lost> {
+    answer.await.unwrap_or_else(|_| Err(Lost { reason: "the connection's task has ended".into(), sent: true }))
+}
+
+fn signed(answer: Answer) -> Result<Message, TsigTrouble> {
+    match answer {
+        Answer::Signed(message) => Ok(message),
+        Answer::Tsig(trouble) => Err(trouble),
     }
 }

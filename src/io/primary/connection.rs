@@ -1,0 +1,242 @@
+//! One TCP connection to the primary: a task that is the sole owner of its socket.
+//!
+//! ```text
+//!            request                    answers in any order
+//!  closed ------------> connecting -> open ------------------> open
+//!    ^                      |          |
+//!    |   refused, timeout   |          | idle: closed in order
+//!    +----------------------+----------+ timeout, garbage, reset: closed by RST, all that wait are lost
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use hickory_proto::op::Message;
+use humantime::format_duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    select,
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::{sleep_until, timeout},
+};
+
+use super::Lost;
+use crate::{
+    io::clock,
+    tsig::{Key, Signed},
+    update::{Answer, judge},
+};
+
+/// An unused connection is closed after this long: before BIND does (`tcp-idle-timeout`, 30 s), so that no request
+/// meets a connection that is closing.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// One exchange.
+pub(super) struct Request {
+    /// The message, unsigned; its id is set here.
+    pub(super) message: Message,
+    /// Signs it.
+    pub(super) key: Arc<Key>,
+    /// Counts it among those in flight until it is answered or lost, whether or not anybody still waits for it.
+    pub(super) permit: OwnedSemaphorePermit,
+    /// Takes what came of it.
+    pub(super) reply: oneshot::Sender<Result<Answer, Lost>>,
+}
+
+/// Where to and how.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) server: SocketAddr,
+    pub(super) timeout: Duration,
+    pub(super) wall: fn() -> SystemTime,
+}
+
+impl Line {
+    /// Starts the task. It ends when the sender is dropped.
+    pub(super) fn open(self) -> mpsc::UnboundedSender<Request> {
+        // Unbounded as a type: the permits in the requests bound it.
+        let (sender, requests) = mpsc::unbounded_channel();
+        tokio::spawn(self.run(requests));
+        sender
+    }
+
+    async fn run(self, mut requests: mpsc::UnboundedReceiver<Request>) {
+        while let Some(first) = requests.recv().await {
+            match self.connect().await {
+                Ok(stream) => Session::new(&self, stream).run(first, &mut requests).await,
+                Err(reason) => {
+                    // Those who queued meanwhile would wait as long for the same.
+                    let mut next = Some(first);
+                    while let Some(request) = next {
+                        let _ = request.reply.send(Err(Lost { reason: reason.clone(), sent: false }));
+                        next = requests.try_recv().ok();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, String> {
+        let stream = match timeout(self.timeout, TcpStream::connect(self.server)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(format!("cannot connect to named at {}: {error}", self.server)),
+            Err(_) => {
+                return Err(format!(
+                    "cannot connect to named at {}: no answer in {}",
+                    self.server,
+                    format_duration(self.timeout)
+                ));
+            }
+        };
+        // Small messages, each of them awaited: nothing to gather.
+        stream.set_nodelay(true).map_err(|error| format!("cannot use the connection to {}: {error}", self.server))?;
+        Ok(stream)
+    }
+
+    /// Seconds since 1970-01-01 UTC.
+    fn epoch(&self) -> u64 {
+        (self.wall)().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
+
+/// A request that was given to the socket.
+struct Waiting {
+    asked: Message,
+    signed: Signed,
+    key: Arc<Key>,
+    deadline: Instant,
+    reply: oneshot::Sender<Result<Answer, Lost>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// An open connection.
+struct Session<'a> {
+    line: &'a Line,
+    stream: TcpStream,
+    /// What is left to write of the newest request.
+    outgoing: Vec<u8>,
+    /// The newest request, as long as nothing of it was written.
+    unsent: Option<u16>,
+    incoming: Vec<u8>,
+    waiting: BTreeMap<u16, Waiting>,
+    next_id: u16,
+    idle_until: Instant,
+}
+
+impl<'a> Session<'a> {
+    fn new(line: &'a Line, stream: TcpStream) -> Self {
+        Self {
+            line,
+            stream,
+            outgoing: Vec::new(),
+            unsent: None,
+            incoming: Vec::new(),
+            waiting: BTreeMap::new(),
+            next_id: 0,
+            idle_until: clock::now() + IDLE,
+        }
+    }
+
+    async fn run(mut self, first: Request, requests: &mut mpsc::UnboundedReceiver<Request>) {
+        self.accept(first);
+        let reason = loop {
+            let until = self.waiting.values().map(|waiting| waiting.deadline).min().unwrap_or(self.idle_until);
+            let (mut reader, mut writer) = self.stream.split();
+            // Reading comes first: a connection that BIND has closed is noticed before a request goes into it.
+            select! {
+                biased;
+                read = reader.read_buf(&mut self.incoming) => match read {
+                    Ok(0) => break "named closed the connection".to_owned(),
+                    Ok(_) => if let Err(reason) = self.deliver() { break reason },
+                    Err(error) => break error.to_string(),
+                },
+                () = sleep_until(until.into()) => break format!("no answer in {}", format_duration(self.line.timeout)),
+                written = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match written {
+                    Ok(count) => {
+                        self.unsent = None;
+                        self.outgoing.drain(..count);
+                    }
+                    Err(error) => break error.to_string(),
+                },
+                request = requests.recv(), if self.outgoing.is_empty() => match request {
+                    Some(request) => self.accept(request),
+                    None => break "rotad stops".to_owned(),
+                },
+            }
+        };
+        self.close(&reason);
+    }
+
+    /// Signs a request and puts it on its way. Called when nothing is left to write: time signed is the time of writing.
+    fn accept(&mut self, request: Request) {
+        let Request { mut message, key, permit, reply } = request;
+        while self.waiting.contains_key(&self.next_id) {
+            self.next_id = self.next_id.wrapping_add(1);
+        }
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        message.metadata.id = id;
+        let framed = key
+            .sign(message.clone(), self.line.epoch())
+            .map_err(|error| format!("the message has no wire form: {error}"))
+            .and_then(|signed| match u16::try_from(signed.bytes.len()) {
+                Ok(length) => Ok((length, signed)),
+                Err(_) => Err("the message does not fit in 64 KiB".to_owned()),
+            });
+        let (length, mut signed) = match framed {
+            Ok(framed) => framed,
+            Err(reason) => {
+                let _ = reply.send(Err(Lost { reason, sent: false }));
+                return;
+            }
+        };
+        self.outgoing.extend_from_slice(&length.to_be_bytes());
+        self.outgoing.append(&mut signed.bytes);
+        self.unsent = Some(id);
+        let deadline = clock::now() + self.line.timeout;
+        self.waiting.insert(id, Waiting { asked: message, signed, key, deadline, reply, _permit: permit });
+    }
+
+    /// Hands each whole answer to the one who waits for it.
+    fn deliver(&mut self) -> Result<(), String> {
+        while let Some(answer) = self.next_answer() {
+            let id = answer.first_chunk::<2>().map(|id| u16::from_be_bytes(*id)).ok_or("an answer without header")?;
+            let waiting = self.waiting.get(&id).ok_or("an answer that nobody waits for")?;
+            let answer = judge(&answer, &waiting.asked, &waiting.signed, &waiting.key, self.line.epoch())
+                .map_err(|garbage| garbage.to_string())?;
+            if let Some(waiting) = self.waiting.remove(&id) {
+                let _ = waiting.reply.send(Ok(answer));
+            }
+        }
+        self.idle_until = clock::now() + IDLE;
+        Ok(())
+    }
+
+    /// Takes one message out of what was read (RFC 1035 section 4.2.2).
+    fn next_answer(&mut self) -> Option<Vec<u8>> {
+        let (length, rest) = self.incoming.split_first_chunk::<2>()?;
+        let answer = rest.get(..u16::from_be_bytes(*length).into())?.to_vec();
+        self.incoming.drain(..length.len() + answer.len());
+        Some(answer)
+    }
+
+    /// With somebody waiting it closes by RST: of 20 messages abandoned so BIND applied none, by FIN all 20 (measured).
+    fn close(self, reason: &str) {
+        if !self.waiting.is_empty() {
+            // If it fails, FIN it is; the generation record stands either way.
+            let _ = self.stream.set_zero_linger();
+        }
+        let reason = format!("named at {}: {reason}", self.line.server);
+        // The socket first: whoever learns of the loss may send again at once.
+        drop(self.stream);
+        for (id, waiting) in self.waiting {
+            let sent = self.unsent != Some(id);
+            let _ = waiting.reply.send(Err(Lost { reason: reason.clone(), sent }));
+        }
+    }
+}

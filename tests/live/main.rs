@@ -1,0 +1,4 @@
+//! The real thing against the real world: looked at from outside, waited for with a deadline.
+
+mod journald;
+mod plain;

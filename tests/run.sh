@@ -10,7 +10,8 @@ fail() { printf '\n=== FAILED: %s\n' "$*" >&2; exit 1; }
 # package:command-or-file that proves it is there
 NEEDS=(
     bind9:/usr/sbin/named
-    bind9-utils:/usr/sbin/tsig-keygen
+    bind9:/usr/sbin/tsig-keygen
+    bind9-utils:/usr/bin/named-checkconf
     bind9-dnsutils:/usr/bin/dig
     systemd:/usr/bin/systemd-analyze
     util-linux:/usr/bin/unshare

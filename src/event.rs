@@ -3,6 +3,8 @@
 //! Those who decide return events; `io::journal` writes them. A kind of event keeps its `MESSAGE_ID` for ever:
 //! people's alerts hang on it (`docs/journal.md` lists them, and a test holds the list and this file together).
 
+pub mod fold;
+
 use std::net::IpAddr;
 
 use crate::{
@@ -109,6 +111,8 @@ kinds! {
     StateTrouble = Warning, "6c9a4b06fbb44723aa9a931a2c08b0be";
     /// The loop stood still (suspend, SIGSTOP): every observation is stale.
     Gap = Warning, "a1755a7aa3d945818772064273daced4";
+    /// The journal did not take lines in time: they are lost.
+    LinesLost = Warning, "229b2204e5954149bc08856437c638a2";
 }
 
 /// One line of the journal and its fields.

@@ -4,3 +4,5 @@ pub mod clock;
 pub mod journal;
 pub mod keys;
 pub mod primary;
+pub mod status_server;
+pub mod systemd;

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod check;
+pub mod cli;
 pub mod cluster;
 pub mod desired;
 pub mod dns;
@@ -24,3 +25,5 @@ pub mod rota;
 pub mod tsig;
 pub mod update;
 pub mod zone;
+pub mod status;
+pub mod text;

@@ -1,8 +1,227 @@
-//! Writes events to the journal.
+//! Writes events to the journal: native fields under systemd, plain lines elsewhere.
+//!
+//! Events go through a bounded queue to a thread of their own, because the journal may stand still (journald is stopped, a
+//! pipe is not read) and the loop may not. What does not fit in the queue is dropped and counted.
+//!
+//! `ROTAD_LOG` filters as `RUST_LOG` does elsewhere (`ROTAD_LOG=debug`). Debugging lines take no queue: they are for a
+//! person who watches.
 
-use crate::event::Event;
+use std::{
+    fmt,
+    io::stderr,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread,
+    time::Duration,
+};
 
-/// Writes one event.
+use tracing::Subscriber;
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Writer, debug_fn},
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+use crate::{
+    event::{Event, Kind, Level, fold::Fold},
+    io::clock,
+    text,
+};
+
+/// Events that wait for the journal: enough for a line about each of ten thousand zones.
+const QUEUE_LENGTH: usize = 16_384;
+
+/// How often the folded repetitions are looked at.
+const FOLD_TICK: Duration = Duration::from_secs(5);
+
+/// How long the last lines may take at the end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What is written unless `ROTAD_LOG` says otherwise: our events, and nothing of the libraries but trouble.
+const FILTER: &str = "warn,rotad=info";
+
+/// The queue's end; `None` before [`init`] and after the farewell.
+static QUEUE: RwLock<Option<SyncSender<Event>>> = RwLock::new(None);
+
+/// Events that found the queue full since the last that did not.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Lets the last lines be written when it is dropped, for at most a second.
+#[derive(Debug)]
+#[must_use = "dropped at once it ends the journal"]
+pub struct Farewell {
+    ended: Receiver<()>,
+}
+
+/// Why there is no journal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `ROTAD_LOG` is no filter.
+    #[error("$ROTAD_LOG is not a filter; try ROTAD_LOG=debug")]
+    Filter(#[from] tracing_subscriber::filter::FromEnvError),
+    /// The journal has been started before.
+    #[error("the journal has been started before")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+    /// The thread cannot be started.
+    #[error("the journal's thread cannot be started")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Starts the journal. Under systemd, when stderr is the journal's own stream, events become native entries; else plain
+/// lines on stderr.
+pub fn init() -> Result<Farewell, Error> {
+    let filter = match std::env::var_os("ROTAD_LOG") {
+        Some(_) => EnvFilter::try_from_env("ROTAD_LOG")?,
+        None => EnvFilter::new(FILTER),
+    };
+    let native = if stderr_is_journal() { tracing_journald::layer().ok() } else { None };
+    let plain = native.is_none().then(|| {
+        tracing_subscriber::fmt::layer().with_writer(stderr).event_format(Line).fmt_fields(debug_fn(
+            |writer, field, value| {
+                match field.name() {
+                    "message" => write!(writer, "{value:?}"),
+                    // The fields of the journal; the message says it already.
+                    name if name.starts_with(|c: char| c.is_ascii_uppercase()) => Ok(()),
+                    name => write!(writer, " {name}={value:?}"),
+                }
+            },
+        ))
+    });
+    let native = native.map(|layer| {
+        layer.with_field_prefix(None).with_syslog_identifier("rotad".to_owned()).with_priority_mappings(
+            PriorityMappings {
+                // The library's default is "notice".
+                info: Priority::Informational,
+                debug: Priority::Debug,
+                ..PriorityMappings::new()
+            },
+        )
+    });
+    tracing_subscriber::registry().with(filter).with(native).with(plain).try_init()?;
+
+    let (queue, events) = mpsc::sync_channel(QUEUE_LENGTH);
+    let (alive, ended) = mpsc::channel();
+    thread::Builder::new().name("journal".to_owned()).spawn(move || {
+        write_events(&events);
+        drop::<mpsc::Sender<()>>(alive);
+    })?;
+    *QUEUE.write().unwrap_or_else(PoisonError::into_inner) = Some(queue);
+    Ok(Farewell { ended })
+}
+
+/// Queues one event for the journal; never waits. Before [`init`] nothing happens.
 pub fn emit(event: &Event) {
-    tracing::info!("{}", event.message);
+    if let Some(queue) = &*QUEUE.read().unwrap_or_else(PoisonError::into_inner)
+        && queue.try_send(event.clone()).is_err()
+    {
+        LOST.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // Without its only sender the thread writes what is queued and ends.
+        *QUEUE.write().unwrap_or_else(PoisonError::into_inner) = None;
+        // Nobody sends: this ends with the thread, or in time.
+        let _ = self.ended.recv_timeout(FAREWELL);
+    }
+}
+
+/// The journal's thread.
+fn write_events(queue: &Receiver<Event>) {
+    let mut fold = Fold::default();
+    let mut looked = clock::now();
+    loop {
+        match queue.recv_timeout(FOLD_TICK) {
+            Ok(event) => fold.push(event, clock::now()).iter().for_each(write),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        tell_lost();
+        if clock::now().saturating_duration_since(looked) >= FOLD_TICK {
+            looked = clock::now();
+            fold.due(looked).iter().for_each(write);
+        }
+    }
+    fold.end(clock::now()).iter().for_each(write);
+    tell_lost();
+}
+
+fn tell_lost() {
+    let lost = LOST.swap(0, Ordering::Relaxed);
+    if lost > 0 {
+        write(&Event::new(Kind::LinesLost, format!("{lost} lines were lost: the journal did not take them in time")));
+    }
+}
+
+/// Writes one event, with the names of its fields as they stand in the journal.
+fn write(event: &Event) {
+    // A level is a constant of its call site.
+    macro_rules! entry {
+        ($level:ident) => {
+            tracing::event!(
+                target: "rotad",
+                tracing::Level::$level,
+                MESSAGE_ID = event.kind.message_id(),
+                NODE = event.node.as_deref(),
+                ADDRESS = event.address.map(tracing::field::display),
+                CHECK = event.check.as_deref(),
+                ZONE = event.zone.as_deref(),
+                OWNER = event.owner.as_deref(),
+                RRTYPE = event.rrtype,
+                GENERATION = event.generation,
+                RCODE = event.rcode.as_deref(),
+                REASON = event.reason.as_deref(),
+                "{}",
+                text::printable(&event.message)
+            )
+        };
+    }
+    match event.kind.level() {
+        Level::Info => entry!(INFO),
+        Level::Warning => entry!(WARN),
+        Level::Error => entry!(ERROR),
+    }
+}
+
+/// Whether stderr is the stream that `$JOURNAL_STREAM` names by device and inode (`systemd.exec(5)`).
+fn stderr_is_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(stderr()).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// A plain line: time, level unless it is the ordinary one, message.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let mut message = String::new();
+        ctx.format_fields(Writer::new(&mut message), event)?;
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => "error: ",
+            tracing::Level::WARN => "warning: ",
+            tracing::Level::INFO => "",
+            _ => "debug: ",
+        };
+        let time = humantime::format_rfc3339_seconds(clock::wall());
+        writeln!(writer, "{time} {level}{}", text::printable(&message))
+    }
 }

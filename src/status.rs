@@ -1,0 +1,206 @@
+//! One snapshot of the daemon: what `rotad status` shows. Written by the daemon, never read by it.
+//!
+//! The names of the JSON form are a contract with scripts; fields may be added, none is renamed or taken away.
+
+mod human;
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    net::IpAddr,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::{
+    cluster::{Cluster, NodeName},
+    health::HealthView,
+};
+
+/// The snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// When the snapshot was taken, by the daemon's wall clock.
+    pub time: Stamp,
+    /// What the daemon does at the moment.
+    pub mode: Mode,
+    /// The file in force.
+    pub config: Config,
+    /// The nodes, by name.
+    pub nodes: Vec<Node>,
+    /// The zones, by name.
+    pub zones: Vec<Zone>,
+}
+
+/// What the daemon does at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// The first round of checks is not over: nothing is written yet.
+    Starting,
+    /// Checks are made and BIND is written.
+    Active,
+    /// An operator holds: checks are made, nothing is written.
+    Hold,
+    /// Too many nodes went down at once, we suspect ourselves: nothing is written.
+    Blind,
+}
+
+/// The file in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Where it was read from.
+    pub file: PathBuf,
+    /// When the content in force was read.
+    pub loaded_at: Stamp,
+    /// Why the newest edit is not in force; `None`: it is.
+    pub error: Option<String>,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name in the file.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// What the operator wants of it: `ready`, `drain` or `down`.
+    pub admin_state: Cow<'static, str>,
+    /// Its checks, by name and address.
+    pub checks: Vec<Check>,
+}
+
+/// One check of one address of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name in the file.
+    pub check: String,
+    /// The address that is asked.
+    pub address: IpAddr,
+    /// `up`, `down` or `unknown`.
+    pub state: Cow<'static, str>,
+    /// When that was decided, or when we began to ask.
+    pub since: Stamp,
+    /// What the last probe found; `None` before the first.
+    pub reason: Option<String>,
+}
+
+/// One zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Its name.
+    pub zone: String,
+    /// How far it is from what is wanted.
+    pub state: ZoneState,
+    /// The generation in its record, as last read or written.
+    pub generation: Option<u64>,
+    /// Its SOA serial, as last read.
+    pub serial: Option<u32>,
+    /// Why it is not in sync.
+    pub error: Option<String>,
+}
+
+/// How far a zone is from what is wanted. The order is that of urgency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZoneState {
+    /// It cannot be read or written.
+    Failing,
+    /// It holds data that is not ours: nothing is written.
+    Foreign,
+    /// Another instance writes it.
+    Standby,
+    /// A change waits or is under way.
+    Pending,
+    /// It holds what is wanted.
+    InSync,
+}
+
+impl ZoneState {
+    /// The word of the JSON form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failing => "failing",
+            Self::Foreign => "foreign",
+            Self::Standby => "standby",
+            Self::Pending => "pending",
+            Self::InSync => "in_sync",
+        }
+    }
+}
+
+/// A moment of the wall clock; in JSON as RFC 3339 in UTC, to the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp(pub SystemTime);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_rfc3339_seconds(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        humantime::parse_rfc3339(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// One moment on both clocks, to tell people when something happened that was stamped with the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    /// The monotonic clock.
+    pub now: Instant,
+    /// The wall clock at that moment.
+    pub wall: SystemTime,
+}
+
+impl Clocks {
+    /// The wall clock at another moment: a moment to come counts as now, one before 1970 as 1970 (RFC 3339 has no
+    /// earlier year that all readers take).
+    #[must_use]
+    pub fn stamp(self, at: Instant) -> Stamp {
+        let ago = self.now.saturating_duration_since(at);
+        Stamp(self.wall.checked_sub(ago).map_or(SystemTime::UNIX_EPOCH, |at| at.max(SystemTime::UNIX_EPOCH)))
+    }
+}
+
+impl Node {
+    /// All nodes of the cluster with what is known of their health.
+    #[must_use]
+    pub fn all(cluster: &Cluster, health: &HealthView, clocks: Clocks) -> Vec<Self> {
+        let mut checks: BTreeMap<&NodeName, Vec<Check>> = BTreeMap::new();
+        for (target, health) in &health.targets {
+            checks.entry(&target.node).or_default().push(Check {
+                check: target.check.as_str().to_owned(),
+                address: target.address,
+                state: health.state.as_str().into(),
+                since: clocks.stamp(health.since),
+                reason: health.last.as_ref().map(|outcome| outcome.reason().to_owned()),
+            });
+        }
+        cluster
+            .nodes
+            .iter()
+            .map(|(name, node)| Self {
+                name: name.as_str().to_owned(),
+                addresses: node.addresses.iter().copied().collect(),
+                admin_state: node.admin_state.as_str().into(),
+                checks: checks.remove(name).unwrap_or_default(),
+            })
+            .collect()
+    }
+}
+
+/// The age of a stamp at another one; a clock that was put back makes it zero.
+fn age(stamp: Stamp, at: Stamp) -> Duration {
+    at.0.duration_since(stamp.0).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The snapshot as people read it at 3 a.m.: what is wrong first, ages instead of times, ten thousand zones in a line.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use super::{Check, Mode, Node, Status, ZoneState, age};
+use crate::text::{self, count, printable};
+
+/// Zones shown by name; who needs more has `--json`.
+const ZONES: usize = 20;
+
+/// Words in colour, or as they are.
+struct Paint(bool);
+
+impl Paint {
+    fn red(&self, word: &str) -> String {
+        self.with("31", word)
+    }
+
+    fn yellow(&self, word: &str) -> String {
+        self.with("33", word)
+    }
+
+    fn green(&self, word: &str) -> String {
+        self.with("32", word)
+    }
+
+    fn with(&self, code: &str, word: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() }
+    }
+}
+
+impl Status {
+    /// The snapshot as text; `colour` for a terminal.
+    #[must_use]
+    pub fn human(&self, colour: bool) -> String {
+        let paint = Paint(colour);
+        let mut out = String::new();
+        // Writing to a String cannot fail; the results below are dropped for that reason.
+        let _ = self.write_head(&mut out, &paint);
+        let _ = self.write_nodes(&mut out, &paint);
+        let _ = self.write_zones(&mut out, &paint);
+        out
+    }
+
+    fn write_head(&self, out: &mut String, paint: &Paint) -> std::fmt::Result {
+        let mode = match self.mode {
+            Mode::Active => paint.green("active"),
+            Mode::Starting => paint.yellow("starting: nothing is written before the first round of checks is over"),
+            Mode::Hold => paint.yellow("hold: an operator holds, nothing is written"),
+            Mode::Blind => paint.red("blind: too many nodes went down at once, nothing is written"),
+        };
+        let file = self.config.file.to_string_lossy();
+        writeln!(out, "rotad {}  {mode}", printable(&self.version))?;
+        writeln!(out, "{}, loaded {} ago", printable(&file), text::age(age(self.config.loaded_at, self.time)))?;
+        if let Some(error) = &self.config.error {
+            writeln!(out, "{}: the newest edit is not in force:", paint.red("error"))?;
+            for line in error.lines() {
+                writeln!(out, "  {}", printable(line))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_nodes(&self, out: &mut String, paint: &Paint) -> std::fmt::Result {
+        writeln!(out, "\nnodes: {}", count(self.nodes.len()))?;
+        let mut nodes: Vec<&Node> = self.nodes.iter().collect();
+        nodes.sort_by_key(|node| urgency(node));
+        let wide = nodes.iter().map(|node| node.name.chars().count()).max().unwrap_or(0);
+        for node in nodes {
+            let admin = if node.admin_state == "ready" { String::new() } else { format!(" ({})", node.admin_state) };
+            let (up, other): (Vec<&Check>, Vec<&Check>) = node.checks.iter().partition(|check| check.state == "up");
+            let up = self.up(&up, paint);
+            let head = format!("{:wide$}{admin}", node.name);
+            let head = printable(&head);
+            if other.is_empty() {
+                writeln!(out, "  {head}  {}", up.as_deref().unwrap_or("no checks"))?;
+                continue;
+            }
+            writeln!(out, "  {}", head.trim_end())?;
+            for check in other {
+                let state =
+                    if check.state == "down" { paint.red("down") } else { paint.yellow(&printable(&check.state)) };
+                let age = text::age(age(check.since, self.time));
+                let reason = printable(check.reason.as_deref().unwrap_or("no answer yet"));
+                writeln!(out, "    {} ({}) {state} for {age}: {reason}", printable(&check.check), check.address)?;
+            }
+            if let Some(up) = up {
+                writeln!(out, "    {up}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is up, and for how long all of it has been.
+    fn up(&self, up: &[&Check], paint: &Paint) -> Option<String> {
+        let since = up.iter().map(|check| check.since).max()?;
+        let mut names: Vec<&str> = up.iter().map(|check| check.check.as_str()).collect();
+        names.dedup();
+        let age = text::age(age(since, self.time));
+        Some(format!("{} for {age}: {}", paint.green("up"), printable(&names.join(", "))))
+    }
+
+    fn write_zones(&self, out: &mut String, paint: &Paint) -> std::fmt::Result {
+        let mut counts: BTreeMap<ZoneState, usize> = BTreeMap::new();
+        for zone in &self.zones {
+            *counts.entry(zone.state).or_default() += 1;
+        }
+        let counts: Vec<String> =
+            counts.into_iter().map(|(state, zones)| format!("{} {}", state_word(state, paint), count(zones))).collect();
+        writeln!(out, "\nzones: {}", if counts.is_empty() { "none".to_owned() } else { counts.join(", ") })?;
+
+        let mut wrong: Vec<_> = self.zones.iter().filter(|zone| zone.state != ZoneState::InSync).collect();
+        wrong.sort_by_key(|zone| zone.state);
+        for zone in wrong.iter().take(ZONES) {
+            write!(out, "  {} {}", printable(&zone.zone), state_word(zone.state, paint))?;
+            match &zone.error {
+                Some(error) => writeln!(out, ": {}", printable(error))?,
+                None => writeln!(out)?,
+            }
+        }
+        if let Some(more @ 1..) = wrong.len().checked_sub(ZONES) {
+            writeln!(out, "  and {} more (all of them: rotad status --json)", count(more))?;
+        }
+        Ok(())
+    }
+}
+
+/// Down before unknown before drained before well; the sort is stable, so names stay in order.
+fn urgency(node: &Node) -> u8 {
+    let any = |state: &str| node.checks.iter().any(|check| check.state == state);
+    match () {
+        () if any("down") => 0,
+        () if any("unknown") => 1,
+        () if node.admin_state != "ready" => 2,
+        () => 3,
+    }
+}
+
+fn state_word(state: ZoneState, paint: &Paint) -> String {
+    let word = state.as_str();
+    match state {
+        ZoneState::Failing | ZoneState::Foreign => paint.red(word),
+        ZoneState::Standby | ZoneState::Pending => paint.yellow(word),
+        ZoneState::InSync => paint.green(word),
+    }
+}

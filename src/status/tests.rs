@@ -1,0 +1,200 @@
+use serde_json::json;
+
+use super::*;
+
+const NOW: u64 = 1_795_519_160;
+
+fn ago(seconds: u64) -> Stamp {
+    Stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW - seconds))
+}
+
+fn check(name: &str, address: &str, state: &'static str, seconds: u64, reason: Option<&str>) -> Check {
+    Check {
+        check: name.to_owned(),
+        address: address.parse().unwrap(),
+        state: state.into(),
+        since: ago(seconds),
+        reason: reason.map(str::to_owned),
+    }
+}
+
+fn node(name: &str, admin_state: &'static str, checks: Vec<Check>) -> Node {
+    Node {
+        name: name.to_owned(),
+        addresses: vec!["192.0.2.10".parse().unwrap()],
+        admin_state: admin_state.into(),
+        checks,
+    }
+}
+
+fn zone(name: &str, state: ZoneState, error: Option<&str>) -> Zone {
+    Zone {
+        zone: name.to_owned(),
+        state,
+        generation: Some(7),
+        serial: Some(2_026_112_401),
+        error: error.map(str::to_owned),
+    }
+}
+
+fn sample() -> Status {
+    Status {
+        version: "0.1.0".to_owned(),
+        time: ago(0),
+        mode: Mode::Active,
+        config: Config { file: "/etc/rotad/cluster.yaml".into(), loaded_at: ago(7_860), error: None },
+        nodes: vec![
+            node(
+                "node00",
+                "ready",
+                vec![
+                    check("imap", "192.0.2.10", "up", 86_400, Some("* OK ready")),
+                    check("smtp", "192.0.2.10", "up", 7_860, Some("220 mx ESMTP")),
+                ],
+            ),
+            node("node01", "drain", vec![check("imap", "192.0.2.11", "up", 60, Some("* OK ready"))]),
+            node(
+                "node02",
+                "ready",
+                vec![
+                    check("imap", "192.0.2.12", "down", 310, Some("connection refused")),
+                    check("imap", "2001:db8::12", "unknown", 5, None),
+                    check("smtp", "192.0.2.12", "up", 12, Some("220 mx ESMTP")),
+                ],
+            ),
+        ],
+        zones: vec![
+            zone("a.org", ZoneState::InSync, None),
+            zone("b.org", ZoneState::Failing, Some("REFUSED: no grant")),
+        ],
+    }
+}
+
+#[test]
+fn the_json_form_is_the_contract() {
+    let mut status = sample();
+    status.nodes.truncate(1);
+    status.nodes[0].checks.truncate(1);
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(
+        json,
+        json!({
+            "version": "0.1.0",
+            "time": "2026-11-24T11:19:20Z",
+            "mode": "active",
+            "config": { "file": "/etc/rotad/cluster.yaml", "loaded_at": "2026-11-24T09:08:20Z", "error": null },
+            "nodes": [{
+                "name": "node00",
+                "addresses": ["192.0.2.10"],
+                "admin_state": "ready",
+                "checks": [{
+                    "check": "imap",
+                    "address": "192.0.2.10",
+                    "state": "up",
+                    "since": "2026-11-23T11:19:20Z",
+                    "reason": "* OK ready",
+                }],
+            }],
+            "zones": [
+                { "zone": "a.org", "state": "in_sync", "generation": 7, "serial": 2_026_112_401, "error": null },
+                { "zone": "b.org", "state": "failing", "generation": 7, "serial": 2_026_112_401, "error": "REFUSED: no grant" },
+            ],
+        })
+    );
+    assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
+}
+
+#[test]
+fn every_mode_and_state_has_its_word() {
+    let words = |value: serde_json::Value| value.as_str().unwrap().to_owned();
+    let modes = [Mode::Starting, Mode::Active, Mode::Hold, Mode::Blind].map(|mode| words(json!(mode)));
+    assert_eq!(modes, ["starting", "active", "hold", "blind"]);
+    for state in [ZoneState::Failing, ZoneState::Foreign, ZoneState::Standby, ZoneState::Pending, ZoneState::InSync] {
+        assert_eq!(words(json!(state)), state.as_str());
+    }
+}
+
+#[test]
+fn people_see_what_is_wrong_first() {
+    insta::assert_snapshot!(sample().human(false), @r"
+    rotad 0.1.0  active
+    /etc/rotad/cluster.yaml, loaded 2h 11m ago
+
+    nodes: 3
+      node02
+        imap (192.0.2.12) down for 5m 10s: connection refused
+        imap (2001:db8::12) unknown for 5s: no answer yet
+        up for 12s: smtp
+      node01 (drain)  up for 1m: imap
+      node00  up for 2h 11m: imap, smtp
+
+    zones: failing 1, in_sync 1
+      b.org failing: REFUSED: no grant
+    ");
+}
+
+#[test]
+fn trouble_of_the_whole_is_in_the_head() {
+    let status = Status {
+        mode: Mode::Blind,
+        config: Config { error: Some("cluster.yaml:3:1: unknown key\n  | nods:".to_owned()), ..sample().config },
+        nodes: vec![],
+        zones: vec![],
+        ..sample()
+    };
+    insta::assert_snapshot!(status.human(false), @r"
+    rotad 0.1.0  blind: too many nodes went down at once, nothing is written
+    /etc/rotad/cluster.yaml, loaded 2h 11m ago
+    error: the newest edit is not in force:
+      cluster.yaml:3:1: unknown key
+        | nods:
+
+    nodes: 0
+
+    zones: none
+    ");
+}
+
+#[test]
+fn ten_thousand_zones_are_counts() {
+    let zones = (0..10_000).map(|number| {
+        let state = if number % 400 == 0 { ZoneState::Failing } else { ZoneState::InSync };
+        zone(&format!("d{number}.org"), state, None)
+    });
+    let status = Status { nodes: vec![], zones: zones.collect(), ..sample() };
+    let text = status.human(false);
+    assert!(text.contains("zones: failing 25, in_sync 9,975\n  d0.org failing\n"), "{text}");
+    assert!(text.ends_with("  d7600.org failing\n  and 5 more (all of them: rotad status --json)\n"), "{text}");
+}
+
+#[test]
+fn colour_is_only_added() {
+    let (plain, coloured) = (sample().human(false), sample().human(true));
+    assert!(!plain.contains('\u{1b}'));
+    let mut stripped = String::new();
+    for (at, part) in coloured.split("\u{1b}[").enumerate() {
+        stripped.push_str(if at == 0 { part } else { part.split_once('m').unwrap().1 });
+    }
+    assert_eq!(stripped, plain);
+    assert!(coloured.contains("\u{1b}[31mdown\u{1b}[0m"));
+}
+
+#[test]
+fn peers_cannot_forge_lines() {
+    let mut status = sample();
+    status.nodes[2].checks[0].reason = Some("banner\nnode02 up\u{1b}[2J".to_owned());
+    let text = status.human(false);
+    assert!(text.contains("banner\\nnode02 up\\u{1b}[2J"), "{text}");
+}
+
+#[test]
+fn stamps_of_the_other_clock() {
+    let then = crate::io::clock::now();
+    let now = then + Duration::from_secs(90);
+    let clocks = Clocks { now, wall: ago(0).0 };
+    for (at, seconds) in [(now, 0), (then, 90), (now + Duration::from_secs(1), 0)] {
+        assert_eq!(clocks.stamp(at), ago(seconds));
+    }
+    let young = Clocks { now, wall: SystemTime::UNIX_EPOCH };
+    assert_eq!(young.stamp(then), Stamp(SystemTime::UNIX_EPOCH));
+}

@@ -1,0 +1,32 @@
+//! The unit file, judged by systemd itself.
+
+use std::{fs, path::Path, process::Command};
+
+const UNIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/rotad.service");
+
+/// `systemd-analyze` on the file: whether it succeeded, and all that it said.
+fn analyze(arguments: &[&str], file: &Path) -> (bool, String) {
+    let output = Command::new("systemd-analyze").args(arguments).arg(file).output().expect("systemd-analyze runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn systemd_accepts_every_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let unit = dir.path().join("rotad.service");
+    // The program is not installed here: the one that was built stands in for it.
+    let text = fs::read_to_string(UNIT).unwrap();
+    assert!(text.contains("ExecStart=/usr/bin/rotad run\n"));
+    fs::write(&unit, text.replace("/usr/bin/rotad", env!("CARGO_BIN_EXE_rotad"))).unwrap();
+    let (success, said) = analyze(&["verify"], &unit);
+    // An unknown key is told, yet no failure; trouble of the machine's other units is not ours.
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("rotad")).collect();
+    assert!(success && ours.is_empty(), "{said}");
+}
+
+#[test]
+fn the_sandbox_is_tight() {
+    let (success, said) = analyze(&["security", "--offline=true", "--threshold=15"], Path::new(UNIT));
+    assert!(success, "{said}");
+}

@@ -1,0 +1,62 @@
+#!/bin/bash
+# Everything that must hold before a change goes in: format, lints, tests, documents. Installs what is missing (Debian,
+# as root). No test skips in silence: what cannot run fails here.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n=== %s\n' "$*"; }
+fail() { printf '\n=== FAILED: %s\n' "$*" >&2; exit 1; }
+
+# package:command-or-file that proves it is there
+NEEDS=(
+    bind9:/usr/sbin/named
+    bind9:/usr/sbin/tsig-keygen
+    bind9-utils:/usr/bin/named-checkconf
+    bind9-dnsutils:/usr/bin/dig
+    systemd:/usr/bin/systemd-analyze
+    util-linux:/usr/bin/unshare
+    iproute2:/bin/ip
+    procps:/bin/ps
+    shellcheck:/usr/bin/shellcheck
+)
+
+step "what the tests need"
+missing=()
+for need in "${NEEDS[@]}"; do
+    [ -e "${need#*:}" ] || missing+=("${need%%:*}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing ${missing[*]}"
+    command -v apt-get >/dev/null || fail "apt-get is missing; install by hand: ${missing[*]}"
+    [ "$(id -u)" = 0 ] || fail "become root to install: ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get -q update </dev/null || fail "apt-get update"
+    # The tests start their own named; one on port 53 is not wanted here (invoke-rc.d(8): 101 forbids the start).
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+        chmod +x /usr/sbin/policy-rc.d
+    fi
+    apt-get -q -y --no-install-recommends install "${missing[@]}" </dev/null || fail "apt-get install ${missing[*]}"
+fi
+command -v cargo >/dev/null || fail "cargo is missing; https://rustup.rs installs the Rust toolchain"
+for component in fmt clippy; do
+    cargo $component --version >/dev/null 2>&1 || fail "cargo $component is missing; rustup component add rustfmt clippy"
+done
+echo "complete: $(cargo --version), $(named -v)"
+
+step "shellcheck"
+shellcheck .ci/run tests/run.sh docs/demo.sh || fail "shellcheck"
+
+step "cargo fmt --check"
+cargo fmt --check || fail "format; run: cargo fmt"
+
+step "cargo clippy"
+cargo clippy --locked --all-targets -- -D warnings || fail "clippy"
+
+step "cargo doc"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps || fail "documentation"
+
+# Last, so that the results are the last lines.
+step "cargo test"
+cargo test --locked --no-fail-fast </dev/null || fail "tests"

@@ -2,3 +2,5 @@
 
 pub mod clock;
 pub mod journal;
+pub mod monitor;
+pub mod probe;

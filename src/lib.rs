@@ -12,9 +12,11 @@
 //! ```
 
 pub mod check;
+pub mod cli;
 pub mod cluster;
 pub mod dns;
 pub mod event;
 pub mod health;
 pub mod io;
 pub mod plan;
+pub mod schedule;

@@ -1,8 +1,14 @@
 //! What is asked of a node, and what came back.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, fmt, net::IpAddr, time::Duration};
 
-use crate::cluster::{CheckName, NodeName};
+use crate::cluster::{CheckName, Cluster, NodeName};
+
+pub mod http;
+pub mod imap;
+pub mod pop3;
+pub mod smtp;
+pub mod text;
 
 /// One question, asked once per (check, node address), however many domains use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +116,26 @@ impl fmt::Display for Target {
     }
 }
 
+/// Everything that is to be asked: each check of a service, of each address of each node that serves it, once,
+/// however many domains use it.
+#[must_use]
+pub fn targets(cluster: &Cluster) -> BTreeSet<Target> {
+    let mut targets = BTreeSet::new();
+    for profile in &cluster.profiles {
+        let checks = profile.services.iter().filter_map(|name| cluster.services.get(name)).flat_map(|s| &s.checks);
+        for check in checks {
+            for (node, of) in profile.nodes.iter().filter_map(|node| cluster.nodes.get_key_value(node)) {
+                targets.extend(of.addresses.iter().map(|address| Target {
+                    node: node.clone(),
+                    check: check.clone(),
+                    address: *address,
+                }));
+            }
+        }
+    }
+    targets
+}
+
 /// What one probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -122,6 +148,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The word for the finding.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pass(_) => "pass",
+            Self::Fail(_) => "fail",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
     /// The text, whatever the finding.
     #[must_use]
     pub fn reason(&self) -> &str {

@@ -1,3 +1,6 @@
 //! The commands, one file each.
 
 pub mod status;
+//! The subcommands, one file each.
+
+pub mod probe;

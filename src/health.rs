@@ -2,11 +2,18 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use crate::check::{Outcome, Target};
+use crate::{
+    check::{Outcome, Target, Timing},
+    event::{Event, Kind},
+};
+
+#[cfg(test)]
+mod tests;
 
 /// What we hold of one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,22 +39,118 @@ impl State {
 }
 
 /// The health of one target.
+///
+/// ```text
+///              rise passes                  fall failures
+///   +---------+----------> +------+ ----------------------> +------+
+///   | Unknown |            |  Up  |                         | Down |
+///   +---------+            +------+ <---------------------- +------+
+///     |    ^                  |            rise passes         |  ^
+///     |    |                  v                                v  |
+///     |    +------------------+--------------------------------+  |
+///     |           fall probes that could not be made              |
+///     +-----------------------------------------------------------+
+///                          fall failures
+/// ```
+///
+/// "In a row" counts answers: a probe that could not be made ([`Outcome::Unknown`]) neither counts nor breaks a row.
+/// Only a whole row of such probes, as long as `fall`, makes a decided target unknown, and then it is decided anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// The decided state.
     pub state: State,
     /// When it was decided (or when we began to watch).
     pub since: Instant,
-    /// What the last probe found; `None` before the first answer.
+    /// What the last probe found; `None` before the first one ended.
     pub last: Option<Outcome>,
     /// When the last probe ended.
     pub last_at: Option<Instant>,
     /// How long the last probe took.
     pub took: Option<Duration>,
-    /// Answers in a row that speak against `state`.
-    pub contrary: u32,
-    /// Answers so far, capped at `u32::MAX`.
+    /// Passes in a row.
+    pub passes: u32,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Probes in a row that could not be made.
+    pub unmade: u32,
+    /// Probes so far, whatever they found, capped at `u32::MAX`.
     pub answers: u32,
+}
+
+impl Health {
+    /// A target that we begin to watch.
+    #[must_use]
+    pub const fn new(now: Instant) -> Self {
+        Self {
+            state: State::Unknown,
+            since: now,
+            last: None,
+            last_at: None,
+            took: None,
+            passes: 0,
+            failures: 0,
+            unmade: 0,
+            answers: 0,
+        }
+    }
+
+    /// Takes what a probe found, which ended `now` after it `took` so long. The transition, if this decides.
+    ///
+    /// A target that never could be asked is told as a transition from unknown to unknown, once: somebody should
+    /// know that it is not watched.
+    pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> Option<Transition> {
+        self.answers = self.answers.saturating_add(1);
+        match outcome {
+            Outcome::Pass(_) => (self.passes, self.failures, self.unmade) = (self.passes.saturating_add(1), 0, 0),
+            Outcome::Fail(_) => (self.passes, self.failures, self.unmade) = (0, self.failures.saturating_add(1), 0),
+            Outcome::Unknown(_) => self.unmade = self.unmade.saturating_add(1),
+        }
+        let decided = if self.unmade == timing.fall {
+            (self.passes, self.failures) = (0, 0);
+            Some((State::Unknown, self.unmade))
+        } else if self.passes >= timing.rise && self.state != State::Up {
+            Some((State::Up, self.passes))
+        } else if self.failures >= timing.fall && self.state != State::Down {
+            Some((State::Down, self.failures))
+        } else {
+            None
+        };
+        let transition = decided.map(|(to, row)| {
+            let lasted = now.saturating_duration_since(self.since);
+            let from = self.state;
+            if from != to {
+                (self.state, self.since) = (to, now);
+            }
+            Transition { from, to, lasted, reason: outcome.reason().to_owned(), row }
+        });
+        (self.last, self.last_at, self.took) = (Some(outcome), Some(now), Some(took));
+        transition
+    }
+
+    /// Answers in a row that speak against the state; while it is unknown, answers in a row that agree.
+    #[must_use]
+    pub fn contrary(&self) -> u32 {
+        match self.state {
+            State::Up => self.failures,
+            State::Down => self.passes,
+            State::Unknown => self.passes.max(self.failures),
+        }
+    }
+
+    /// From the start of the last probe to the start of the next.
+    #[must_use]
+    pub fn period(&self, timing: &Timing) -> Duration {
+        // What cannot be asked is not in doubt: asking faster would not help.
+        let in_doubt = self.contrary() > 0 || (self.state == State::Unknown && self.unmade < timing.fall);
+        if in_doubt { timing.fast_interval } else { timing.interval }
+    }
+
+    /// Whether the first round need not wait for this target: it is decided, or has had as many answers as could
+    /// have decided it.
+    #[must_use]
+    pub fn is_settled(&self, timing: &Timing) -> bool {
+        self.state != State::Unknown || self.answers >= timing.rise.max(timing.fall)
+    }
 }
 
 /// A change of state, for the journal and for those who decide.
@@ -61,6 +164,42 @@ pub struct Transition {
     pub lasted: Duration,
     /// What decided, in words.
     pub reason: String,
+    /// Probes in a row that decided: `rise` or `fall`.
+    pub row: u32,
+}
+
+impl Transition {
+    /// The line of the journal.
+    #[must_use]
+    pub fn event(&self, target: &Target) -> Event {
+        let Self { from, to, lasted, reason, row } = self;
+        let kind = match to {
+            State::Up => Kind::CheckUp,
+            State::Down => Kind::CheckDown,
+            State::Unknown => Kind::CheckUnknown,
+        };
+        let was = if from == to { String::new() } else { format!(", was {} for {}", from.as_str(), Span(*lasted)) };
+        let message = format!("{target} is {}: {reason} ({row} of {row}){was}", to.as_str());
+        Event::new(kind, message).target(target).reason(reason)
+    }
+}
+
+/// A span of time as people say it: its largest unit and the next smaller one, "2h 11m", "3m 2s", "0s".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let ((large, unit), (small, next)) = match seconds {
+            0..60 => return write!(f, "{seconds}s"),
+            60..3_600 => ((seconds / 60, "m"), (seconds % 60, "s")),
+            3_600..86_400 => ((seconds / 3_600, "h"), (seconds / 60 % 60, "m")),
+            86_400.. => ((seconds / 86_400, "d"), (seconds / 3_600 % 24, "h")),
+        };
+        write!(f, "{large}{unit}")?;
+        if small > 0 { write!(f, " {small}{next}") } else { Ok(()) }
+    }
 }
 
 /// The health of every target at one moment: what deciding works with.

@@ -6,3 +6,5 @@ pub mod keys;
 pub mod primary;
 pub mod status_server;
 pub mod systemd;
+pub mod monitor;
+pub mod probe;

@@ -27,3 +27,4 @@ pub mod update;
 pub mod zone;
 pub mod status;
 pub mod text;
+pub mod schedule;

@@ -1,0 +1,116 @@
+//! SMTP replies (RFC 5321 section 4.2), as far as a health check needs them.
+
+use std::net::IpAddr;
+
+use super::text::printable;
+use crate::dns::OwnerName;
+
+/// One reply, all its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Its code; `None`: this is not SMTP.
+    pub code: Option<u16>,
+    /// Its first line, or the line that is not SMTP, printable.
+    pub line: String,
+}
+
+/// Reads one reply, line by line.
+#[derive(Debug, Default)]
+pub struct ReplyReader {
+    first: Option<Reply>,
+}
+
+impl ReplyReader {
+    /// Takes the next line; the reply once it is complete. A line that does not belong ends it without a code.
+    pub fn line(&mut self, line: &[u8]) -> Option<Reply> {
+        let (code, more) = split(line);
+        match &self.first {
+            Some(first) if first.code != code => Some(Reply { code: None, line: printable(line) }),
+            Some(_) if more => None,
+            Some(_) => self.first.take(),
+            None => {
+                let reply = Reply { code, line: printable(line) };
+                if more {
+                    self.first = Some(reply);
+                    return None;
+                }
+                Some(reply)
+            }
+        }
+    }
+}
+
+/// The code of a reply's line, if it is one, and whether more lines follow.
+fn split(line: &[u8]) -> (Option<u16>, bool) {
+    let Some((digits, rest)) = line.split_at_checked(3) else { return (None, false) };
+    let more = match rest.first() {
+        None | Some(b' ') => false,
+        Some(b'-') => true,
+        Some(_) => return (None, false),
+    };
+    let code =
+        digits.iter().try_fold(0, |code, digit| digit.is_ascii_digit().then(|| code * 10 + u16::from(digit - b'0')));
+    (code, more && code.is_some())
+}
+
+/// How we greet: by this host's name, or by the address that we ask from when the host has no name that fits in
+/// DNS (RFC 5321 section 4.1.4).
+#[must_use]
+pub fn ehlo(host: &str, local: IpAddr) -> String {
+    match (OwnerName::parse(host), local) {
+        (Ok(name), _) => format!("EHLO {name}\r\n"),
+        (Err(_), IpAddr::V4(v4)) => format!("EHLO [{v4}]\r\n"),
+        (Err(_), IpAddr::V6(v6)) => format!("EHLO [IPv6:{v6}]\r\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds lines until the reply is complete; how many it took.
+    fn read(lines: &[&str]) -> Option<(usize, Option<u16>, String)> {
+        let mut reader = ReplyReader::default();
+        lines
+            .iter()
+            .zip(1..)
+            .find_map(|(line, count)| reader.line(line.as_bytes()).map(|reply| (count, reply.code, reply.line)))
+    }
+
+    #[test]
+    fn replies() {
+        for (lines, taken, code, shown) in [
+            (&["220 mx ESMTP"][..], 1, Some(220), "220 mx ESMTP"),
+            (&["220"], 1, Some(220), "220"),
+            (&["220-mx", "220-more", "220 ready", "250 no"], 3, Some(220), "220-mx"),
+            (&["220-mx", "220"], 2, Some(220), "220-mx"),
+            (&["554 5.7.1 no"], 1, Some(554), "554 5.7.1 no"),
+            (&["220-mx", "250 ok"], 2, None, "250 ok"),
+            (&["220-mx", "noise"], 2, None, "noise"),
+            (&["SSH-2.0-OpenSSH_9.2"], 1, None, "SSH-2.0-OpenSSH_9.2"),
+            (&["2200 x"], 1, None, "2200 x"),
+            (&["22x hello"], 1, None, "22x hello"),
+            (&["22x-hello"], 1, None, "22x-hello"),
+            (&["220_mx"], 1, None, "220_mx"),
+            (&[""], 1, None, ""),
+            (&["22"], 1, None, "22"),
+            (&["\0\0\0 "], 1, None, "\\0\\0\\0 "),
+        ] {
+            assert_eq!(read(lines), Some((taken, code, shown.to_owned())), "{lines:?}");
+        }
+        assert_eq!(read(&["220-a", "220-b"]), None);
+    }
+
+    #[test]
+    fn greets_by_name_or_by_address() {
+        for (host, local, line) in [
+            ("mon.example.org", "192.0.2.1", "EHLO mon.example.org\r\n"),
+            ("mon", "192.0.2.1", "EHLO mon\r\n"),
+            ("(none)", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("", "2001:db8::1", "EHLO [IPv6:2001:db8::1]\r\n"),
+            ("a\r\nMAIL FROM:<x>", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+        ] {
+            assert_eq!(ehlo(host, local.parse().unwrap()), line);
+        }
+    }
+}

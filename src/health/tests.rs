@@ -1,0 +1,208 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::cluster::{CheckName, NodeName};
+
+fn timing(rise: u32, fall: u32) -> Timing {
+    Timing {
+        interval: Duration::from_secs(10),
+        fast_interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(5),
+        rise,
+        fall,
+    }
+}
+
+fn outcome(letter: char) -> Outcome {
+    match letter {
+        'p' => Outcome::Pass("220 mx".to_owned()),
+        'f' => Outcome::Fail("connection refused".to_owned()),
+        _ => Outcome::Unknown("network unreachable from here".to_owned()),
+    }
+}
+
+/// Feeds one outcome a second ('p'ass, 'f'ail, '?'); the health and the transitions with the second of each.
+fn run(timing: &Timing, letters: &str) -> (Health, Vec<(u64, Transition)>) {
+    let start = crate::io::clock::now();
+    let mut health = Health::new(start);
+    let mut transitions = Vec::new();
+    for (letter, second) in letters.chars().zip(1..) {
+        let now = start + Duration::from_secs(second);
+        let transition = health.observe(timing, now, outcome(letter), Duration::from_millis(1));
+        transitions.extend(transition.map(|transition| (second, transition)));
+    }
+    (health, transitions)
+}
+
+#[test]
+fn rise_and_fall() {
+    use State::{Down, Unknown, Up};
+    // Outcomes with rise 3 and fall 3, the transitions that they cause, and the interval that follows.
+    for (letters, expected, period) in [
+        ("", &[][..], 2),
+        ("pp", &[], 2),
+        ("ppp", &[(3, Up)], 10),
+        ("fff", &[(3, Down)], 10),
+        ("ppfppfpp", &[], 2),
+        ("pppff", &[(3, Up)], 2),
+        ("pppffp", &[(3, Up)], 10),
+        ("pppfff", &[(3, Up), (6, Down)], 10),
+        ("pppfffpp", &[(3, Up), (6, Down)], 2),
+        ("pppfffppf", &[(3, Up), (6, Down)], 10),
+        ("pppfffppp", &[(3, Up), (6, Down), (9, Up)], 10),
+        // What could not be asked neither counts nor breaks a row.
+        ("p?p?p", &[(5, Up)], 10),
+        ("pppf?f??f", &[(3, Up), (9, Down)], 10),
+        ("ppp??", &[(3, Up)], 10),
+        // A whole row of it makes a target unknown, told once, and then it is decided anew.
+        ("ppp???", &[(3, Up), (6, Unknown)], 10),
+        ("ppp????????", &[(3, Up), (6, Unknown)], 10),
+        ("pppff???f", &[(3, Up), (8, Unknown)], 2),
+        ("ppp???fff", &[(3, Up), (6, Unknown), (9, Down)], 10),
+        ("fff???ppp", &[(3, Down), (6, Unknown), (9, Up)], 10),
+        ("????", &[(3, Unknown)], 10),
+    ] {
+        let timing = timing(3, 3);
+        let (health, transitions) = run(&timing, letters);
+        let states: Vec<_> = transitions.iter().map(|(second, transition)| (*second, transition.to)).collect();
+        assert_eq!(states, expected, "{letters}");
+        assert_eq!(health.period(&timing).as_secs(), period, "{letters}");
+    }
+}
+
+#[test]
+fn settled_once_decided_or_once_it_could_have_been() {
+    for (rise, fall, letters, settled) in [
+        (3, 3, "", false),
+        (3, 3, "pp", false),
+        (3, 3, "ppp", true),
+        (3, 3, "pfp", true),
+        (3, 3, "???", true),
+        (2, 5, "pp", true),
+        (2, 5, "pfpf", false),
+        (2, 5, "pfpfp", true),
+        (1, 1, "f", true),
+    ] {
+        let timing = timing(rise, fall);
+        assert_eq!(run(&timing, letters).0.is_settled(&timing), settled, "{rise}/{fall} {letters}");
+    }
+}
+
+#[test]
+fn the_journals_lines() {
+    let target =
+        Target { node: NodeName::new("node01"), check: CheckName::new("imap"), address: "192.0.2.11".parse().unwrap() };
+    let line = |from, to, lasted, reason: &str, row| {
+        Transition { from, to, lasted: Duration::from_secs(lasted), reason: reason.to_owned(), row }.event(&target)
+    };
+    use State::{Down, Unknown, Up};
+    for (event, message, kind) in [
+        (
+            line(Up, Down, 7_870, "connection refused", 3),
+            "node01 imap (192.0.2.11) is down: connection refused (3 of 3), was up for 2h 11m",
+            Kind::CheckDown,
+        ),
+        (
+            line(Down, Up, 182, "* OK ready", 3),
+            "node01 imap (192.0.2.11) is up: * OK ready (3 of 3), was down for 3m 2s",
+            Kind::CheckUp,
+        ),
+        (
+            line(Unknown, Up, 4, "* OK ready", 2),
+            "node01 imap (192.0.2.11) is up: * OK ready (2 of 2), was unknown for 4s",
+            Kind::CheckUp,
+        ),
+        (
+            line(Up, Unknown, 60, "network unreachable from here", 1),
+            "node01 imap (192.0.2.11) is unknown: network unreachable from here (1 of 1), was up for 1m",
+            Kind::CheckUnknown,
+        ),
+        (
+            line(Unknown, Unknown, 60, "network unreachable from here", 3),
+            "node01 imap (192.0.2.11) is unknown: network unreachable from here (3 of 3)",
+            Kind::CheckUnknown,
+        ),
+    ] {
+        assert_eq!(event.message, message);
+        assert_eq!(event.kind, kind);
+        assert_eq!(event.node.as_deref(), Some("node01"));
+        assert_eq!(event.check.as_deref(), Some("imap"));
+        assert_eq!(event.address, Some(target.address));
+        assert!(message.contains(&event.reason.unwrap()));
+    }
+}
+
+#[test]
+fn the_state_before_lasted_since_it_was_decided() {
+    let (health, transitions) = run(&timing(3, 2), "pppppff");
+    let [(_, up), (_, down)] = &transitions[..] else { panic!("{transitions:?}") };
+    assert_eq!((up.from, up.lasted.as_secs(), up.row), (State::Unknown, 3, 3));
+    assert_eq!((down.from, down.lasted.as_secs(), down.row), (State::Up, 4, 2));
+    assert_eq!(down.reason, "connection refused");
+    assert_eq!(health.last_at, Some(health.since));
+    assert_eq!(health.answers, 7);
+}
+
+#[test]
+fn spans() {
+    for (seconds, text) in [
+        (0, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (182, "3m 2s"),
+        (3_600, "1h"),
+        (7_870, "2h 11m"),
+        (86_399, "23h 59m"),
+        (86_400, "1d"),
+        (100_000, "1d 3h"),
+        (40_000_000, "462d 23h"),
+    ] {
+        assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);
+    }
+}
+
+proptest! {
+    #[test]
+    fn decided_only_by_a_whole_row(rise in 1_u32..5, fall in 1_u32..5, letters in "[pf?]{0,60}") {
+        let timing = timing(rise, fall);
+        let (health, transitions) = run(&timing, &letters);
+        let mut before = State::Unknown;
+        for (second, transition) in &transitions {
+            prop_assert_eq!(transition.from, before);
+            before = transition.to;
+            let until = &letters[..usize::try_from(*second).unwrap()];
+            let (row, answers): (u32, String) = match transition.to {
+                State::Up => (rise, until.replace('?', "")),
+                State::Down => (fall, until.replace('?', "")),
+                State::Unknown => (fall, until.to_owned()),
+            };
+            let letter = match transition.to { State::Up => 'p', State::Down => 'f', State::Unknown => '?' };
+            let seen = answers.chars().rev().take_while(|seen| *seen == letter).count();
+            prop_assert!(seen >= row as usize, "{:?} after {}", transition, until);
+            prop_assert_eq!(transition.row, row);
+        }
+        prop_assert_eq!(health.state, before);
+        // What was decided last is never contradicted by a whole row of answers.
+        prop_assert!(health.contrary() < rise.max(fall));
+    }
+
+    #[test]
+    fn same_outcomes_same_state(rise in 1_u32..5, fall in 1_u32..5, letters in "[pf?]{0,60}") {
+        let timing = timing(rise, fall);
+        let (one, other) = (run(&timing, &letters), run(&timing, &letters));
+        let states = |transitions: Vec<(u64, Transition)>| -> Vec<_> {
+            transitions.into_iter().map(|(second, transition)| (second, transition)).collect()
+        };
+        prop_assert_eq!(states(one.1), states(other.1));
+        prop_assert_eq!(one.0.state, other.0.state);
+        prop_assert_eq!((one.0.passes, one.0.failures, one.0.unmade), (other.0.passes, other.0.failures, other.0.unmade));
+    }
+
+    #[test]
+    fn every_target_settles_in_one_round(rise in 1_u32..5, fall in 1_u32..5, letters in "[pf?]{5}") {
+        let timing = timing(rise, fall);
+        prop_assert!(run(&timing, &letters).0.is_settled(&timing));
+    }
+}

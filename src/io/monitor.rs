@@ -1,0 +1,161 @@
+//! Keeps asking: one task that owns the health of every target and publishes it when it changes.
+
+use std::{
+    collections::BTreeMap,
+    future::{Future, pending},
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::sleep_until,
+};
+
+use self::probes::Probes;
+use crate::{
+    check::{Check, Outcome, Target},
+    cluster::Cluster,
+    health::{HealthView, Transition},
+    io::{clock, journal, probe},
+    schedule::{Job, Schedule},
+};
+
+mod probes;
+#[cfg(test)]
+mod tests;
+
+/// Publishing costs a walk over all targets: a storm of transitions is published in batches this far apart. The
+/// first transition after a quiet time is published at once.
+const BATCH: Duration = Duration::from_millis(20);
+
+/// How others see the monitor.
+#[derive(Debug, Clone)]
+pub struct Monitor {
+    /// The newest published health: it changes when a target's state does, when the cluster does, and when the first
+    /// round is over.
+    pub view: watch::Receiver<Arc<HealthView>>,
+    /// Asks for the health as it is now, with the last probe of each target.
+    pub snapshots: mpsc::Sender<oneshot::Sender<Arc<HealthView>>>,
+}
+
+/// Begins to watch the cluster's targets, and follows the cluster as it changes. The task ends when the cluster's
+/// sender is gone.
+#[must_use]
+pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>) -> (Monitor, JoinHandle<()>) {
+    let (publish, view) = watch::channel(Arc::default());
+    let (snapshots, requests) = mpsc::channel(16);
+    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask)));
+    (Monitor { view, snapshots }, task)
+}
+
+/// Asks every target of the cluster, fast, until each is decided or has had as many answers as could have decided
+/// it: what `plan` and `apply` work with.
+pub async fn settle(cluster: &Cluster) -> HealthView {
+    let mut schedule = Schedule::default();
+    let mut probes = Probes::new(ask);
+    schedule.adopt(cluster, clock::now());
+    while !schedule.first_round_done() {
+        turn(&mut schedule, &mut probes).await;
+    }
+    schedule.view()
+}
+
+/// Asks each of these once, now: what was found, and how long that took.
+pub async fn ask_once(
+    questions: impl IntoIterator<Item = (Target, Arc<Check>)>,
+) -> BTreeMap<Target, (Outcome, Duration)> {
+    let mut probes = Probes::new(ask);
+    for (target, check) in questions {
+        probes.launch(target.address, check, target);
+    }
+    let mut found = BTreeMap::new();
+    while let Some((target, outcome, took)) = probes.next().await {
+        found.insert(target, (outcome, took));
+    }
+    found
+}
+
+async fn ask(check: Arc<Check>, address: IpAddr) -> Outcome {
+    probe::probe(&check, address).await
+}
+
+async fn run<A, F>(
+    mut cluster: watch::Receiver<Arc<Cluster>>,
+    publish: watch::Sender<Arc<HealthView>>,
+    mut requests: mpsc::Receiver<oneshot::Sender<Arc<HealthView>>>,
+    mut probes: Probes<A, Job>,
+) where
+    A: Fn(Arc<Check>, IpAddr) -> F,
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    let mut schedule = Schedule::default();
+    cluster.mark_changed();
+    // When the view is to be published; `None`: nothing has changed.
+    let mut publish_at = None;
+    let mut published_at = clock::now();
+    loop {
+        tokio::select! {
+            transitions = turn(&mut schedule, &mut probes) => {
+                let first_round = schedule.first_round_done() != publish.borrow().first_round_done;
+                if first_round || !transitions.is_empty() {
+                    publish_at = Some(published_at + BATCH);
+                }
+                for (target, transition) in transitions {
+                    journal::emit(&transition.event(&target));
+                }
+            }
+            changed = cluster.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let newest = Arc::clone(&cluster.borrow_and_update());
+                schedule.adopt(&newest, clock::now());
+                probes.forget_idle_addresses();
+                publish_at = Some(clock::now());
+            }
+            Some(request) = requests.recv() => {
+                // Who asked and went away meanwhile needs no answer.
+                let _gone = request.send(Arc::new(schedule.view()));
+            }
+            () = at(publish_at) => {
+                publish.send_replace(Arc::new(schedule.view()));
+                (publish_at, published_at) = (None, clock::now());
+            }
+        }
+    }
+}
+
+/// Waits until a probe is due or has ended, then does all that is due and takes all that has ended. Nothing is lost
+/// if it is dropped while it waits.
+async fn turn<A, F>(schedule: &mut Schedule, probes: &mut Probes<A, Job>) -> Vec<(Target, Transition)>
+where
+    A: Fn(Arc<Check>, IpAddr) -> F,
+    F: Future<Output = Outcome> + Send + 'static,
+{
+    let mut ended = tokio::select! {
+        Some(ended) = probes.next() => Some(ended),
+        () = at(schedule.next_due()) => None,
+    };
+    let now = clock::now();
+    let mut transitions = Vec::new();
+    while let Some((job, outcome, took)) = ended {
+        let target = job.target.clone();
+        transitions.extend(schedule.finish(job, now, outcome, took).map(|transition| (target, transition)));
+        ended = probes.next_if_ended();
+    }
+    while let Some(job) = schedule.start(now) {
+        probes.launch(job.target.address, Arc::clone(&job.check), job);
+    }
+    transitions
+}
+
+/// Waits until then; for ever if there is no then.
+async fn at(then: Option<Instant>) {
+    match then {
+        Some(then) => sleep_until(then.into()).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,103 @@
+//! Probes under way, within bounds.
+
+use std::{collections::HashMap, future::Future, net::IpAddr, panic::resume_unwind, sync::Arc, time::Duration};
+
+use rustix::process::{Resource, getrlimit};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, JoinSet},
+};
+
+use crate::{
+    check::{Check, Outcome},
+    io::clock,
+};
+
+/// Probes at once to one address: a check must not be what loads a node.
+const AT_ONCE_PER_ADDRESS: usize = 4;
+
+/// Probes at once in all, if the descriptors suffice: each holds a socket and a few KiB.
+const AT_ONCE: usize = 4096;
+
+/// Descriptors that are left to others: BIND's connections, the status socket and its clients, watches, state files.
+const RESERVED_DESCRIPTORS: usize = 48;
+
+/// What a probe is for, what it found, and how long that took.
+type Ended<K> = (K, Outcome, Duration);
+
+/// Probes under way; `K` says what each is for. They end with their owner.
+pub(super) struct Probes<A, K> {
+    ask: A,
+    running: JoinSet<Ended<K>>,
+    all: Arc<Semaphore>,
+    by_address: HashMap<IpAddr, Arc<Semaphore>>,
+}
+
+impl<A, F, K> Probes<A, K>
+where
+    A: Fn(Arc<Check>, IpAddr) -> F,
+    F: Future<Output = Outcome> + Send + 'static,
+    K: Send + 'static,
+{
+    /// None under way yet; `ask` makes one.
+    pub(super) fn new(ask: A) -> Self {
+        let at_once = at_once(getrlimit(Resource::Nofile).current);
+        Self { ask, running: JoinSet::new(), all: Arc::new(Semaphore::new(at_once)), by_address: HashMap::new() }
+    }
+
+    /// Begins one, or lets it wait until there is room; its time runs from when it really begins.
+    pub(super) fn launch(&mut self, address: IpAddr, check: Arc<Check>, what: K) {
+        let address_room =
+            self.by_address.entry(address).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_PER_ADDRESS)));
+        let (address_room, room) = (Arc::clone(address_room), Arc::clone(&self.all));
+        let ask = (self.ask)(check, address);
+        self.running.spawn(async move {
+            // The address first: who waits for a slow node takes no room from the others.
+            let _address_permit = address_room.acquire().await;
+            let _permit = room.acquire().await;
+            let start = clock::now();
+            let outcome = ask.await;
+            (what, outcome, clock::now().saturating_duration_since(start))
+        });
+    }
+
+    /// Waits for one to end; `None`: none is under way. Nothing is lost if it is dropped while it waits.
+    pub(super) async fn next(&mut self) -> Option<Ended<K>> {
+        self.running.join_next().await.map(whole)
+    }
+
+    /// One that has ended already.
+    pub(super) fn next_if_ended(&mut self) -> Option<Ended<K>> {
+        self.running.try_join_next().map(whole)
+    }
+
+    /// Forgets the addresses that no probe is under way to.
+    pub(super) fn forget_idle_addresses(&mut self) {
+        self.by_address.retain(|_, room| Arc::strong_count(room) > 1);
+    }
+}
+
+/// Passes a probe's panic on: a target whose probe is lost would never be asked again.
+fn whole<T>(joined: Result<T, JoinError>) -> T {
+    joined.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+}
+
+/// How many probes may run at once with this limit of descriptors.
+fn at_once(descriptors: Option<u64>) -> usize {
+    let descriptors = descriptors.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    descriptors.saturating_sub(RESERVED_DESCRIPTORS).clamp(AT_ONCE_PER_ADDRESS, AT_ONCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_left_to_others() {
+        for (limit, probes) in
+            [(Some(64), 16), (Some(1_024), 976), (Some(20), 4), (Some(u64::MAX), 4_096), (None, 4_096)]
+        {
+            assert_eq!(at_once(limit), probes, "{limit:?}");
+        }
+    }
+}

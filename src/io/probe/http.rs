@@ -1,0 +1,86 @@
+//! One request; the answer's status and the beginning of its body. No redirect is followed, nothing is decompressed.
+
+use std::{error::Error, io, net::IpAddr};
+
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header,
+};
+use hyper_util::rt::TokioIo;
+use tokio::time::{error::Elapsed, timeout_at};
+
+use super::{Talk, blame, peer::Peer};
+use crate::check::{Http, Outcome, text::LIMIT};
+
+pub(super) async fn talk(peer: Peer, question: &Http, address: IpAddr) -> Talk {
+    let request = Request::get(&question.path)
+        .header(header::HOST, question.host_header(address))
+        .header(header::USER_AGENT, concat!("rotad/", env!("CARGO_PKG_VERSION")))
+        .header(header::ACCEPT, "*/*")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| Outcome::Unknown(format!("cannot ask: {error}")))?;
+    let (deadline, late) = (peer.deadline(), peer.late("answer"));
+    match timeout_at(deadline, exchange(peer, request, question)).await {
+        Ok(verdict) => verdict,
+        Err(Elapsed { .. }) => Err(late),
+    }
+}
+
+async fn exchange(peer: Peer, request: Request<Empty<Bytes>>, question: &Http) -> Talk {
+    let (mut sender, connection) = http1::Builder::new()
+        // The head of the answer: hyper's smallest.
+        .max_buf_size(LIMIT)
+        .handshake(TokioIo::new(peer.stream))
+        .await
+        .map_err(|error| refusal(&error))?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(|error| refusal(&error))?;
+        judge(response, question).await
+    };
+    // The connection ends with the verdict: it lives no longer than this function.
+    tokio::pin!(answer);
+    tokio::select! {
+        verdict = &mut answer => verdict,
+        _closed = connection => answer.await,
+    }
+}
+
+async fn judge(mut response: Response<Incoming>, question: &Http) -> Talk {
+    let status = response.status().as_u16();
+    if let Some(refused) = question.refuses_status(status) {
+        return Err(Outcome::Fail(refused));
+    }
+    if question.body.is_some() {
+        let mut body = Vec::new();
+        while body.len() < LIMIT
+            && let Some(frame) = response.frame().await
+        {
+            let frame = frame.map_err(|error| refusal(&error))?;
+            if let Ok(data) = frame.into_data() {
+                body.extend(data.iter().take(LIMIT - body.len()));
+            }
+        }
+        if let Some(refused) = question.refuses_body(&body) {
+            return Err(Outcome::Fail(refused));
+        }
+    }
+    Ok(format!("status {status}"))
+}
+
+/// What hyper's error says of the node.
+fn refusal(error: &hyper::Error) -> Outcome {
+    if let Some(cause) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        return blame(cause);
+    }
+    Outcome::Fail(if error.is_parse() {
+        format!("not HTTP: {error}")
+    } else if error.is_incomplete_message() {
+        "closed before the answer".to_owned()
+    } else {
+        error.to_string()
+    })
+}

@@ -1,6 +1,4 @@
-//! The commands, one file each.
-
-pub mod status;
 //! The subcommands, one file each.
 
 pub mod probe;
+pub mod status;

@@ -9,7 +9,7 @@ use std::{
     net::IpAddr,
 };
 
-use ring::digest;
+use sha2::{Digest, Sha256};
 
 use crate::{
     check::Target,
@@ -398,7 +398,7 @@ fn pinned(
 
 /// A stable weight of a node for an owner name: the same on every machine and in every version.
 fn weight(id: &RrsetId, node: &NodeName) -> Vec<u8> {
-    digest::digest(&digest::SHA256, format!("{} {node}", id.owner).as_bytes()).as_ref().to_vec()
+    Sha256::digest(format!("{} {node}", id.owner)).to_vec()
 }
 
 /// A shared set that has too few healthy nodes, whatever the domain.

@@ -3,8 +3,11 @@
 pub mod clock;
 pub mod journal;
 pub mod keys;
+pub mod monitor;
 pub mod primary;
+pub mod probe;
+pub mod reconcile;
+pub mod state;
 pub mod status_server;
 pub mod systemd;
-pub mod monitor;
-pub mod probe;
+pub mod watch;

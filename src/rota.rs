@@ -16,6 +16,7 @@ use crate::{
     event::{Event, Kind},
     health::{HealthView, State},
     layout::Layout,
+    status::Mode,
     zone::{Done, Identity, Owned, Preview, Step, Turn, Zone},
 };
 
@@ -23,26 +24,6 @@ mod alarms;
 mod server;
 
 use self::{alarms::Alarms, server::Server};
-
-/// What rotad is doing on the whole: the words of `status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// The first round of checks, or the first reading of the zones, is not over: nothing is written.
-    Starting,
-    /// Zones are kept in step.
-    Active,
-}
-
-impl Mode {
-    /// The word of `status`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Active => "active",
-        }
-    }
-}
 
 /// Fewer owned `RRsets` than this are too few to speak of a share (octoDNS has the same rule).
 const FEW: usize = 10;
@@ -67,6 +48,8 @@ pub struct Rota {
     /// When the first round ends although not every check has answered.
     patience_ends: Instant,
     first_round_done: bool,
+    /// Whether zones are only looked at.
+    looks_only: bool,
     /// What becomes of an edit that changes more than `max_change`.
     edits: Edits,
     /// Why the newest file is not in force.
@@ -119,6 +102,7 @@ impl Rota {
             first_round_done: false,
             edits: if force { Edits::Free } else { Edits::Unjudged },
             refused_edit: None,
+            looks_only: false,
             me,
             cluster,
             layout,
@@ -126,6 +110,12 @@ impl Rota {
         };
         rota.match_zones();
         rota
+    }
+
+    /// The same, but it never writes: for a dry run.
+    #[must_use]
+    pub fn looking_only(self) -> Self {
+        Self { looks_only: true, ..self }
     }
 
     /// The file in force.
@@ -156,6 +146,12 @@ impl Rota {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.busy.is_empty() && self.ready.is_empty()
+    }
+
+    /// Why BIND is waited for, if it is.
+    #[must_use]
+    pub fn server_trouble(&self) -> Option<&str> {
+        self.server.trouble()
     }
 
     /// How many steps are under way.
@@ -370,7 +366,7 @@ impl Rota {
             layout: self.layout.zones.get(name),
             standings: &self.standings,
             me: &self.me,
-            may_write: self.first_round_done && self.edits != Edits::Unjudged,
+            may_write: !self.looks_only && self.mode() == Mode::Active,
             hold_edits: self.edits == Edits::Held,
             is_target_elsewhere,
         }

@@ -50,6 +50,19 @@ pub enum Mode {
     Blind,
 }
 
+impl Mode {
+    /// The word of the JSON form.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Active => "active",
+            Self::Hold => "hold",
+            Self::Blind => "blind",
+        }
+    }
+}
+
 /// The file in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {

@@ -18,6 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::{
     cluster::Cluster,
     desired::{self, Recipe, Standings},
@@ -25,6 +27,7 @@ use crate::{
     event::{Event, Kind},
     layout::{self, ZoneLayout},
     plan::{self, Change, Inputs, Plan, Rrsets},
+    status::ZoneState,
     update::{self, GenerationRecord, GenerationRrset, Guard, Reading, Update, Verdict},
 };
 
@@ -39,35 +42,6 @@ pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 
 /// What we published, by `RRset`.
 pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
-
-/// Where a zone stands: the words of `status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ZoneState {
-    /// It holds what it should.
-    InSync,
-    /// It is to be read or written.
-    Pending,
-    /// It cannot be read or written, or BIND ignored something.
-    Failing,
-    /// It holds data, or a generation record, that is not this cluster's.
-    Foreign,
-    /// Another instance of this cluster owns it.
-    Standby,
-}
-
-impl ZoneState {
-    /// The word of `status`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InSync => "in_sync",
-            Self::Pending => "pending",
-            Self::Failing => "failing",
-            Self::Foreign => "foreign",
-            Self::Standby => "standby",
-        }
-    }
-}
 
 /// Who we are in a generation record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -559,7 +533,7 @@ impl Zone {
     fn backoff(&self, tries: u32) -> Duration {
         let ceiling = RETRY.1.min(RETRY.0.saturating_mul(1 << tries.saturating_sub(1).min(10)));
         let seed = format!("{tries} {}", self.name);
-        let [draw, ..] = *ring::digest::digest(&ring::digest::SHA256, seed.as_bytes()).as_ref() else { return ceiling };
+        let [draw, ..] = Sha256::digest(seed).0;
         RETRY.0.max(ceiling.mul_f64(f64::from(draw) / 255.0))
     }
 

@@ -29,6 +29,7 @@ struct Silence {
     since: Instant,
     tries: u32,
     until: Instant,
+    words: String,
 }
 
 impl Server {
@@ -43,6 +44,11 @@ impl Server {
 
     pub(super) const fn is_up(&self) -> bool {
         self.silence.is_none()
+    }
+
+    /// Why it is waited for.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.silence.as_ref().map(|silence| silence.words.as_str())
     }
 
     /// Whether one more step may be taken. While BIND is silent, one at a time, to see whether it is back.
@@ -87,12 +93,10 @@ impl Server {
             }
             None => {
                 self.window = (self.window / 2).max(1);
-                self.silence = Some(Silence { since: now, tries: 1, until: now + wait(1) });
-                let words = format!(
-                    "BIND gives no answer: {}; DNS stays as it is, and {address} is tried again",
-                    failure.words
-                );
-                Some(Event::new(Kind::PrimaryLost, words).reason(failure.words.clone()))
+                let cause = failure.words.clone();
+                let words = format!("BIND gives no answer: {cause}; DNS stays as it is, and {address} is tried again");
+                self.silence = Some(Silence { since: now, tries: 1, until: now + wait(1), words: cause.clone() });
+                Some(Event::new(Kind::PrimaryLost, words).reason(cause))
             }
         }
     }

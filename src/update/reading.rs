@@ -62,6 +62,20 @@ pub enum Unusable {
     Unencodable(String),
 }
 
+impl Unusable {
+    /// The mnemonic of BIND's answer, for the journal's `RCODE`.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Refused => "REFUSED",
+            Self::Code(code) => code,
+            Self::NotServed | Self::Delegated(_) | Self::Alias(_) | Self::Truncated(_) | Self::Unencodable(_) => {
+                "NOERROR"
+            }
+        }
+    }
+}
+
 impl From<Unencodable> for Unusable {
     fn from(error: Unencodable) -> Self {
         Self::Unencodable(error.to_string())

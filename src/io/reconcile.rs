@@ -1,0 +1,252 @@
+//! The loop: wakes on change, hands the newest snapshot to [`Rota`], and carries out what it says.
+
+use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep_until, timeout},
+};
+
+use crate::{
+    cluster::Cluster,
+    dns::OwnerName,
+    health::HealthView,
+    io::{
+        clock, journal,
+        monitor::Monitor,
+        primary::{Lost, Primary, ReadError},
+        status_server::Request,
+        systemd::{self, Watchdog},
+        watch::Current,
+    },
+    rota::Rota,
+    status::{self, Clocks, Status, ZoneState},
+    update::Verdict,
+    zone::{Done, Failure, Owned, Step},
+};
+
+/// How long a stop waits for answers that are under way.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How often what we published is handed on to be saved, and systemd is told how things stand.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Between pings of a watchdog that nobody set.
+const FOREVER: Duration = Duration::from_hours(1);
+
+/// What we published, zone by zone.
+pub type Published = BTreeMap<OwnerName, Arc<Owned>>;
+
+/// All that the loop listens to and speaks to.
+#[derive(Debug)]
+pub struct Reconcile {
+    /// What to decide with.
+    pub rota: Rota,
+    /// BIND.
+    pub primary: Arc<Primary>,
+    /// The file.
+    pub current: watch::Receiver<Arc<Current>>,
+    /// The cluster in force, for the monitor: an edit that waits for `--force` is not in force.
+    pub in_force: watch::Sender<Arc<Cluster>>,
+    /// Health.
+    pub monitor: Monitor,
+    /// Who asks for the status.
+    pub requests: mpsc::Receiver<Request>,
+    /// What is to be remembered.
+    pub published: watch::Sender<Published>,
+    /// The file's path, for the status.
+    pub file: PathBuf,
+}
+
+impl Reconcile {
+    /// Runs until `shutdown`; then waits for what is under way, [`FAREWELL`] at most, and leaves DNS as it is.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let watchdog = Watchdog::from_env();
+        let (answers, mut answered) = mpsc::unbounded_channel();
+        let (mut report_at, mut ping_at) = (None, clock::now());
+        tokio::pin!(shutdown);
+        loop {
+            self.advance(&answers);
+            let now = clock::now();
+            if now >= ping_at {
+                watchdog.ping();
+                ping_at = now + watchdog.period().unwrap_or(FOREVER);
+            }
+            if report_at.is_none_or(|at| at <= now) {
+                report_at = None;
+                self.report();
+            }
+            let wakes = [self.rota.wake_at(), report_at, Some(ping_at)];
+            let moved = tokio::select! {
+                () = &mut shutdown => break,
+                Some((name, done)) = answered.recv() => {
+                    self.take_in(&name, done);
+                    while let Ok((name, done)) = answered.try_recv() {
+                        self.take_in(&name, done);
+                    }
+                    true
+                }
+                Ok(()) = self.current.changed() => {
+                    self.reload();
+                    true
+                }
+                Ok(()) = self.monitor.view.changed() => {
+                    let view = self.monitor.view.borrow_and_update().clone();
+                    self.rota.set_health(view).iter().for_each(journal::emit);
+                    true
+                }
+                Some(request) = self.requests.recv() => {
+                    self.answer(request);
+                    false
+                }
+                () = sleep_until(wakes.into_iter().flatten().min().unwrap_or(ping_at).into()) => false,
+            };
+            if moved && report_at.is_none() {
+                report_at = Some(clock::now() + REPORT_EVERY);
+            }
+        }
+        let last_answers = async {
+            while self.rota.under_way() > 0 {
+                let Some((name, done)) = answered.recv().await else { break };
+                self.take_in(&name, done);
+            }
+        };
+        // What is given up is ambiguous, and the generation record tells the next run what became of it.
+        let _ = timeout(FAREWELL, last_answers).await;
+        self.report();
+    }
+
+    /// Lets the rota take every step that it may take now.
+    fn advance(&mut self, answers: &mpsc::UnboundedSender<(OwnerName, Done)>) {
+        let now = clock::now();
+        self.rota.tick(now).iter().for_each(journal::emit);
+        loop {
+            let (step, events) = self.rota.take(now);
+            events.iter().for_each(journal::emit);
+            let Some((name, step)) = step else { return };
+            let (primary, answers) = (Arc::clone(&self.primary), answers.clone());
+            tokio::spawn(async move {
+                if let Some(done) = perform(&primary, &name, step).await {
+                    // Nobody listens any more: the loop has ended.
+                    let _ = answers.send((name, done));
+                }
+            });
+        }
+    }
+
+    fn take_in(&mut self, name: &OwnerName, done: Done) {
+        self.rota.done(clock::now(), name, done).iter().for_each(journal::emit);
+    }
+
+    /// A new file, or a new error in it.
+    fn reload(&mut self) {
+        let cluster = Arc::clone(&self.current.borrow_and_update().cluster);
+        if cluster == *self.rota.cluster() {
+            return;
+        }
+        self.rota.set_cluster(clock::now(), cluster).iter().for_each(journal::emit);
+        self.in_force.send_replace(Arc::clone(self.rota.cluster()));
+    }
+
+    /// Hands on what is to be remembered, if it changed, and tells systemd how things stand.
+    fn report(&self) {
+        self.published.send_if_modified(|saved| {
+            let zones = self.rota.zones();
+            let same = saved.len() == zones.len()
+                && saved.iter().zip(zones).all(|((_, old), (_, zone))| Arc::ptr_eq(old, zone.owned()));
+            if !same {
+                *saved = zones.iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.owned()))).collect();
+            }
+            !same
+        });
+        systemd::status(&self.headline());
+    }
+
+    fn headline(&self) -> String {
+        let mut counts: BTreeMap<ZoneState, usize> = BTreeMap::new();
+        for zone in self.rota.zones().values() {
+            *counts.entry(zone.state()).or_default() += 1;
+        }
+        if let Some(words) = self.rota.server_trouble() {
+            return format!("waiting for {}: {words}", self.rota.cluster().bind.server);
+        }
+        let counts: Vec<_> = counts.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
+        format!("{}: zones: {}", self.rota.mode().as_str(), counts.join(", "))
+    }
+
+    /// Answers with a snapshot. The monitor adds the newest results, which the published view need not have.
+    fn answer(&self, request: Request) {
+        let cluster = Arc::clone(self.rota.cluster());
+        let snapshot = {
+            let current = self.current.borrow();
+            Status {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                time: status::Stamp(clock::wall()),
+                mode: self.rota.mode(),
+                config: status::Config {
+                    file: self.file.clone(),
+                    loaded_at: status::Stamp(current.loaded_at),
+                    error: current.error.clone().or_else(|| self.rota.refused_edit().map(str::to_owned)),
+                },
+                nodes: Vec::new(),
+                zones: self.rota.zones().iter().map(|(name, zone)| zone_status(name, zone)).collect(),
+            }
+        };
+        let monitor = self.monitor.clone();
+        tokio::spawn(async move {
+            let health = newest_health(&monitor).await;
+            let clocks = Clocks { now: clock::now(), wall: clock::wall() };
+            let nodes = status::Node::all(&cluster, &health, clocks);
+            // Whoever asked may have left.
+            let _ = request.send(Arc::new(Status { nodes, ..snapshot }));
+        });
+    }
+}
+
+fn zone_status(name: &OwnerName, zone: &crate::zone::Zone) -> status::Zone {
+    let (generation, serial) = zone.marks();
+    status::Zone {
+        zone: name.to_string(),
+        state: zone.state(),
+        generation,
+        serial,
+        error: zone.error().map(str::to_owned),
+    }
+}
+
+async fn newest_health(monitor: &Monitor) -> Arc<HealthView> {
+    let (ask, answer) = tokio::sync::oneshot::channel();
+    if monitor.snapshots.send(ask).await.is_ok()
+        && let Ok(view) = answer.await
+    {
+        return view;
+    }
+    monitor.view.borrow().clone()
+}
+
+/// Carries out one step; `None`: there was nothing to do.
+pub async fn perform(primary: &Primary, name: &OwnerName, step: Step) -> Option<Done> {
+    Some(match step {
+        Step::Rest => return None,
+        Step::Read(owners) => Done::Read(primary.read(name, &owners).await.map_err(read_failure)),
+        Step::Serial => Done::Serial(primary.soa(name).await.map(|soa| soa.serial).map_err(read_failure)),
+        Step::Write(update) => Done::Write(primary.update(&update).await.map_err(lost)),
+    })
+}
+
+fn read_failure(error: ReadError) -> Failure {
+    match error {
+        ReadError::Lost(why) => lost(why),
+        ReadError::Tsig(trouble) => {
+            let code = Verdict::Tsig(trouble.clone()).code().to_owned();
+            Failure { words: trouble.to_string(), code: Some(code), sent: false }
+        }
+        ReadError::Unusable(unusable) => {
+            Failure { words: unusable.to_string(), code: Some(unusable.code().to_owned()), sent: false }
+        }
+    }
+}
+
+fn lost(why: Lost) -> Failure {
+    Failure { words: why.reason, code: None, sent: why.sent }
+}

@@ -78,18 +78,18 @@ fn every_field_arrives_and_none_is_forged() {
     let entries = journal_of(dir.path(), "journald::every_field_arrives_and_none_is_forged");
     let [down_seen, published_seen, forged_seen] = entries.as_slice() else { panic!("three entries: {entries:#?}") };
 
-    assert_fields(down_seen, "4", &down(), &[
-        ("NODE", "node01"),
-        ("CHECK", "imap"),
-        ("ADDRESS", "2001:db8::11"),
-        ("REASON", "connection refused"),
-    ]);
-    assert_fields(published_seen, "6", &published(), &[
-        ("ZONE", "mydomain.org"),
-        ("OWNER", "imap.mydomain.org"),
-        ("RRTYPE", "A"),
-        ("GENERATION", "42"),
-    ]);
+    assert_fields(
+        down_seen,
+        "4",
+        &down(),
+        &[("NODE", "node01"), ("CHECK", "imap"), ("ADDRESS", "2001:db8::11"), ("REASON", "connection refused")],
+    );
+    assert_fields(
+        published_seen,
+        "6",
+        &published(),
+        &[("ZONE", "mydomain.org"), ("OWNER", "imap.mydomain.org"), ("RRTYPE", "A"), ("GENERATION", "42")],
+    );
     let harmless = Event { message: "mydomain.org: \\nMESSAGE=all is well\\u{1b}[2J".to_owned(), ..forged() };
     assert_fields(forged_seen, "3", &harmless, &[("RCODE", "REFUSED"), ("REASON", "first\nNODE=forged\nthird")]);
     assert_eq!(std::fs::read_to_string(dir.path().join("stderr")).unwrap(), "", "nothing is said twice");

@@ -39,13 +39,10 @@ fn the_manager_hears_each_message() {
         heard.push(String::from_utf8(message[..length].to_vec()).unwrap());
     }
     let [ready, status, watchdog, reloading, stopping] = heard.as_slice() else { panic!("five messages: {heard:?}") };
-    assert_eq!([ready, status, watchdog, stopping], [
-        "READY=1\n",
-        "STATUS=active\\nREADY=0\n",
-        "WATCHDOG=1\n",
-        "STOPPING=1\n"
-    ]);
+    assert_eq!(
+        [ready, status, watchdog, stopping],
+        ["READY=1\n", "STATUS=active\\nREADY=0\n", "WATCHDOG=1\n", "STOPPING=1\n"]
+    );
     let since_boot = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
     since_boot.trim_end().parse::<u64>().unwrap();
 }
-

@@ -52,11 +52,14 @@ fn lines_have_time_level_and_message() {
     }
     let folded = lines.last().unwrap().1;
     let lines: Vec<&str> = lines.iter().map(|(_, rest)| *rest).collect();
-    assert_eq!(lines[..3], [
-        "node01 imap (192.0.2.11) is up",
-        "warning: node01 imap is down: banner \"a\\nforged\\u{1b}[2J\"",
-        "error: BIND at 127.0.0.1:53 cannot be reached: connection refused",
-    ]);
+    assert_eq!(
+        lines[..3],
+        [
+            "node01 imap (192.0.2.11) is up",
+            "warning: node01 imap is down: banner \"a\\nforged\\u{1b}[2J\"",
+            "error: BIND at 127.0.0.1:53 cannot be reached: connection refused",
+        ]
+    );
     let (head, tail) = folded.split_once(" (57 times in ").unwrap();
     assert_eq!(head, lines[2]);
     assert!(tail.ends_with("s)"), "{tail}");

@@ -79,10 +79,8 @@ pub enum Error {
 /// Starts the journal. Under systemd, when stderr is the journal's own stream, events become native entries; else plain
 /// lines on stderr.
 pub fn init() -> Result<Farewell, Error> {
-    let filter = match std::env::var_os("ROTAD_LOG") {
-        Some(_) => EnvFilter::try_from_env("ROTAD_LOG")?,
-        None => EnvFilter::new(FILTER),
-    };
+    let asked = std::env::var_os("ROTAD_LOG").is_some_and(|filter| !filter.is_empty());
+    let filter = if asked { EnvFilter::try_from_env("ROTAD_LOG")? } else { EnvFilter::new(FILTER) };
     let native = if stderr_is_journal() { tracing_journald::layer().ok() } else { None };
     let plain = native.is_none().then(|| {
         tracing_subscriber::fmt::layer().with_writer(stderr).event_format(Line).fmt_fields(debug_fn(

@@ -5,6 +5,8 @@
 #   ROTAD=/usr/bin/rotad bash docs/demo.sh    uses that binary
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# A user's path on Debian lacks the place of tsig-keygen.
+PATH=$PATH:/usr/sbin:/sbin
 
 DNS_PORT=${DEMO_DNS_PORT:-5300}
 IMAP_PORT=1143

@@ -3,6 +3,7 @@
 # as root). No test skips in silence: what cannot run fails here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin
 
 step() { printf '\n=== %s\n' "$*"; }
 fail() { printf '\n=== FAILED: %s\n' "$*" >&2; exit 1; }

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use tracing::Subscriber;
+use tracing::{Subscriber, field::Field};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{
     EnvFilter,
@@ -79,32 +79,11 @@ pub enum Error {
 /// Starts the journal. Under systemd, when stderr is the journal's own stream, events become native entries; else plain
 /// lines on stderr.
 pub fn init() -> Result<Farewell, Error> {
-    let filter = match std::env::var_os("ROTAD_LOG") {
-        Some(_) => EnvFilter::try_from_env("ROTAD_LOG")?,
-        None => EnvFilter::new(FILTER),
-    };
-    let native = if stderr_is_journal() { tracing_journald::layer().ok() } else { None };
+    let asked = std::env::var_os("ROTAD_LOG").is_some_and(|filter| !filter.is_empty());
+    let filter = if asked { EnvFilter::try_from_env("ROTAD_LOG")? } else { EnvFilter::new(FILTER) };
+    let native = native();
     let plain = native.is_none().then(|| {
-        tracing_subscriber::fmt::layer().with_writer(stderr).event_format(Line).fmt_fields(debug_fn(
-            |writer, field, value| {
-                match field.name() {
-                    "message" => write!(writer, "{value:?}"),
-                    // The fields of the journal; the message says it already.
-                    name if name.starts_with(|c: char| c.is_ascii_uppercase()) => Ok(()),
-                    name => write!(writer, " {name}={value:?}"),
-                }
-            },
-        ))
-    });
-    let native = native.map(|layer| {
-        layer.with_field_prefix(None).with_syslog_identifier("rotad".to_owned()).with_priority_mappings(
-            PriorityMappings {
-                // The library's default is "notice".
-                info: Priority::Informational,
-                debug: Priority::Debug,
-                ..PriorityMappings::new()
-            },
-        )
+        tracing_subscriber::fmt::layer().with_writer(stderr).event_format(Line).fmt_fields(debug_fn(plain_field))
     });
     tracing_subscriber::registry().with(filter).with(native).with(plain).try_init()?;
 
@@ -193,10 +172,29 @@ fn write(event: &Event) {
     }
 }
 
+/// Writes native entries, if stderr is the journal's and journald answers.
+fn native() -> Option<tracing_journald::Layer> {
+    let layer = stderr_is_journal().then(tracing_journald::layer)?.ok()?;
+    // The library's default for INFO is the priority "notice".
+    let priorities =
+        PriorityMappings { info: Priority::Informational, debug: Priority::Debug, ..PriorityMappings::new() };
+    let layer = layer.with_field_prefix(None).with_priority_mappings(priorities);
+    Some(layer.with_syslog_identifier("rotad".to_owned()))
+}
+
 /// Whether stderr is the stream that `$JOURNAL_STREAM` names by device and inode (`systemd.exec(5)`).
 fn stderr_is_journal() -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(stderr()).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// A field on a plain line: those of the journal are left out, the message says it already.
+fn plain_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name if name.starts_with(|c: char| c.is_ascii_uppercase()) => Ok(()),
+        name => write!(writer, " {name}={value:?}"),
+    }
 }
 
 /// A plain line: time, level unless it is the ordinary one, message.

@@ -8,6 +8,8 @@ pub mod http;
 pub mod imap;
 pub mod pop3;
 pub mod smtp;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod text;
 
 /// One question, asked once per (check, node address), however many domains use it.

@@ -1,1 +1,235 @@
+use std::collections::BTreeSet;
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    check::{
+        Kind,
+        tests::{cluster, timing},
+    },
+    health::State,
+    io::clock,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn tcp(port: u16) -> Check {
+    Check { kind: Kind::Tcp { port }, timing: timing() }
+}
+
+fn pass() -> Outcome {
+    Outcome::Pass("accepted".to_owned())
+}
+
+fn fail() -> Outcome {
+    Outcome::Fail("connection refused".to_owned())
+}
+
+/// Makes one target's next probe when it is due; the seconds since the last one was due.
+fn next(schedule: &mut Schedule, last: &mut Instant, outcome: Outcome, took: Duration) -> u64 {
+    let due = schedule.next_due().unwrap();
+    let job = schedule.start(due).unwrap();
+    assert!(schedule.start(due + 100 * SECOND).is_none(), "a probe under way is not doubled");
+    schedule.finish(job, due + took, outcome, took);
+    let gap = due.saturating_duration_since(*last);
+    *last = due;
+    gap.as_secs()
+}
+
+#[test]
+fn the_period_counts_from_the_start_of_a_probe() {
+    let mut schedule = Schedule::default();
+    let now = clock::now();
+    schedule.adopt(&cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143))]), now);
+    let first = schedule.next_due().unwrap();
+    assert!(now <= first && first < now + 2 * SECOND, "the first probe starts within the shorter interval");
+    let mut last = first;
+    // What a probe finds, the seconds that it takes, and the seconds since the start of the one before.
+    for (outcome, took, gap) in [
+        (pass(), 0, 0),
+        (pass(), 1, 2),
+        (pass(), 0, 2),
+        // Decided: up.
+        (pass(), 5, 10),
+        (fail(), 5, 10),
+        // In doubt: at once where the probe outlasts the fast interval.
+        (fail(), 1, 5),
+        (fail(), 1, 2),
+        // Decided: down.
+        (fail(), 1, 10),
+        (Outcome::Unknown("no descriptors".to_owned()), 1, 10),
+        (pass(), 1, 10),
+        (fail(), 1, 2),
+        (fail(), 1, 10),
+    ] {
+        let told = format!("{outcome:?} in {took}s");
+        assert_eq!(next(&mut schedule, &mut last, outcome, SECOND * took), gap, "{told}");
+    }
+}
+
+#[test]
+fn unchanged_targets_go_on_through_an_edit() {
+    let now = clock::now();
+    let nodes: &[(&str, &[&str])] = &[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11"])];
+    let before = cluster(nodes, &[("imap", tcp(143)), ("smtp", tcp(25))]);
+    let mut schedule = Schedule::default();
+    schedule.adopt(&before, now);
+    let mut later = now;
+    for _ in 0..3 {
+        later += 2 * SECOND;
+        let due: Vec<_> = std::iter::from_fn(|| schedule.start(later)).collect();
+        assert_eq!(due.len(), 4);
+        for job in due {
+            schedule.finish(job, later, pass(), SECOND);
+        }
+    }
+    assert!(schedule.first_round_done());
+    let seen = schedule.view();
+    assert!(seen.targets.values().all(|health| health.state == State::Up));
+
+    // smtp moves to another port, node01 gets another address, node02 is new. All probes of before are under way.
+    later += 10 * SECOND;
+    let under_way: Vec<_> = std::iter::from_fn(|| schedule.start(later)).collect();
+    let after = cluster(
+        &[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.99"]), ("node02", &["192.0.2.12"])],
+        &[("imap", tcp(143)), ("smtp", tcp(587))],
+    );
+    schedule.adopt(&after, later);
+    let dues = schedule.queue.len();
+    for job in under_way {
+        assert_eq!(schedule.finish(job, later, fail(), SECOND), None);
+    }
+    assert_eq!(schedule.queue.len(), dues + 1, "only the unchanged target's result counts");
+    let view = schedule.view();
+    let states: Vec<_> =
+        view.targets.iter().map(|(target, health)| (target.to_string(), health.state, health.failures)).collect();
+    assert_eq!(
+        states,
+        [
+            ("node00 imap (192.0.2.10)".to_owned(), State::Up, 1),
+            ("node00 smtp (192.0.2.10)".to_owned(), State::Unknown, 0),
+            ("node01 imap (192.0.2.99)".to_owned(), State::Unknown, 0),
+            ("node01 smtp (192.0.2.99)".to_owned(), State::Unknown, 0),
+            ("node02 imap (192.0.2.12)".to_owned(), State::Unknown, 0),
+            ("node02 smtp (192.0.2.12)".to_owned(), State::Unknown, 0),
+        ]
+    );
+    assert!(view.first_round_done, "targets that an edit adds do not take the first round back");
+
+    // The same again changes nothing, not even what is due.
+    schedule.adopt(&after, later + SECOND);
+    assert_eq!(schedule.view(), view);
+    assert_eq!(schedule.queue.len(), dues + 1);
+}
+
+#[test]
+fn a_target_that_leaves_and_returns_begins_anew() {
+    let now = clock::now();
+    let with = cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143))]);
+    let mut schedule = Schedule::default();
+    schedule.adopt(&with, now);
+    let job = schedule.start(now + 2 * SECOND).unwrap();
+    schedule.adopt(&cluster(&[], &[]), now);
+    schedule.adopt(&with, now);
+    schedule.finish(job, now, pass(), SECOND);
+    assert!(schedule.view().targets.values().all(|health| health.answers == 0), "the old probe's result is dropped");
+    assert!(schedule.start(now + 2 * SECOND).is_some());
+    assert!(schedule.start(now + 2 * SECOND).is_none());
+}
+
+#[test]
+fn the_first_round_waits_for_every_target() {
+    let now = clock::now();
+    let mut schedule = Schedule::default();
+    schedule.adopt(&cluster(&[("node00", &["192.0.2.10", "2001:db8::10"])], &[("imap", tcp(143))]), now);
+    for round in 1..=3 {
+        let later = now + round * 2 * SECOND;
+        let due: Vec<_> = std::iter::from_fn(|| schedule.start(later)).collect();
+        for job in due {
+            assert!(!schedule.first_round_done());
+            // One goes to and fro, one cannot be asked: both have had three answers in the end.
+            let outcome = match (job.target.address.is_ipv6(), round) {
+                (true, _) => Outcome::Unknown("network unreachable from here".to_owned()),
+                (false, 2) => fail(),
+                (false, _) => pass(),
+            };
+            schedule.finish(job, later, outcome, SECOND);
+        }
+    }
+    assert!(schedule.first_round_done());
+    assert!(schedule.view().first_round_done);
+}
+
+#[test]
+fn nothing_to_ask_is_a_round_that_is_over() {
+    let mut schedule = Schedule::default();
+    schedule.adopt(&cluster(&[("node00", &["192.0.2.10"])], &[]), clock::now());
+    assert!(schedule.first_round_done());
+    assert_eq!(schedule.next_due(), None);
+}
+
+#[test]
+fn starts_are_spread_and_the_same_in_each_run() {
+    let addresses: Vec<_> = (0..200).map(|n| format!("192.0.2.{n}")).collect();
+    let names: Vec<_> = (0..200).map(|n| format!("node{n:03}")).collect();
+    let nodes: Vec<_> = addresses.iter().map(|address| [address.as_str()]).collect();
+    let nodes: Vec<_> = names.iter().zip(&nodes).map(|(name, address)| (name.as_str(), &address[..])).collect();
+    let cluster = cluster(&nodes, &[("imap", tcp(143))]);
+    let starts = || {
+        let now = clock::now();
+        let mut schedule = Schedule::default();
+        schedule.adopt(&cluster, now);
+        schedule.queue.iter().map(|Reverse((due, _, target))| (*due - now, target.clone())).collect::<BTreeSet<_>>()
+    };
+    let first = starts();
+    assert_eq!(first, starts());
+    for tenth in 0..10 {
+        let (from, to) = (SECOND * tenth / 5, SECOND * (tenth + 1) / 5);
+        let here = first.iter().filter(|(offset, _)| (from..to).contains(offset)).count();
+        assert!((5..40).contains(&here), "{here} of 200 in the tenth {tenth} of the window");
+    }
+}
+
+proptest! {
+    /// Whatever probes find, however long they take, and whatever the edits: each target is queued or under way,
+    /// never both and never neither, and nothing is asked that is not in the cluster.
+    #[test]
+    fn no_target_is_lost_or_doubled(steps in proptest::collection::vec((0_u8..6, 0_u64..15), 1..80)) {
+        let clusters = [
+            cluster(&[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11"])], &[("imap", tcp(143)), ("smtp", tcp(25))]),
+            cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143)), ("smtp", tcp(587))]),
+            cluster(&[("node01", &["192.0.2.12"])], &[("imap", tcp(143))]),
+        ];
+        let mut now = clock::now();
+        let mut schedule = Schedule::default();
+        let mut current = &clusters[0];
+        schedule.adopt(current, now);
+        let mut under_way: Vec<Job> = Vec::new();
+        for (step, seconds) in steps {
+            now += Duration::from_secs(seconds);
+            match step {
+                0 => {
+                    current = &clusters[usize::try_from(seconds).unwrap() % clusters.len()];
+                    schedule.adopt(current, now);
+                }
+                1 | 2 => under_way.extend(std::iter::from_fn(|| schedule.start(now))),
+                _ if !under_way.is_empty() => {
+                    let job = under_way.remove(usize::try_from(seconds).unwrap() % under_way.len());
+                    let outcome = if step == 3 { pass() } else { fail() };
+                    schedule.finish(job, now, outcome, SECOND);
+                }
+                _ => {}
+            }
+            let living = |watch: &Watch, target: &Target| {
+                schedule.watched.get(target).is_some_and(|watched| watched.watch == *watch)
+            };
+            let mut places: Vec<_> =
+                schedule.queue.iter().map(|Reverse((_, watch, target))| (watch, target)).collect();
+            places.extend(under_way.iter().map(|job| (&job.watch, &job.target)));
+            let places: Vec<_> = places.into_iter().filter(|(watch, target)| living(watch, target)).collect();
+            prop_assert_eq!(places.len(), targets(current).len());
+            prop_assert_eq!(schedule.view().targets.into_keys().collect::<BTreeSet<_>>(), targets(current));
+        }
+    }
+}

@@ -1,1 +1,196 @@
+//! With paused time: the clock goes on only when every task waits, so that minutes pass in no time.
 
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::{
+    check::{
+        Kind,
+        tests::{cluster, timing},
+    },
+    health::State,
+};
+
+/// Nodes that answer as the test says, without sockets.
+#[derive(Clone, Default)]
+struct Nodes {
+    down: Arc<Mutex<BTreeSet<IpAddr>>>,
+    asked: Arc<Mutex<Vec<(IpAddr, u16, Instant)>>>,
+    at_once: Arc<AtomicUsize>,
+    most_at_once: Arc<AtomicUsize>,
+    takes: Duration,
+}
+
+impl Nodes {
+    fn taking(takes: Duration) -> Self {
+        Self { takes, ..Self::default() }
+    }
+
+    fn down(&self, address: &str) {
+        self.down.lock().unwrap().insert(address.parse().unwrap());
+    }
+
+    fn watch(&self, cluster: Cluster) -> Watching {
+        let nodes = self.clone();
+        let ask = move |check: Arc<Check>, address| {
+            let nodes = nodes.clone();
+            async move {
+                nodes.asked.lock().unwrap().push((address, check.kind.port(), clock::now()));
+                let now = nodes.at_once.fetch_add(1, Ordering::Relaxed) + 1;
+                nodes.most_at_once.fetch_max(now, Ordering::Relaxed);
+                sleep(nodes.takes).await;
+                nodes.at_once.fetch_sub(1, Ordering::Relaxed);
+                if nodes.down.lock().unwrap().contains(&address) {
+                    Outcome::Fail("connection refused".to_owned())
+                } else {
+                    Outcome::Pass("connection accepted".to_owned())
+                }
+            }
+        };
+        let (edit, clusters) = watch::channel(Arc::new(cluster));
+        let (publish, view) = watch::channel(Arc::default());
+        let (snapshots, requests) = mpsc::channel(1);
+        let task = tokio::spawn(run(clusters, publish, requests, Probes::new(ask)));
+        Watching { edit, monitor: Monitor { view, snapshots }, task }
+    }
+}
+
+struct Watching {
+    edit: watch::Sender<Arc<Cluster>>,
+    monitor: Monitor,
+    task: JoinHandle<()>,
+}
+
+impl Watching {
+    /// Waits until the published view is so.
+    async fn until(&mut self, so: impl Fn(&HealthView) -> bool) -> Arc<HealthView> {
+        let found = timeout(Duration::from_secs(600), self.monitor.view.wait_for(|view| so(view))).await;
+        Arc::clone(&found.expect("within ten minutes of paused time").expect("the monitor runs"))
+    }
+
+    async fn snapshot(&self) -> Arc<HealthView> {
+        let (ask, answer) = oneshot::channel();
+        self.monitor.snapshots.send(ask).await.unwrap();
+        answer.await.unwrap()
+    }
+}
+
+fn tcp(port: u16) -> Check {
+    Check { kind: Kind::Tcp { port }, timing: timing() }
+}
+
+fn all(view: &HealthView, state: State) -> bool {
+    !view.targets.is_empty() && view.targets.values().all(|health| health.state == state)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_a_period_at_a_fixed_rate() {
+    let nodes = Nodes::taking(Duration::from_secs(1));
+    let mut watching = nodes.watch(cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143))]));
+    watching.until(|view| view.first_round_done).await;
+    sleep(Duration::from_secs(35)).await;
+    let starts: Vec<_> = nodes.asked.lock().unwrap().iter().map(|(_, _, start)| *start).collect();
+    let gaps: Vec<_> = starts.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64().round()).collect();
+    assert_eq!(gaps, [2.0, 2.0, 10.0, 10.0, 10.0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_node_is_down_after_fall_failures_and_up_again_after_rise_passes() {
+    let nodes = Nodes::default();
+    let two: &[(&str, &[&str])] = &[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11"])];
+    let mut watching = nodes.watch(cluster(two, &[("imap", tcp(143))]));
+    let view = watching.until(|view| view.first_round_done).await;
+    assert!(all(&view, State::Up));
+
+    nodes.down("192.0.2.11");
+    let killed = clock::now();
+    let view = watching.until(|view| view.targets.values().any(|health| health.state == State::Down)).await;
+    let down: Vec<_> = view
+        .targets
+        .iter()
+        .filter(|(_, health)| health.state == State::Down)
+        .map(|(target, _)| target.to_string())
+        .collect();
+    assert_eq!(down, ["node01 imap (192.0.2.11)"]);
+    assert!(clock::now() - killed <= Duration::from_secs(10 + 2 * 2 + 1), "one interval and two fast ones");
+
+    nodes.down.lock().unwrap().clear();
+    watching.until(|view| all(view, State::Up)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn published_only_when_something_has_changed() {
+    let nodes = Nodes::default();
+    let mut watching = nodes.watch(cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143))]));
+    let published = watching.until(|view| view.first_round_done).await;
+    assert!(!watching.monitor.view.has_changed().unwrap());
+    sleep(Duration::from_secs(100)).await;
+    assert!(!watching.monitor.view.has_changed().unwrap(), "a steady state is silent");
+    // A snapshot is newer than what was published.
+    let answers = |view: &HealthView| view.targets.values().map(|health| health.answers).sum::<u32>();
+    assert!(answers(&*watching.snapshot().await) > answers(&published));
+}
+
+#[tokio::test(start_paused = true)]
+async fn follows_an_edit_without_restarting_what_is_unchanged() {
+    let nodes = Nodes::default();
+    let mut watching = nodes.watch(cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143))]));
+    let before = watching.until(|view| view.first_round_done).await;
+    let after = cluster(&[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11"])], &[("imap", tcp(143))]);
+    watching.edit.send(Arc::new(after)).unwrap();
+    let view = watching.until(|view| view.targets.len() == 2).await;
+    let states: Vec<_> = view.targets.values().map(|health| (health.state, health.since)).collect();
+    let since = before.targets.values().next().unwrap().since;
+    assert_eq!(states[0], (State::Up, since));
+    assert_eq!(states[1].0, State::Unknown);
+    assert!(view.first_round_done);
+    watching.until(|view| all(view, State::Up)).await;
+
+    watching.edit.send(Arc::new(cluster(&[], &[]))).unwrap();
+    watching.until(|view| view.targets.is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_at_once_to_one_address() {
+    let nodes = Nodes::taking(Duration::from_secs(4));
+    let checks: Vec<_> = (0..10).map(|n| (format!("check{n}"), tcp(1_000 + n))).collect();
+    let checks: Vec<_> = checks.iter().map(|(name, check)| (name.as_str(), check.clone())).collect();
+    let mut watching = nodes.watch(cluster(&[("node00", &["192.0.2.10"])], &checks));
+    watching.until(|view| view.first_round_done).await;
+    assert_eq!(nodes.most_at_once.load(Ordering::Relaxed), 4);
+    let ports: BTreeSet<_> = nodes.asked.lock().unwrap().iter().map(|(_, port, _)| *port).collect();
+    assert_eq!(ports.len(), 10, "those that wait get their turn");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_transitions_are_published_in_batches() {
+    let nodes = Nodes::default();
+    let names: Vec<_> = (0..250).map(|n| (format!("node{n:03}"), format!("192.0.2.{n}"))).collect();
+    let addresses: Vec<_> = names.iter().map(|(_, address)| [address.as_str()]).collect();
+    let all_nodes: Vec<_> =
+        names.iter().zip(&addresses).map(|((name, _), address)| (name.as_str(), &address[..])).collect();
+    let mut watching = nodes.watch(cluster(&all_nodes, &[("imap", tcp(143))]));
+    let mut published = 0;
+    while !watching.monitor.view.borrow_and_update().first_round_done {
+        watching.monitor.view.changed().await.unwrap();
+        published += 1;
+    }
+    // The first round's transitions fall into one fast interval of 2 s: at most a batch every 20 ms.
+    assert!((2..=105).contains(&published), "{published}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ends_with_its_owner() {
+    let nodes = Nodes::default();
+    let Watching { edit, task, .. } = nodes.watch(cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143))]));
+    drop(edit);
+    timeout(Duration::from_secs(1), task).await.expect("it ends").expect("without a panic");
+}

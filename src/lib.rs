@@ -12,9 +12,12 @@
 //! ```
 
 pub mod check;
+pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod dns;
 pub mod event;
+pub mod exit;
 pub mod health;
 pub mod io;
 pub mod plan;

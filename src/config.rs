@@ -125,8 +125,14 @@ fn cluster(
         }
     };
     need(bind, "there is no \"bind\"; write where the key is: \"bind: { key_file: rotad.key }\"");
-    need(nodes, "there are no \"nodes\", which would withdraw all; write \"nodes: { node00: { addresses: [192.0.2.10] } }\"");
-    need(services, "there are no \"services\"; write what is published: \"services: { imap: { publish: address, name: imap } }\"");
+    need(
+        nodes,
+        "there are no \"nodes\", which would withdraw all; write \"nodes: { node00: { addresses: [192.0.2.10] } }\"",
+    );
+    need(
+        services,
+        "there are no \"services\"; write what is published: \"services: { imap: { publish: address, name: imap } }\"",
+    );
     need(
         domains.or(domain_lists),
         "there are no \"domains\", which would withdraw all; write \"domains: { mydomain.org: { services: [imap] } }\"",
@@ -186,8 +192,7 @@ fn cluster(
         domains: found.domains,
         safety,
     };
-    let places =
-        cross::Places { services: &services.places, profiles: &found.profile_places, domains: &found.places };
+    let places = cross::Places { services: &services.places, profiles: &found.profile_places, domains: &found.places };
     cross::check(&cluster, &places, report);
     Some(cluster)
 }

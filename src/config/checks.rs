@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{defaults, field::Field, problem::Report, settings::own_name, shape};
+use super::{defaults, field::Field, problem::Report, settings::own_name, shape, tree::Value};
 use crate::{
     check::{Check, Http, Kind, Timing},
     cluster::CheckName,
@@ -19,17 +19,10 @@ enum Word {
     Imap,
     Pop3,
     Http,
-    Exec,
 }
 
-const KINDS: [(&str, Word); 6] = [
-    ("tcp", Word::Tcp),
-    ("smtp", Word::Smtp),
-    ("imap", Word::Imap),
-    ("pop3", Word::Pop3),
-    ("http", Word::Http),
-    ("exec", Word::Exec),
-];
+const KINDS: [(&str, Word); 5] =
+    [("tcp", Word::Tcp), ("smtp", Word::Smtp), ("imap", Word::Imap), ("pop3", Word::Pop3), ("http", Word::Http)];
 
 /// Reads `checks`. One that has problems is left out; `names` has it all the same.
 pub(super) fn read(
@@ -38,7 +31,7 @@ pub(super) fn read(
     report: &mut Report,
 ) -> BTreeMap<CheckName, Check> {
     let mut checks = BTreeMap::new();
-    for entry in shape::entries("checks", field, report).unwrap_or_default() {
+    for entry in shape::entries("checks", field, "{ imap: { kind: imap } }", report).unwrap_or_default() {
         if !own_name(entry.key, entry, report) {
             continue;
         }
@@ -75,24 +68,21 @@ fn check(object: &str, field: Field<'_>, report: &mut Report) -> Option<Check> {
         report.problem(field.key_at, format!("{object}: has no kind; write \"kind: tcp\", smtp, imap, pop3 or http"));
         return None;
     };
+    if matches!(&kind.node.value, Value::Scalar(text) if text == "exec") {
+        kind.problem("exec checks are not available in this version; check a port of the node instead", report);
+        return None;
+    }
     let word = kind.word(&KINDS, report)?;
 
     let only = |fields: &[Option<Field<'_>>], kinds: &str, report: &mut Report| {
         for field in fields.iter().flatten() {
-            report.problem(
-                field.key_at,
-                format!("{object}: \"{}\" belongs to kind: {kinds}; leave it out", field.key),
-            );
+            report.problem(field.key_at, format!("{object}: \"{}\" belongs to kind: {kinds}; leave it out", field.key));
         }
     };
     if word != Word::Http {
         only(&[path, host, status, body], "http", report);
     }
-    if word != Word::Exec {
-        only(&[command], "exec", report);
-    } else {
-        kind.problem("exec checks are not available in this version; check a port of the node instead", report);
-    }
+    only(&[command], "exec", report);
     without_tls(object, tls, &[tls_verify, tls_name], report);
 
     let mut port = |usual: Option<u16>| match (port, usual) {
@@ -109,7 +99,6 @@ fn check(object: &str, field: Field<'_>, report: &mut Report) -> Option<Check> {
         Word::Imap => Kind::Imap { port: port(Some(143))? },
         Word::Pop3 => Kind::Pop3 { port: port(Some(110))? },
         Word::Http => Kind::Http(http(port(Some(80)), [path, host, status, body], report)?),
-        Word::Exec => return None,
     };
     (report.count() == before).then_some(Check { kind, timing: timing? })
 }
@@ -120,7 +109,7 @@ fn without_tls(object: &str, tls: Option<Field<'_>>, details: &[Option<Field<'_>
     match tls.map(|field| (field, field.word(&words, report))) {
         Some((field, Some(true))) => {
             field.problem(
-                "checks by TLS are not available in this version; write \"tls: none\" and a port without TLS, or \
+                "TLS is not available in this version; write \"tls: none\" and a port without TLS, or check the port by \
                  kind: tcp",
                 report,
             );
@@ -183,11 +172,7 @@ fn timing(
     Some(Timing { interval: steady, fast_interval: fast, timeout: deadline, rise: rise?, fall: fall? })
 }
 
-fn http(
-    port: Option<u16>,
-    [path, host, status, body]: [Option<Field<'_>>; 4],
-    report: &mut Report,
-) -> Option<Http> {
+fn http(port: Option<u16>, [path, host, status, body]: [Option<Field<'_>>; 4], report: &mut Report) -> Option<Http> {
     let path = path.map_or_else(|| Some(defaults::HTTP_PATH.to_owned()), |field| http_path(field, report));
     let host = host.map_or(Some(None), |field| http_host(field, report).map(Some));
     let status = status.map_or_else(|| Some(vec![defaults::HTTP_STATUS]), |field| http_status(field, report));
@@ -216,7 +201,9 @@ fn http_path(field: Field<'_>, report: &mut Report) -> Option<String> {
 fn http_host(field: Field<'_>, report: &mut Report) -> Option<String> {
     let host = field.text("a host name for the Host header", report)?;
     let good = !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'[' | b']'));
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'[' | b']'));
     if good {
         return Some(host.to_owned());
     }
@@ -230,5 +217,7 @@ fn http_status(field: Field<'_>, report: &mut Report) -> Option<Vec<u16>> {
         field.problem("the list is empty: no answer would do; write [200]", report);
         return None;
     }
-    items.into_iter().map(|item| item.number(100..=599, report)).collect()
+    // Every item is looked at before one that is wrong spoils the list.
+    let codes: Vec<_> = items.into_iter().map(|item| item.number(100..=599, report)).collect();
+    codes.into_iter().collect()
 }

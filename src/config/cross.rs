@@ -122,8 +122,12 @@ impl<'a> Cross<'a> {
                 Publish::Alias { .. } => {}
             }
         }
-        let addresses: BTreeSet<_> =
-            profile.nodes.iter().filter_map(|node| self.cluster.nodes.get(node)).flat_map(|node| &node.addresses).collect();
+        let addresses: BTreeSet<_> = profile
+            .nodes
+            .iter()
+            .filter_map(|node| self.cluster.nodes.get(node))
+            .flat_map(|node| &node.addresses)
+            .collect();
         let v4 = addresses.iter().filter(|address| address.is_ipv4()).count();
         let counts = [
             ("A", if shared { v4 } else { 0 }),
@@ -232,9 +236,9 @@ impl<'a> Cross<'a> {
                 Some(format!("{both}; an MX cannot point to a CNAME (RFC 2181 section 10.3): choose another name"))
             }
             (Claimed::Alias(_), Claimed::Alias(_)) => (first.ttl != second.ttl).then(ttls),
-            (Claimed::Alias(_), _) | (_, Claimed::Alias(_)) => Some(format!(
-                "{both}; nothing can stand beside a CNAME (RFC 1034 section 3.6.2): choose another name"
-            )),
+            (Claimed::Alias(_), _) | (_, Claimed::Alias(_)) => {
+                Some(format!("{both}; nothing can stand beside a CNAME (RFC 1034 section 3.6.2): choose another name"))
+            }
             (Claimed::Mx, Claimed::Mx) => (first.ttl != second.ttl).then(ttls),
             (Claimed::Mx, _) | (_, Claimed::Mx) => None,
             (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) => Some(format!(

@@ -9,7 +9,6 @@ use super::{
     field::{Field, name_problem},
     problem::{Place, Report, did_you_mean},
     shape,
-    tree::Value,
 };
 use crate::{
     cluster::{Domain, NodeName, Profile, ProfileId, ServiceName},
@@ -71,16 +70,17 @@ impl Domains {
 
 /// Reads `domains`.
 pub(super) fn read(field: Field<'_>, given: &Given<'_>, domains: &mut Domains, report: &mut Report) {
-    for entry in shape::entries("domains", field, report).unwrap_or_default() {
+    for entry in shape::entries("domains", field, "{ mydomain.org: { services: [imap] } }", report).unwrap_or_default()
+    {
         let object = format!("domain \"{}\"", entry.key);
         let name = domain_name(entry.key, entry.key_at, report);
         let Some(shape) = shape::Domain::read(&object, entry, report) else { continue };
         let shape::Domain { services, nodes, zone } = shape;
         let place = services.map_or(entry.key_at, |field| field.node.at);
         let profile = profile(&object, entry, services, nodes, given, report);
-        let (Some(name), Some(profile)) = (name, profile) else { continue };
+        let Some(name) = name else { continue };
         let zone = zone.map_or_else(|| Some(name.clone()), |field| self::zone(field, &name, report));
-        if let (Some(zone), Some(profile)) = (zone, domains.profile(profile, place)) {
+        if let (Some(zone), Some(profile)) = (zone, profile.and_then(|profile| domains.profile(profile, place))) {
             domains.add(name, Domain { zone, profile }, entry.key_at, report);
         }
     }
@@ -123,7 +123,10 @@ fn profile(
     let nodes = match nodes {
         None => Some(given.nodes.clone()),
         Some(field) => {
-            let known = Known { is: &|name| given.nodes.contains(name), all: &|| given.nodes.iter().map(NodeName::as_str).collect() };
+            let known = Known {
+                is: &|name| given.nodes.contains(name),
+                all: &|| given.nodes.iter().map(NodeName::as_str).collect(),
+            };
             references(object, field, "node", &known, report)
                 .map(|names| names.into_iter().map(NodeName::new).collect())
         }
@@ -205,10 +208,6 @@ pub(super) fn read_lists(
     const WHAT: &str = "a list such as [{ file: customers.txt, services: [imap] }]";
     let mut seen = BTreeSet::new();
     for item in field.items(WHAT, report).unwrap_or_default() {
-        let Value::Map(_) = item.node.value else {
-            item.expected("{ file: customers.txt, services: [imap] }", report);
-            continue;
-        };
         let Some(shape) = shape::DomainList::read("domain list", item, report) else { continue };
         let shape::DomainList { file, services, nodes } = shape;
         let Some(file) = file else {

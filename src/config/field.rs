@@ -92,7 +92,9 @@ impl<'a> Field<'a> {
         let duration = match humantime::parse_duration(text) {
             // humantime takes a lone "0" for a duration.
             _ if text.parse::<f64>().is_ok() => {
-                self.problem(&format!("\"{text}\" has no unit; write \"{text}s\" for seconds"), report);
+                let plain = text.trim_start_matches('0');
+                let plain = if plain.is_empty() { "0" } else { plain };
+                self.problem(&format!("\"{text}\" has no unit; write \"{plain}s\" for seconds"), report);
                 return None;
             }
             Ok(duration) => duration,
@@ -175,7 +177,9 @@ impl<'a> Field<'a> {
         match text.strip_suffix('%').map(|number| number.trim_end().parse()) {
             Some(Ok(percent)) if range.contains(&percent) => return Some(percent),
             Some(_) => self.problem(&format!("\"{text}\" is out of range; write {least}% to {most}%"), report),
-            None => self.problem(&format!("\"{text}\" is no share; write {least}% to {most}%, such as \"50%\""), report),
+            None => {
+                self.problem(&format!("\"{text}\" is no share; write {least}% to {most}%, such as \"50%\""), report)
+            }
         }
         None
     }
@@ -207,6 +211,9 @@ impl<'a> Field<'a> {
             (Some(address), None) => {
                 let example = SocketAddr::new(address, 53);
                 self.problem(&format!("\"{text}\" has no port; write it: \"{example}\""), report);
+            }
+            _ if text.parse::<u16>().is_ok() => {
+                self.problem(&format!("\"{text}\" is a port alone; write \"127.0.0.1:{text}\""), report);
             }
             _ => self.problem(
                 &format!("\"{text}\" is no literal address and port (names are not looked up); write {EXAMPLES}"),

@@ -13,7 +13,7 @@ const EXAMPLE: &str = "a list of literal addresses, such as [192.0.2.10, \"2001:
 /// Reads `nodes`. A node that has problems is left out; `names` has it all the same, so that nobody who uses it is
 /// blamed.
 pub(super) fn read(field: Field<'_>, names: &mut BTreeSet<NodeName>, report: &mut Report) -> BTreeMap<NodeName, Node> {
-    let entries = shape::entries("nodes", field, report).unwrap_or_default();
+    let entries = shape::entries("nodes", field, "{ node00: { addresses: [192.0.2.10] } }", report).unwrap_or_default();
     let mut nodes = BTreeMap::new();
     let mut holders: BTreeMap<IpAddr, NodeName> = BTreeMap::new();
     for entry in entries {
@@ -44,8 +44,13 @@ fn node(
     };
     let words = [AdminState::Ready, AdminState::Drain, AdminState::Down].map(|state| (state.as_str(), state));
     let admin_state = admin_state.map_or(Some(AdminState::default()), |field| field.word(&words, report));
-    let index = index.map_or_else(|| Some(trailing_digits(name.as_str()).to_owned()), |field| node_index(field, report));
-    Some(Node { addresses: self::addresses(name, addresses, holders, report)?, index: index?, admin_state: admin_state? })
+    let index =
+        index.map_or_else(|| Some(trailing_digits(name.as_str()).to_owned()), |field| node_index(field, report));
+    Some(Node {
+        addresses: self::addresses(name, addresses, holders, report)?,
+        index: index?,
+        admin_state: admin_state?,
+    })
 }
 
 /// `01` of `node01`.

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// Characters of a long line that a snippet shows on each side of the place.
-const SNIPPET_RADIUS: usize = 80;
+const SNIPPET_RADIUS: usize = 60;
 
 /// The text of one input file under the name that messages give it.
 #[derive(Debug, Clone)]
@@ -183,7 +183,7 @@ impl Report {
     }
 }
 
-/// Words less alike than this (Jaro-Winkler, 0 to 1) are no slip of the fingers; "n3" and "node03" are 0.80.
+/// Words less alike than this (Jaro-Winkler, 0 to 1) are no slip of the fingers.
 const ALIKE: f64 = 0.78;
 
 /// The known word nearest to what was written, as the end of a message; empty when none is near.
@@ -191,11 +191,21 @@ pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'
     let written = written.to_lowercase();
     known
         .into_iter()
-        .map(|word| (strsim::jaro_winkler(&written, &word.to_lowercase()), word))
+        .map(|word| {
+            (if abbreviates(&written, word) { 1.0 } else { strsim::jaro_winkler(&written, &word.to_lowercase()) }, word)
+        })
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, word)| format!("; did you mean \"{word}\"?"))
         .unwrap_or_default()
+}
+
+/// Whether `short` is `word` with letters left out after the first, as "n3" is of "node03".
+fn abbreviates(short: &str, word: &str) -> bool {
+    let mut letters = word.chars();
+    short.chars().next() == word.chars().next()
+        && short.len() > 1
+        && short.chars().all(|letter| letters.any(|other| other == letter))
 }
 
 /// `"a", "b" or "c"`.

@@ -40,7 +40,9 @@ const ALL_PLACEHOLDERS: &[&str] = &["{node}", "{index}", "{domain}"];
 /// Reads `services`.
 pub(super) fn read(field: Field<'_>, given: &Given<'_>, report: &mut Report) -> Services {
     let mut services = Services::default();
-    for entry in shape::entries("services", field, report).unwrap_or_default() {
+    for entry in
+        shape::entries("services", field, "{ imap: { publish: address, name: imap } }", report).unwrap_or_default()
+    {
         if !own_name(entry.key, entry, report) {
             continue;
         }
@@ -67,18 +69,8 @@ fn service(
     given: &Given<'_>,
     report: &mut Report,
 ) -> Option<Service> {
-    let shape::Service {
-        publish,
-        name,
-        checks,
-        checks_any,
-        ttl,
-        min_healthy,
-        pinned,
-        preference,
-        exchange,
-        target,
-    } = shape;
+    let shape::Service { publish, name, checks, checks_any, ttl, min_healthy, pinned, preference, exchange, target } =
+        shape;
     let ttl = ttl.map_or(Some(given.ttl), |field| field.ttl(report));
     let min_healthy_share = min_healthy.map_or(Some(given.min_healthy), |field| field.share(report));
     let names = checks.map_or(Some(Vec::new()), |field| self::checks(object, field, given.checks, report));
@@ -127,8 +119,7 @@ fn service(
             Publish::Address { name: name?, pinned: pinned? }
         }
         "mx" => {
-            let preference =
-                preference.map_or(Some(defaults::PREFERENCE), |field| field.number(0..=u16::MAX, report));
+            let preference = preference.map_or(Some(defaults::PREFERENCE), |field| field.number(0..=u16::MAX, report));
             need(&exchange, "exchange: \"{node}.mail.example.org\"", report);
             let exchange = exchange.and_then(|field| exchange_pattern(field, report));
             Publish::Mx { preference: preference?, exchange: exchange? }
@@ -237,10 +228,7 @@ fn pattern<'a>(field: Field<'a>, placeholders: &[&str], example: &str, report: &
     }
     if let Some(from) = rest.find(['{', '}']) {
         let wrong = rest.get(from..).and_then(|wrong| wrong.split_inclusive('}').next()).unwrap_or_default();
-        field.problem(
-            &format!("\"{wrong}\" is no placeholder here; there are {}", placeholders.join(", ")),
-            report,
-        );
+        field.problem(&format!("\"{wrong}\" is no placeholder here; there are {}", placeholders.join(", ")), report);
         return None;
     }
     Some(text)

@@ -2,12 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{
-    defaults,
-    field::Field,
-    problem::Report,
-    shape,
-};
+use super::{defaults, field::Field, problem::Report, shape};
 use crate::cluster::{AllDown, Bind, KeySource, Safety, Share};
 
 /// Any duration that is not nothing; a day is for ever here.
@@ -36,25 +31,27 @@ pub(super) fn bind(field: Field<'_>, folder: &Path, report: &mut Report) -> Opti
             None
         }
     };
+    let server = server.map_or(Some(defaults::SERVER), |field| field.socket(Some(defaults::DNS_PORT), report));
+    let timeout = timeout.map_or(Some(defaults::BIND_TIMEOUT), |field| field.duration(ANY_TIME, report));
+    let connections =
+        connections.map_or(Some(defaults::CONNECTIONS), |field| field.number(defaults::CONNECTIONS_RANGE, report));
+    let max_in_flight = max_in_flight
+        .map_or(Some(defaults::MAX_IN_FLIGHT), |field| field.number(defaults::MAX_IN_FLIGHT_RANGE, report));
+    let allow_weak_keys = allow_weak_keys.map_or(Some(defaults::ALLOW_WEAK_KEYS), |field| field.truth(report));
     Some(Bind {
-        server: server.map_or(Some(defaults::SERVER), |field| field.socket(Some(defaults::DNS_PORT), report))?,
-        timeout: timeout.map_or(Some(defaults::BIND_TIMEOUT), |field| field.duration(ANY_TIME, report))?,
-        connections: connections
-            .map_or(Some(defaults::CONNECTIONS), |field| field.number(defaults::CONNECTIONS_RANGE, report))?,
-        max_in_flight: max_in_flight
-            .map_or(Some(defaults::MAX_IN_FLIGHT), |field| field.number(defaults::MAX_IN_FLIGHT_RANGE, report))?,
-        allow_weak_keys: allow_weak_keys.map_or(Some(defaults::ALLOW_WEAK_KEYS), |field| field.truth(report))?,
+        server: server?,
         key: key?,
+        timeout: timeout?,
+        connections: connections?,
+        max_in_flight: max_in_flight?,
+        allow_weak_keys: allow_weak_keys?,
     })
 }
 
 fn credential_name(field: Field<'_>, report: &mut Report) -> Option<String> {
     let name = field.text("a credential's name, as in LoadCredential=NAME:PATH", report)?;
     if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {
-        field.problem(
-            &format!("\"{name}\" is no credential's name; write NAME of LoadCredential=NAME:PATH"),
-            report,
-        );
+        field.problem(&format!("\"{name}\" is no credential's name; write NAME of LoadCredential=NAME:PATH"), report);
         return None;
     }
     Some(name.to_owned())
@@ -87,17 +84,25 @@ pub(super) fn safety(field: Option<Field<'_>>, report: &mut Report) -> Option<(S
     let or = defaults::SAFETY;
     let words = [("hold", AllDown::Hold), ("all", AllDown::All)];
     let min_healthy = min_healthy.map_or(Some(defaults::MIN_HEALTHY), |field| field.share(report));
+    let all_down = all_down.map_or(Some(or.all_down), |field| field.word(&words, report));
+    let first_round =
+        first_round.map_or(Some(or.first_round), |field| field.duration(Duration::ZERO..=*ANY_TIME.end(), report));
+    let blind_share = blind_share.map_or(Some(or.blind_share), |field| field.percent(1..=100, report));
+    let blind_within = blind_within.map_or(Some(or.blind_within), |field| field.duration(ANY_TIME, report));
+    let references = references.map_or(Some(or.references), |field| {
+        let items = field.items("a list of addresses with ports, such as [\"192.0.2.1:53\"]", report)?;
+        // Every item is looked at before one that is wrong spoils the list.
+        let sockets: Vec<_> = items.into_iter().map(|item| item.socket(None, report)).collect();
+        sockets.into_iter().collect()
+    });
+    let max_change = max_change.map_or(Some(or.max_change), |field| field.percent(0..=100, report));
     let safety = Safety {
-        all_down: all_down.map_or(Some(or.all_down), |field| field.word(&words, report))?,
-        first_round: first_round
-            .map_or(Some(or.first_round), |field| field.duration(Duration::ZERO..=*ANY_TIME.end(), report))?,
-        blind_share: blind_share.map_or(Some(or.blind_share), |field| field.percent(1..=100, report))?,
-        blind_within: blind_within.map_or(Some(or.blind_within), |field| field.duration(ANY_TIME, report))?,
-        references: references.map_or(Some(or.references), |field| {
-            let items = field.items("a list of addresses with ports, such as [\"192.0.2.1:53\"]", report)?;
-            items.into_iter().map(|item| item.socket(None, report)).collect()
-        })?,
-        max_change: max_change.map_or(Some(or.max_change), |field| field.percent(0..=100, report))?,
+        all_down: all_down?,
+        first_round: first_round?,
+        blind_share: blind_share?,
+        blind_within: blind_within?,
+        references: references?,
+        max_change: max_change?,
     };
     Some((safety, min_healthy?))
 }

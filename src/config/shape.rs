@@ -13,7 +13,7 @@ use super::{
 
 /// Shapes: a struct with a field for each key.
 macro_rules! shapes {
-    ($($(#[$doc:meta])* $shape:ident { $($key:ident),* $(,)? })*) => {
+    ($($(#[$doc:meta])* $shape:ident, $example:literal { $($key:ident),* $(,)? })*) => {
         $(
             $(#[$doc])*
             #[derive(Debug)]
@@ -27,7 +27,7 @@ macro_rules! shapes {
 
                 /// Takes `field` apart; `None` and a problem when it is no map. `object` begins the messages.
                 pub fn read(object: &'a str, field: Field<'a>, report: &mut Report) -> Option<Self> {
-                    let mut keys = known(object, field, Self::KEYS, report)?;
+                    let mut keys = known(object, field, Self::KEYS, $example, report)?;
                     Some(Self { $($key: keys.remove(stringify!($key)),)* })
                 }
             }
@@ -41,26 +41,26 @@ macro_rules! shapes {
 
 shapes! {
     /// The whole file.
-    File { bind, cluster, ttl, state_dir, status_socket, http, nodes, checks, services, domains, domain_lists, safety }
+    File, "a map of keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, http, nodes, checks, services, domains, domain_lists, safety }
     /// `bind`.
-    Bind { server, key_file, key_credential, timeout, connections, max_in_flight, allow_weak_keys }
+    Bind, "{ key_file: rotad.key }" { server, key_file, key_credential, timeout, connections, max_in_flight, allow_weak_keys }
     /// One of `nodes`.
-    Member { addresses, index, admin_state }
+    Member, "{ addresses: [192.0.2.10] }" { addresses, index, admin_state }
     /// One of `checks`.
-    Check {
+    Check, "{ kind: tcp, port: 4190 }" {
         kind, port, interval, fast_interval, timeout, rise, fall, path, host, status, body, tls, tls_verify, tls_name,
         command,
     }
     /// One of `services`.
-    Service { publish, name, checks, checks_any, ttl, min_healthy, pinned, preference, exchange, target }
+    Service, "{ publish: address, name: imap, checks: [imap] }" { publish, name, checks, checks_any, ttl, min_healthy, pinned, preference, exchange, target }
     /// `pinned` of a service.
-    Pinned { name, when_down }
+    Pinned, "{ name: \"webmail{index}\" }" { name, when_down }
     /// One of `domains`.
-    Domain { services, nodes, zone }
+    Domain, "{ services: [imap] }" { services, nodes, zone }
     /// One of `domain_lists`.
-    DomainList { file, services, nodes }
+    DomainList, "{ file: customers.txt, services: [imap] }" { file, services, nodes }
     /// `safety`.
-    Safety { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change }
+    Safety, "{ all_down: hold }" { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change }
 }
 
 /// The entries of a map whose keys are given by the format.
@@ -68,9 +68,10 @@ fn known<'a>(
     object: &'a str,
     field: Field<'a>,
     known: &[&str],
+    example: &str,
     report: &mut Report,
 ) -> Option<BTreeMap<&'a str, Field<'a>>> {
-    let entries = entries(object, field, report)?;
+    let entries = entries(object, field, example, report)?;
     let mut keys = BTreeMap::new();
     for entry in entries {
         if known.contains(&entry.key) {
@@ -87,9 +88,14 @@ fn known<'a>(
 }
 
 /// The entries of a map, without those whose key was there before.
-pub(super) fn entries<'a>(object: &'a str, field: Field<'a>, report: &mut Report) -> Option<Vec<Field<'a>>> {
+pub(super) fn entries<'a>(
+    object: &'a str,
+    field: Field<'a>,
+    example: &str,
+    report: &mut Report,
+) -> Option<Vec<Field<'a>>> {
     let Value::Map(entries) = &field.node.value else {
-        field.expected("a map of keys", report);
+        field.expected(example, report);
         return None;
     };
     let mut seen: HashMap<&str, Place> = HashMap::with_capacity(entries.len());

@@ -3,6 +3,10 @@
 //! `config` makes a [`Cluster`] from the written file; nothing in here can be inconsistent: every name that
 //! one part uses is defined in another, every owner name fits in DNS, and every `RRset` has one TTL.
 
+mod claims;
+
+pub use claims::{Claim, Claimed};
+
 use std::{
     borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
@@ -95,6 +99,8 @@ pub struct Cluster {
     pub profiles: Vec<Profile>,
     /// The domains by name.
     pub domains: BTreeMap<OwnerName, Domain>,
+    /// The zones that are written, each with its domains: made by [`zones_of`].
+    pub zones: BTreeMap<OwnerName, Vec<OwnerName>>,
     /// The rails.
     pub safety: Safety,
 }
@@ -327,4 +333,20 @@ impl Cluster {
     pub fn profile(&self, domain: &Domain) -> Option<&Profile> {
         self.profiles.get(domain.profile.0 as usize)
     }
+
+    /// The domain that a name falls in: the nearest of itself and the names above it.
+    #[must_use]
+    pub fn domain_of(&self, name: &OwnerName) -> Option<(&OwnerName, &Domain)> {
+        std::iter::once(name.as_str()).chain(name.ancestors()).find_map(|at| self.domains.get_key_value(at))
+    }
+}
+
+/// The zones of some domains, each with its domains in order.
+#[must_use]
+pub fn zones_of(domains: &BTreeMap<OwnerName, Domain>) -> BTreeMap<OwnerName, Vec<OwnerName>> {
+    let mut zones: BTreeMap<OwnerName, Vec<OwnerName>> = BTreeMap::new();
+    for (name, domain) in domains {
+        zones.entry(domain.zone.clone()).or_default().push(name.clone());
+    }
+    zones
 }

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod cluster;
 pub mod daemon;
 pub mod desired;
+pub mod config;
 pub mod dns;
 pub mod event;
 pub mod exit;

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! placeholder
 use crate::cluster::Cluster;
 use std::{sync::Arc, time::SystemTime};
@@ -13,3 +14,6 @@ pub struct Current {
     /// k
     pub key_epoch: u64,
 }
+=======
+//! x
+>>>>>>> config

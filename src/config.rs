@@ -1,0 +1,205 @@
+//! cluster.yaml: from its text to a checked [`Cluster`], or to every problem that it has.
+//!
+//! ```text
+//!  text -> tree -> shape -> bind, nodes, checks, services, domains -> cross -> Cluster
+//!          places  keys     values                                    names that meet
+//! ```
+//!
+//! A [`Draft`] is the file by itself. It says which domain lists it needs; with their texts it becomes the cluster.
+//! `etc/cluster.yaml` is the manual of the format.
+
+mod checks;
+mod cross;
+mod defaults;
+mod domains;
+mod field;
+mod nodes;
+mod problem;
+mod services;
+mod settings;
+mod shape;
+mod tree;
+
+pub use problem::{Problem, Source};
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use self::{domains::Domains, problem::Report, tree::Node};
+use crate::cluster::{Cluster, zones_of};
+
+/// cluster.yaml as written.
+#[derive(Debug)]
+pub struct Draft {
+    source: Source,
+    folder: PathBuf,
+    root: Option<Node>,
+    report: Report,
+}
+
+/// What was found beside a good cluster, or instead of one.
+#[derive(Debug)]
+pub struct Checked {
+    /// The cluster, or every problem in the order of the files.
+    pub cluster: Result<Cluster, Vec<Problem>>,
+    /// What deserves a look all the same.
+    pub warnings: Vec<Problem>,
+}
+
+impl Draft {
+    /// Reads the file's text; `folder` is where relative paths begin.
+    #[must_use]
+    pub fn new(source: Source, folder: &Path) -> Self {
+        let mut report = Report::default();
+        let root = tree::read(&source, &mut report);
+        Self { source, folder: folder.to_owned(), root, report }
+    }
+
+    /// The domain lists that the file names, without repetition.
+    #[must_use]
+    pub fn lists(&self) -> BTreeSet<PathBuf> {
+        let mut unheard = Report::default();
+        let file = self.root.as_ref().and_then(|root| shape::File::read("", shape::root(root), &mut unheard));
+        let lists = file.and_then(|file| file.domain_lists);
+        lists.map(|field| domains::list_paths(field, &self.folder).into_iter().collect()).unwrap_or_default()
+    }
+
+    /// Checks the whole. `lists` has a text, or why there is none, for each of [`Self::lists`].
+    #[must_use]
+    pub fn check(self, lists: BTreeMap<PathBuf, Result<Source, String>>) -> Checked {
+        let Self { source, folder, root, mut report } = self;
+        let mut sources = vec![source];
+        let mut texts = BTreeMap::new();
+        for (path, list) in lists {
+            let text = list.map(|list| {
+                let text = list.text.clone();
+                sources.push(list);
+                text
+            });
+            texts.insert(path, (sources.len() - 1, text));
+        }
+        let cluster = root.as_ref().and_then(|root| cluster(root, &folder, &texts, &mut report));
+        let (problems, warnings) = report.finish(&sources);
+        let cluster = match cluster {
+            Some(cluster) if problems.is_empty() => Ok(cluster),
+            _ => Err(problems),
+        };
+        Checked { cluster, warnings }
+    }
+}
+
+fn cluster(
+    root: &Node,
+    folder: &Path,
+    lists: &BTreeMap<PathBuf, (usize, domains::ListText)>,
+    report: &mut Report,
+) -> Option<Cluster> {
+    let whole = shape::root(root);
+    if let tree::Value::Null = root.value {
+        report.problem(
+            problem::Place { line: 1, column: 1, ..whole.key_at },
+            "the file is empty, which would withdraw everything; etc/cluster.yaml is a sample to begin with",
+        );
+        return None;
+    }
+    let shape::File {
+        bind,
+        cluster,
+        ttl,
+        state_dir,
+        status_socket,
+        http,
+        nodes,
+        checks,
+        services,
+        domains,
+        domain_lists,
+        safety,
+    } = shape::File::read("", whole, report)?;
+
+    let mut need = |field: Option<field::Field<'_>>, what: &str| {
+        if field.is_none() {
+            report.problem(problem::Place { line: 1, column: 1, ..problem::Place::default() }, what);
+        }
+    };
+    need(bind, "there is no \"bind\"; write where the key is: \"bind: { key_file: rotad.key }\"");
+    need(
+        nodes,
+        "there are no \"nodes\", which would withdraw all; write \"nodes: { node00: { addresses: [192.0.2.10] } }\"",
+    );
+    need(
+        services,
+        "there are no \"services\"; write what is published: \"services: { imap: { publish: address, name: imap } }\"",
+    );
+    need(
+        domains.or(domain_lists),
+        "there are no \"domains\", which would withdraw all; write \"domains: { mydomain.org: { services: [imap] } }\"",
+    );
+
+    let bind = bind.and_then(|field| settings::bind(field, folder, report));
+    let name =
+        cluster.map_or_else(|| Some(defaults::CLUSTER.to_owned()), |field| settings::cluster_name(field, report));
+    let ttl = ttl.map_or(Some(defaults::TTL), |field| field.ttl(report));
+    let state_dir = state_dir.map_or_else(|| Some(defaults::STATE_DIR.into()), |field| field.path(folder, report));
+    let status_socket =
+        status_socket.map_or_else(|| Some(defaults::STATUS_SOCKET.into()), |field| field.path(folder, report));
+    let http = http.map_or(Some(None), |field| field.socket(None, report).map(Some));
+    let safety = settings::safety(safety, report);
+
+    let mut node_names = BTreeSet::new();
+    let nodes = nodes.map(|field| {
+        let nodes = nodes::read(field, &mut node_names, report);
+        refuse_empty(field, "node", report);
+        nodes
+    });
+    let mut check_names = BTreeSet::new();
+    let checks = checks.map(|field| checks::read(field, &mut check_names, report)).unwrap_or_default();
+    let given = services::Given {
+        checks: &check_names,
+        ttl: ttl.unwrap_or(defaults::TTL),
+        min_healthy: safety.as_ref().map_or(defaults::MIN_HEALTHY, |(_, min_healthy)| *min_healthy),
+    };
+    let services = services.map(|field| services::read(field, &given, report)).unwrap_or_default();
+    let given = domains::Given { nodes: &node_names, services: &services.places };
+    let mut found = Domains::default();
+    if let Some(field) = domains {
+        domains::read(field, &given, &mut found, report);
+        if domain_lists.is_none() {
+            refuse_empty(field, "domain", report);
+        }
+    }
+    if let Some(field) = domain_lists {
+        domains::read_lists(field, folder, &given, lists, &mut found, report);
+        if found.domains.is_empty() && domains.is_none() && report.count() == 0 {
+            field.problem("there is no domain at all, which would withdraw all; write one under \"domains\"", report);
+        }
+    }
+
+    let (safety, _) = safety?;
+    let cluster = Cluster {
+        name: name?,
+        bind: bind?,
+        state_dir: state_dir?,
+        status_socket: status_socket?,
+        http: http?,
+        nodes: nodes?,
+        checks,
+        services: services.good,
+        zones: zones_of(&found.domains),
+        profiles: found.profiles,
+        domains: found.domains,
+        safety,
+    };
+    let places = cross::Places { services: &services.places, profiles: &found.profile_places, domains: &found.places };
+    cross::check(&cluster, &places, report);
+    Some(cluster)
+}
+
+/// An empty map where everything hangs on it.
+fn refuse_empty(field: field::Field<'_>, what: &str, report: &mut Report) {
+    if matches!(&field.node.value, tree::Value::Map(entries) if entries.is_empty()) {
+        field.problem(&format!("there is no {what}, which would withdraw all; list one at least"), report);
+    }
+}

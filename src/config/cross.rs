@@ -1,0 +1,407 @@
+//! What no single entry can know: which owner names meet, and whether they can live together.
+//!
+//! Domains share profiles, so the names of a profile are laid out once, with its first domain as the example; what
+//! is left for each domain is its length and the domains above it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::problem::{Place, Report};
+use crate::{
+    cluster::{Claim, Claimed, Cluster, Domain, Profile, ProfileId, Publish, Service, ServiceName, Share},
+    dns::{NameError, OwnerName},
+};
+
+/// Records of one `RRset`: BIND answers SERVFAIL to an update past `max-records-per-type` (100).
+const MAX_RECORDS: usize = 100;
+/// Octets of a name on the wire (RFC 1035 section 2.3.4).
+const MAX_NAME: usize = 255;
+
+/// Where things are written.
+pub(super) struct Places<'a> {
+    /// The name that each service publishes.
+    pub services: &'a BTreeMap<ServiceName, Place>,
+    /// Each profile, where it is written first.
+    pub profiles: &'a [Place],
+    /// Each domain.
+    pub domains: &'a HashMap<OwnerName, Place>,
+}
+
+/// Checks a cluster as a whole.
+pub(super) fn check(cluster: &Cluster, places: &Places<'_>, report: &mut Report) {
+    let mut cross = Cross { cluster, places, report, told: BTreeSet::new() };
+    let names = cross.profiles();
+    cross.exchanges(&names);
+    for (name, domain) in &cluster.domains {
+        if let Some(layout) = names.get(&domain.profile) {
+            cross.domain(name, domain, layout, &names);
+        }
+    }
+}
+
+struct Cross<'a> {
+    cluster: &'a Cluster,
+    places: &'a Places<'a>,
+    report: &'a mut Report,
+    /// Pairs of services that have been told of: a thousand domains make no thousand problems.
+    told: BTreeSet<(&'a ServiceName, &'a ServiceName)>,
+}
+
+/// The names that a profile gives to each of its domains.
+#[derive(Default)]
+struct Layout<'a> {
+    /// By the part before the domain; empty for the domain itself.
+    relative: BTreeMap<String, Vec<Claim<'a>>>,
+    /// Each of those, under every name between it and the domain: what another domain may sit on.
+    tails: HashMap<String, Vec<String>>,
+    /// Exchanges whose place depends on more than the domain they belong to.
+    foreign: Vec<Claim<'a>>,
+    /// The longest name in octets, without the domain.
+    longest: usize,
+    /// The alias that stands at the domain itself, if there is one.
+    apex_alias: Option<&'a ServiceName>,
+}
+
+impl<'a> Cross<'a> {
+    fn place(&self, service: &ServiceName) -> Place {
+        self.places.services.get(service).copied().unwrap_or_default()
+    }
+
+    fn domain_place(&self, domain: &OwnerName) -> Place {
+        self.places.domains.get(domain).copied().unwrap_or_default()
+    }
+
+    fn service(&self, name: &ServiceName) -> Option<&'a Service> {
+        self.cluster.services.get(name)
+    }
+
+    /// Lays out every profile that a domain has, with the first of its domains as the example.
+    fn profiles(&mut self) -> HashMap<ProfileId, Layout<'a>> {
+        let mut layouts = HashMap::new();
+        for (example, domain) in &self.cluster.domains {
+            if layouts.contains_key(&domain.profile) {
+                continue;
+            }
+            if let Some(profile) = self.cluster.profile(domain) {
+                self.sizes(example, domain.profile, profile);
+                let layout = self.layout(example, profile);
+                layouts.insert(domain.profile, layout);
+            }
+        }
+        layouts
+    }
+
+    /// Counts that a profile cannot keep.
+    fn sizes(&mut self, example: &OwnerName, id: ProfileId, profile: &Profile) {
+        let place = self.places.profiles.get(id.0 as usize).copied().unwrap_or_default();
+        let mut exchanges: BTreeSet<(u16, OwnerName)> = BTreeSet::new();
+        let mut shared = false;
+        for name in &profile.services {
+            let Some(service) = self.service(name) else { continue };
+            if let Share::Count(count) = service.min_healthy
+                && count > profile.nodes.len()
+                && !matches!(service.publish, Publish::Alias { .. })
+            {
+                self.report.problem(
+                    place,
+                    format!(
+                        "domain \"{example}\": service \"{name}\" wants {count} healthy nodes at least, the domain has \
+                         {}; lower min_healthy or list more nodes",
+                        profile.nodes.len()
+                    ),
+                );
+            }
+            match &service.publish {
+                Publish::Address { .. } => shared = true,
+                Publish::Mx { preference, .. } => {
+                    let claims = self.cluster.try_claims(example, profile).filter(|(owner, _)| *owner == name);
+                    exchanges.extend(claims.filter_map(|(_, claim)| match claim.ok()? {
+                        Claim { what: Claimed::Exchange(_), owner, .. } => Some((*preference, owner)),
+                        _ => None,
+                    }));
+                }
+                Publish::Alias { .. } => {}
+            }
+        }
+        let addresses: BTreeSet<_> = profile
+            .nodes
+            .iter()
+            .filter_map(|node| self.cluster.nodes.get(node))
+            .flat_map(|node| &node.addresses)
+            .collect();
+        let v4 = addresses.iter().filter(|address| address.is_ipv4()).count();
+        let counts = [
+            ("A", if shared { v4 } else { 0 }),
+            ("AAAA", if shared { addresses.len() - v4 } else { 0 }),
+            ("MX", exchanges.len()),
+        ];
+        for (rtype, count) in counts.into_iter().filter(|(_, count)| *count > MAX_RECORDS) {
+            self.report.problem(
+                place,
+                format!(
+                    "domain \"{example}\": {count} {rtype} records in one set, BIND takes {MAX_RECORDS}; give the domain \
+                     fewer nodes"
+                ),
+            );
+        }
+    }
+
+    fn layout(&mut self, example: &'a OwnerName, profile: &'a Profile) -> Layout<'a> {
+        let mut layout = Layout::default();
+        let claims: Vec<_> = self.cluster.try_claims(example, profile).collect();
+        for (service, claim) in claims {
+            let claim = match claim {
+                Ok(claim) => claim,
+                Err((name, error)) => {
+                    self.bad_name(example, service, &name, &error);
+                    continue;
+                }
+            };
+            let follows_domain = match self.service(service).map(|service| &service.publish) {
+                Some(Publish::Mx { exchange, .. }) if matches!(claim.what, Claimed::Exchange(_)) => {
+                    exchange.0 == "{domain}" || exchange.0.ends_with(".{domain}")
+                }
+                _ => true,
+            };
+            let relative = claim.owner.as_str().strip_suffix(example.as_str()).filter(|_| follows_domain);
+            match relative.map(|relative| relative.trim_end_matches('.').to_owned()) {
+                Some(relative) => {
+                    layout.longest = layout.longest.max(relative.len());
+                    if relative.is_empty() && matches!(claim.what, Claimed::Alias(_)) {
+                        layout.apex_alias = Some(service);
+                    }
+                    layout.relative.entry(relative).or_default().push(claim);
+                }
+                None => layout.foreign.push(claim),
+            }
+        }
+        for name in layout.relative.keys().filter(|name| !name.is_empty()) {
+            let tails = std::iter::successors(Some(name.as_str()), |tail| tail.split_once('.').map(|(_, tail)| tail));
+            for tail in tails {
+                layout.tails.entry(tail.to_owned()).or_default().push(name.clone());
+            }
+        }
+        for claims in layout.relative.values() {
+            self.meet(claims);
+        }
+        layout
+    }
+
+    fn bad_name(&mut self, example: &OwnerName, service: &ServiceName, name: &str, error: &NameError) {
+        // Too long is told for each domain that it is true of.
+        if !matches!(error, NameError::TooLong(_)) {
+            self.report.problem(
+                self.place(service),
+                format!("service \"{service}\": gives \"{name}\" to domain \"{example}\", which is no name: {error}"),
+            );
+        }
+    }
+
+    /// Everything that one owner name is to hold.
+    fn meet(&mut self, claims: &[Claim<'a>]) {
+        for (index, later) in claims.iter().enumerate() {
+            for earlier in claims.iter().take(index) {
+                if self.clash(earlier, later) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reports what keeps two claims on one owner name from standing together.
+    fn clash(&mut self, earlier: &Claim<'a>, later: &Claim<'a>) -> bool {
+        let (Some(first), Some(second)) = (self.service(earlier.service), self.service(later.service)) else {
+            return false;
+        };
+        let same_service = earlier.service == later.service;
+        let owner = &later.owner;
+        let with = |claim: &Claim<'_>| match claim.what {
+            Claimed::Shared => format!("the addresses of service \"{}\"", claim.service),
+            Claimed::Pinned(node) => format!("the pinned name of node \"{node}\" in service \"{}\"", claim.service),
+            Claimed::Mx => format!("the MX of service \"{}\"", claim.service),
+            Claimed::Exchange(_) => format!("an MX exchange of service \"{}\"", claim.service),
+            Claimed::Alias(_) => format!("the alias of service \"{}\"", claim.service),
+        };
+        let both = format!("{owner} is {} and {}", with(earlier), with(later));
+        let ttls = || {
+            format!(
+                "{both}, with TTLs of {}s and {}s; one set has one TTL: write the same in both",
+                first.ttl, second.ttl
+            )
+        };
+        let wrong = match (earlier.what, later.what) {
+            (Claimed::Alias(one), Claimed::Alias(other)) if one != other => {
+                Some(format!("{both}, to {one} and {other}; an alias has one target: take one service out"))
+            }
+            (Claimed::Exchange(_), Claimed::Alias(_)) | (Claimed::Alias(_), Claimed::Exchange(_)) => {
+                Some(format!("{both}; an MX cannot point to a CNAME (RFC 2181 section 10.3): choose another name"))
+            }
+            (Claimed::Alias(_), Claimed::Alias(_)) => (first.ttl != second.ttl).then(ttls),
+            (Claimed::Alias(_), _) | (_, Claimed::Alias(_)) => {
+                Some(format!("{both}; nothing can stand beside a CNAME (RFC 1034 section 3.6.2): choose another name"))
+            }
+            (Claimed::Mx, Claimed::Mx) => (first.ttl != second.ttl).then(ttls),
+            (Claimed::Mx, _) | (_, Claimed::Mx) => None,
+            (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) => Some(format!(
+                "{both}; a pinned name is one node's alone: write \"{{node}}\" or \"{{index}}\" into it, or give the \
+                 node an index of its own"
+            )),
+            (Claimed::Exchange(_), Claimed::Exchange(_)) if same_service => None,
+            _ if first.ttl != second.ttl => Some(ttls()),
+            (Claimed::Shared, Claimed::Exchange(_)) | (Claimed::Exchange(_), Claimed::Shared) => {
+                if self.told.insert((earlier.service, later.service)) {
+                    let text = format!("{both}: its addresses follow membership, not health");
+                    self.report.warning(self.place(later.service), text);
+                }
+                None
+            }
+            _ => None,
+        };
+        let Some(wrong) = wrong else { return false };
+        if self.told.insert((earlier.service, later.service)) {
+            self.report.problem(self.place(later.service), format!("service \"{}\": {wrong}", later.service));
+        }
+        true
+    }
+
+    /// Exchanges outside of the domains that they belong to: in another domain of the file, or nowhere.
+    fn exchanges(&mut self, layouts: &HashMap<ProfileId, Layout<'a>>) {
+        let mut hosts: BTreeMap<OwnerName, Claim<'a>> = BTreeMap::new();
+        let per_profile = layouts.values().flat_map(|layout| layout.foreign.iter().cloned());
+        let mut claims: Vec<Claim<'a>> = per_profile.collect();
+        // `{domain}` in the midst of an exchange: every domain has its own.
+        claims.extend(self.scattered());
+        claims.sort_by(|a, b| (&a.owner, a.service).cmp(&(&b.owner, b.service)));
+        for claim in claims {
+            let Some((home, domain)) = self.cluster.domain_of(&claim.owner) else { continue };
+            self.settle(&claim, home, layouts.get(&domain.profile));
+            match hosts.get(&claim.owner).cloned() {
+                Some(first) => {
+                    self.clash(&first, &claim);
+                }
+                None => {
+                    hosts.insert(claim.owner.clone(), claim);
+                }
+            }
+        }
+    }
+
+    fn scattered(&self) -> Vec<Claim<'a>> {
+        let scattered = |service: &ServiceName| match self.service(service).map(|service| &service.publish) {
+            Some(Publish::Mx { exchange, .. }) => {
+                exchange.names_domain() && exchange.0 != "{domain}" && !exchange.0.ends_with(".{domain}")
+            }
+            _ => false,
+        };
+        let profiles: Vec<bool> =
+            self.cluster.profiles.iter().map(|profile| profile.services.iter().any(scattered)).collect();
+        let domains = self.cluster.domains.iter();
+        domains
+            .filter(|(_, domain)| profiles.get(domain.profile.0 as usize).copied().unwrap_or_default())
+            .filter_map(|(name, domain)| Some(self.cluster.claims(name, self.cluster.profile(domain)?)))
+            .flatten()
+            .filter(|claim| matches!(claim.what, Claimed::Exchange(_)) && scattered(claim.service))
+            .collect()
+    }
+
+    /// An exchange against what the domain that it falls in has at that name.
+    fn settle(&mut self, exchange: &Claim<'a>, home: &OwnerName, layout: Option<&Layout<'a>>) {
+        let Some(relative) = exchange.owner.as_str().strip_suffix(home.as_str()) else { return };
+        let there = layout.and_then(|layout| layout.relative.get(relative.trim_end_matches('.')));
+        for claim in there.into_iter().flatten() {
+            // The layout's owners are those of its example.
+            let claim = Claim { owner: exchange.owner.clone(), ..claim.clone() };
+            if self.clash(&claim, exchange) {
+                return;
+            }
+        }
+    }
+
+    /// What is each domain's own: how long its names are, and which domains lie above it.
+    fn domain(
+        &mut self,
+        name: &OwnerName,
+        domain: &Domain,
+        layout: &Layout<'a>,
+        layouts: &HashMap<ProfileId, Layout<'a>>,
+    ) {
+        // The dot between, the first length octet and the root.
+        let octets = layout.longest + 1 + name.as_str().len() + 2;
+        if octets > MAX_NAME {
+            self.report.problem(
+                self.domain_place(name),
+                format!(
+                    "domain \"{name}\": its longest name would have {octets} octets, DNS allows {MAX_NAME}; choose shorter \
+                     names for its services"
+                ),
+            );
+        }
+        if let Some(service) = layout.apex_alias
+            && domain.zone == *name
+        {
+            self.report.problem(
+                self.domain_place(name),
+                format!(
+                    "domain \"{name}\": service \"{service}\" makes the zone's own name an alias, but SOA and NS live \
+                     there and nothing can stand beside a CNAME (RFC 1034 section 3.6.2); give the service a name"
+                ),
+            );
+        }
+        for above in name.ancestors() {
+            if above != domain.zone.as_str()
+                && name.is_at_or_below(&domain.zone)
+                && above.len() > domain.zone.as_str().len()
+                && self.cluster.zones.contains_key(above)
+            {
+                self.report.problem(
+                    self.domain_place(name),
+                    format!(
+                        "domain \"{name}\": lies in zone {above}, which is between it and zone {}; write \"zone: {above}\"",
+                        domain.zone
+                    ),
+                );
+            }
+            let Some((upper, upper_domain)) = self.cluster.domains.get_key_value(above) else { continue };
+            if let Some(upper_layout) = layouts.get(&upper_domain.profile) {
+                self.below((name, domain, layout), (upper, upper_domain, upper_layout));
+            }
+        }
+    }
+
+    /// Names of the upper domain that fall on or into the lower one.
+    fn below(
+        &mut self,
+        (name, domain, layout): (&OwnerName, &Domain, &Layout<'a>),
+        (upper, upper_domain, upper_layout): (&OwnerName, &Domain, &Layout<'a>),
+    ) {
+        let Some(prefix) = name.as_str().strip_suffix(upper.as_str()).map(|head| head.trim_end_matches('.')) else {
+            return;
+        };
+        for relative in upper_layout.tails.get(prefix).into_iter().flatten() {
+            let inside = relative.strip_suffix(prefix).unwrap_or_default().trim_end_matches('.');
+            for claim in upper_layout.relative.get(relative).into_iter().flatten() {
+                let owner = if inside.is_empty() { name.clone() } else { name.child(inside).unwrap_or(name.clone()) };
+                if let Claimed::Exchange(_) = claim.what {
+                    // Its addresses are the lower domain's business.
+                    self.settle(&Claim { owner, ..claim.clone() }, name, Some(layout));
+                    continue;
+                }
+                let wrong = if domain.zone != upper_domain.zone {
+                    format!("lies in zone {}, not in zone {}", domain.zone, upper_domain.zone)
+                } else if let Some(own) = layout.relative.get(inside).and_then(|claims| claims.first()) {
+                    format!("is also a name of domain \"{name}\" by service \"{}\"", own.service)
+                } else {
+                    continue;
+                };
+                self.report.problem(
+                    self.domain_place(name),
+                    format!(
+                        "domain \"{name}\": {owner}, which service \"{}\" gives to domain \"{upper}\", {wrong}; take one \
+                         of the two out",
+                        claim.service
+                    ),
+                );
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `domains` and `domain_lists`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    field::{Field, name_problem},
+    problem::{Place, Report, did_you_mean},
+    shape,
+};
+use crate::{
+    cluster::{Domain, NodeName, Profile, ProfileId, ServiceName},
+    dns::OwnerName,
+};
+
+/// What domains take from the rest of the file.
+pub(super) struct Given<'a> {
+    /// The names under `nodes`.
+    pub nodes: &'a BTreeSet<NodeName>,
+    /// The names under `services`.
+    pub services: &'a BTreeMap<ServiceName, Place>,
+}
+
+/// What `domains` and `domain_lists` say.
+#[derive(Debug, Default)]
+pub(super) struct Domains {
+    /// The domains.
+    pub domains: BTreeMap<OwnerName, Domain>,
+    /// The distinct (services, nodes) pairs.
+    pub profiles: Vec<Profile>,
+    /// Where each profile is written first.
+    pub profile_places: Vec<Place>,
+    /// Where each domain is written.
+    pub places: HashMap<OwnerName, Place>,
+    ids: HashMap<Profile, ProfileId>,
+}
+
+/// The text of a domain list, or why it could not be read.
+pub(super) type ListText = Result<std::sync::Arc<str>, String>;
+
+impl Domains {
+    fn profile(&mut self, profile: Profile, place: Place) -> Option<ProfileId> {
+        match self.ids.entry(profile) {
+            Entry::Occupied(id) => Some(*id.get()),
+            Entry::Vacant(slot) => {
+                let id = ProfileId(u32::try_from(self.profiles.len()).ok()?);
+                self.profiles.push(slot.key().clone());
+                self.profile_places.push(place);
+                slot.insert(id);
+                Some(id)
+            }
+        }
+    }
+
+    fn add(&mut self, name: OwnerName, domain: Domain, place: Place, report: &mut Report) {
+        if let Some(first) = self.places.get(&name) {
+            let elsewhere = if first.file == place.file { "" } else { "in another file, " };
+            report.problem(
+                place,
+                format!("domain \"{name}\" is listed twice, first {elsewhere}in line {}; keep one", first.line),
+            );
+            return;
+        }
+        self.places.insert(name.clone(), place);
+        self.domains.insert(name, domain);
+    }
+}
+
+/// Reads `domains`.
+pub(super) fn read(field: Field<'_>, given: &Given<'_>, domains: &mut Domains, report: &mut Report) {
+    for entry in shape::entries("domains", field, "{ mydomain.org: { services: [imap] } }", report).unwrap_or_default()
+    {
+        let object = format!("domain \"{}\"", entry.key);
+        let name = domain_name(entry.key, entry.key_at, report);
+        let Some(shape) = shape::Domain::read(&object, entry, report) else { continue };
+        let shape::Domain { services, nodes, zone } = shape;
+        let place = services.map_or(entry.key_at, |field| field.node.at);
+        let profile = profile(&object, entry, services, nodes, given, report);
+        let Some(name) = name else { continue };
+        let zone = zone.map_or_else(|| Some(name.clone()), |field| self::zone(field, &name, report));
+        if let (Some(zone), Some(profile)) = (zone, profile.and_then(|profile| domains.profile(profile, place))) {
+            domains.add(name, Domain { zone, profile }, entry.key_at, report);
+        }
+    }
+}
+
+fn domain_name(text: &str, place: Place, report: &mut Report) -> Option<OwnerName> {
+    let wrong = match OwnerName::parse(text) {
+        Ok(name) if name.as_str().starts_with("_rotad.") => {
+            "\"_rotad\" is where the generation record of the zone above lives".to_owned()
+        }
+        Ok(name) if name.as_str().starts_with('*') => format!("\"{text}\" is a wildcard, a domain is one name"),
+        Ok(name) => return Some(name),
+        Err(error) => name_problem(text, &error),
+    };
+    report.problem(place, format!("domain {wrong}"));
+    None
+}
+
+fn zone(field: Field<'_>, domain: &OwnerName, report: &mut Report) -> Option<OwnerName> {
+    let zone = field.name(report)?;
+    if domain.is_at_or_below(&zone) {
+        return Some(zone);
+    }
+    field.problem(
+        &format!("{domain} does not lie in \"{zone}\"; write the zone that holds it, or leave it out"),
+        report,
+    );
+    None
+}
+
+/// Who serves what.
+fn profile(
+    object: &str,
+    field: Field<'_>,
+    services: Option<Field<'_>>,
+    nodes: Option<Field<'_>>,
+    given: &Given<'_>,
+    report: &mut Report,
+) -> Option<Profile> {
+    let nodes = match nodes {
+        None => Some(given.nodes.clone()),
+        Some(field) => {
+            let known = Known {
+                is: &|name| given.nodes.contains(name),
+                all: &|| given.nodes.iter().map(NodeName::as_str).collect(),
+            };
+            references(object, field, "node", &known, report)
+                .map(|names| names.into_iter().map(NodeName::new).collect())
+        }
+    };
+    let Some(services) = services else {
+        report.problem(field.key_at, format!("{object}: has no services; write \"services: [imap]\""));
+        return None;
+    };
+    let known = Known {
+        is: &|name| given.services.contains_key(name),
+        all: &|| given.services.keys().map(ServiceName::as_str).collect(),
+    };
+    let services = references(object, services, "service", &known, report)?;
+    Some(Profile { services: services.into_iter().map(ServiceName::new).collect(), nodes: nodes? })
+}
+
+/// The names that may be referred to.
+struct Known<'a> {
+    is: &'a dyn Fn(&str) -> bool,
+    all: &'a dyn Fn() -> Vec<&'a str>,
+}
+
+/// The names that a list refers to; unknown ones are reported and left out.
+fn references<'a>(
+    object: &str,
+    field: Field<'a>,
+    what: &str,
+    known: &Known<'_>,
+    report: &mut Report,
+) -> Option<Vec<&'a str>> {
+    let items = field.items(&format!("a list of {what}s"), report)?;
+    if items.is_empty() {
+        field.problem("the list is empty, which would withdraw the domain; take it out if that is meant", report);
+        return None;
+    }
+    let mut names: Vec<&str> = Vec::with_capacity(items.len());
+    let mut good = true;
+    for item in items {
+        let Some(text) = item.text(&format!("the name of a {what}"), report) else {
+            good = false;
+            continue;
+        };
+        if !(known.is)(text) {
+            let near = did_you_mean(text, (known.all)());
+            report.problem(
+                item.node.at,
+                format!("{object} uses {what} \"{text}\", which no \"{what}s\" entry defines{near}"),
+            );
+            good = false;
+        } else if names.contains(&text) {
+            item.problem(&format!("\"{text}\" is listed twice; keep one"), report);
+            good = false;
+        } else {
+            names.push(text);
+        }
+    }
+    good.then_some(names)
+}
+
+/// The files that `domain_lists` names, in order; those that are no good are left to [`read_lists`].
+pub(super) fn list_paths(field: Field<'_>, folder: &Path) -> Vec<PathBuf> {
+    let mut unheard = Report::default();
+    let items = field.items("", &mut unheard).unwrap_or_default();
+    items
+        .into_iter()
+        .filter_map(|item| shape::DomainList::read("", item, &mut unheard)?.file?.path(folder, &mut unheard))
+        .collect()
+}
+
+/// Reads `domain_lists`. `texts` has what the files hold, by path and with the number that places give them.
+pub(super) fn read_lists(
+    field: Field<'_>,
+    folder: &Path,
+    given: &Given<'_>,
+    texts: &BTreeMap<PathBuf, (usize, ListText)>,
+    domains: &mut Domains,
+    report: &mut Report,
+) {
+    const WHAT: &str = "a list such as [{ file: customers.txt, services: [imap] }]";
+    let mut seen = BTreeSet::new();
+    for item in field.items(WHAT, report).unwrap_or_default() {
+        let Some(shape) = shape::DomainList::read("domain list", item, report) else { continue };
+        let shape::DomainList { file, services, nodes } = shape;
+        let Some(file) = file else {
+            report.problem(item.node.at, "domain list: has no file; write \"file: customers.txt\"");
+            continue;
+        };
+        let path = file.path(folder, report);
+        let object = format!("domain list \"{}\"", path.as_deref().unwrap_or(Path::new("")).display());
+        let place = services.map_or(item.node.at, |field| field.node.at);
+        let profile = profile(&object, Field { key_at: item.node.at, ..item }, services, nodes, given, report)
+            .and_then(|profile| domains.profile(profile, place));
+        let Some(path) = path else { continue };
+        if !seen.insert(path.clone()) {
+            file.problem("this file is listed twice; keep one", report);
+            continue;
+        }
+        match texts.get(&path) {
+            Some((number, Ok(text))) => {
+                let before = report.count();
+                let names = list_names(text, *number, report);
+                if names.is_empty() && report.count() == before {
+                    file.problem(
+                        "the file lists no domain, which would withdraw all that it listed; take the entry out if \
+                         that is meant",
+                        report,
+                    );
+                }
+                if let Some(profile) = profile {
+                    for (name, place) in names {
+                        let zone = name.clone();
+                        domains.add(name, Domain { zone, profile }, place, report);
+                    }
+                }
+            }
+            Some((_, Err(cause))) => file.problem(&format!("cannot read it: {cause}"), report),
+            None => file.problem("the file was not read", report),
+        }
+    }
+}
+
+/// The names in a list: one a line, `#` begins a comment.
+fn list_names(text: &str, file: usize, report: &mut Report) -> Vec<(OwnerName, Place)> {
+    let mut names = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default();
+        let word = line.trim();
+        if word.is_empty() {
+            continue;
+        }
+        let indent = line.chars().count() - line.trim_start().chars().count();
+        let place = Place { file, line: index + 1, column: indent + 1, length: word.chars().count() };
+        if word.contains(char::is_whitespace) {
+            report.problem(place, "domain: one name a line; write the others on lines of their own");
+        } else {
+            names.extend(domain_name(word, place, report).map(|name| (name, place)));
+        }
+    }
+    names
+}

@@ -1,0 +1,145 @@
+//! Reads cluster.yaml and the files that it names.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    cluster::{Cluster, KeySource},
+    config::{Draft, Problem, Source},
+};
+
+/// Bytes of cluster.yaml: 100,000 domains written out are 7 MB; more belongs in a domain list.
+pub const MAX_FILE: u64 = 8 << 20;
+/// Bytes of one domain list: two million domains.
+pub const MAX_LIST: u64 = 64 << 20;
+
+/// A good file.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it says.
+    pub cluster: Arc<Cluster>,
+    /// What deserves a look all the same.
+    pub warnings: Vec<Problem>,
+    /// The files that were read.
+    pub inputs: Inputs,
+}
+
+/// The files that a cluster was read from, each with a hash of its content (`None`: it could not be read): what
+/// tells an edit from a touch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inputs(pub BTreeMap<PathBuf, Option<u64>>);
+
+/// A file that was refused: everything that is wrong with it.
+#[derive(Debug)]
+pub struct LoadError {
+    /// Every problem, in the order of the files. Never empty.
+    pub problems: Vec<Problem>,
+    /// What deserves a look as well.
+    pub warnings: Vec<Problem>,
+    /// The files that were read.
+    pub inputs: Inputs,
+}
+
+impl LoadError {
+    /// The first problem in one line, and how many more there are.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let first = self.problems.first().map(Problem::headline).unwrap_or_default();
+        match self.problems.len().saturating_sub(1) {
+            0 => first,
+            1 => format!("{first} (and 1 problem more)"),
+            more => format!("{first} (and {more} problems more)"),
+        }
+    }
+}
+
+/// Every problem with its snippet.
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Reads and checks cluster.yaml and its domain lists. The key file is not read.
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    let mut inputs = Inputs::default();
+    let name = path.display().to_string();
+    let text = match read(path, MAX_FILE, &mut inputs) {
+        Ok(text) => text,
+        Err(cause) => {
+            let problems = vec![Problem::of_file(name, cause)];
+            return Err(LoadError { problems, warnings: Vec::new(), inputs });
+        }
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let draft = Draft::new(Source::new(name, &text), folder);
+    let lists = draft.lists().into_iter().map(|path| {
+        let source = read(&path, MAX_LIST, &mut inputs).map(|text| Source::new(path.display().to_string(), &text));
+        (path, source)
+    });
+    let lists = lists.collect();
+    let checked = draft.check(lists);
+    match checked.cluster {
+        Ok(cluster) => Ok(Loaded { cluster: Arc::new(cluster), warnings: checked.warnings, inputs }),
+        Err(problems) => Err(LoadError { problems, warnings: checked.warnings, inputs }),
+    }
+}
+
+impl Loaded {
+    /// The key file, if the key comes from one.
+    #[must_use]
+    pub fn key_file(&self) -> Option<&Path> {
+        match &self.cluster.bind.key {
+            KeySource::File(path) => Some(path),
+            KeySource::Credential(_) => None,
+        }
+    }
+}
+
+/// A hash of a content, to tell whether it has changed. It is not the same in another process.
+#[must_use]
+pub fn content_hash(content: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Reads a text of at most `most` bytes and notes its hash, or says why it cannot.
+fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, String> {
+    let content = read_bytes(path, most);
+    inputs.0.insert(path.to_owned(), content.as_deref().ok().map(content_hash));
+    String::from_utf8(content?).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8; save the file as UTF-8")
+    })
+}
+
+/// Reads at most `most` bytes, or says why it cannot.
+pub fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    // Asked before it is opened: opening a pipe would wait for its writer.
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("this is no regular file".to_owned());
+    }
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut content = Vec::new();
+    file.take(most + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
+    if content.len() as u64 > most {
+        return Err(format!("the file is larger than {} MiB", most >> 20));
+    }
+    Ok(content)
+}

@@ -1,5 +1,159 @@
-//! The subcommands, one file each.
+//! The subcommands, one file each, and how each of their failures ends.
 
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    exit::Exit,
+    io::{files, journal, keys, state::LockError},
+};
+
+pub mod once;
 pub mod probe;
+pub mod report;
 pub mod status;
 pub mod validate;
+
+/// Health-checked A, AAAA, MX and CNAME rotation for BIND 9, by signed RFC 2136 updates.
+#[derive(Debug, Parser)]
+#[command(name = "rotad", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// The cluster's file.
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/rotad/cluster.yaml")]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon: watch the file and the nodes, keep the zones in step
+    Run,
+    /// Check the file: print every problem, or a summary with the zones that each node's death would change
+    Validate {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what would be changed now, without changing it; exits with 3 if there is something
+    Plan {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Do once what `plan` shows
+    Apply {
+        /// Also when it changes more than safety.max_change
+        #[arg(long)]
+        force: bool,
+    },
+    /// Run every check once, and show what came back
+    Probe {
+        /// Of this node alone
+        node: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what the running daemon sees and does
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Again each second, until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+    },
+}
+
+/// A command that did not do what it was asked: what to say, and how to end.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What to say.
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// The status socket cannot be made.
+    #[must_use]
+    pub fn socket(path: &Path, source: io::Error) -> Self {
+        let exit = match source.kind() {
+            io::ErrorKind::PermissionDenied => Exit::NoPermission,
+            _ => Exit::Failed,
+        };
+        let words = format!("{}: the status socket cannot be made; set status_socket", path.display());
+        Self { exit, error: anyhow::Error::new(source).context(words) }
+    }
+}
+
+impl From<files::LoadError> for Failure {
+    fn from(error: files::LoadError) -> Self {
+        Self { exit: Exit::Config, error: error.into() }
+    }
+}
+
+impl From<keys::LoadError> for Failure {
+    fn from(error: keys::LoadError) -> Self {
+        let exit = match &error {
+            keys::LoadError::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Exit::NoPermission
+            }
+            _ => Exit::Config,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let exit = match &error {
+            LockError::Held { .. } => Exit::Locked,
+            LockError::Forbidden { .. } => Exit::NoPermission,
+            LockError::Failed { .. } => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<status::Error> for Failure {
+    fn from(error: status::Error) -> Self {
+        let exit = match &error {
+            status::Error::Unreachable { .. } => Exit::Unavailable,
+            status::Error::Forbidden { .. } => Exit::NoPermission,
+            status::Error::Garbled { .. } | status::Error::Output(_) => Exit::Failed,
+        };
+        Self { exit, error: error.into() }
+    }
+}
+
+impl From<journal::Error> for Failure {
+    fn from(error: journal::Error) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self { exit: Exit::Failed, error: error.into() }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { exit: Exit::Failed, error }
+    }
+}

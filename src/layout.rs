@@ -69,7 +69,7 @@ impl Layout {
 
     fn add_hosts(&mut self, cluster: &Cluster, domain: &OwnerName, profile: &Profile, service: &Service) {
         for (node, exchange) in exchanges(cluster, domain, profile, service) {
-            let Some((home, at)) = home(cluster, &exchange) else { continue };
+            let Some((home, at)) = cluster.domain_of(&exchange) else { continue };
             if publishes_address(cluster, home, at, &exchange) {
                 continue;
             }
@@ -116,15 +116,6 @@ pub fn all_exchanges<'a>(cluster: &'a Cluster, domain: &'a OwnerName) -> impl It
         let nodes = cluster.nodes.iter();
         nodes.filter_map(move |(name, node)| OwnerName::parse(&pattern.fill(name, &node.index, domain)).ok())
     })
-}
-
-/// The domain of this file that a name falls in, if any: the nearest at or above it.
-#[must_use]
-pub fn home<'a>(cluster: &'a Cluster, name: &OwnerName) -> Option<(&'a OwnerName, &'a Domain)> {
-    cluster
-        .domains
-        .get_key_value(name)
-        .or_else(|| name.ancestors().find_map(|above| cluster.domains.get_key_value(above)))
 }
 
 /// Whether an address service of the domain gives this name its addresses: then an exchange of that name follows it.

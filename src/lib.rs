@@ -14,9 +14,9 @@
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod config;
 pub mod daemon;
 pub mod desired;
-pub mod config;
 pub mod dns;
 pub mod event;
 pub mod exit;

@@ -1,2 +1,64 @@
 //! The `rotad` command: a table of contents.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use rotad::{
+    cli::{self, Cli, Command, Failure},
+    daemon,
+    exit::Exit,
+    io::{files, journal, systemd},
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("rotad: the runtime cannot start: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let result = runtime.block_on(run(cli));
+    // A blocked read of a file must not keep us.
+    runtime.shutdown_background();
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("rotad: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let file = cli.config;
+    match cli.command {
+        Command::Run => {
+            let _farewell = journal::init()?;
+            daemon::run(&file).await
+        }
+        Command::Validate { json } => { let _ = json; files::load(&file)?; Ok(Exit::Done) },
+        Command::Plan { json } => cli::once::plan(&file, json).await,
+        Command::Apply { force } => {
+            let _farewell = journal::init()?;
+            cli::once::apply(&file, force).await
+        }
+        Command::Probe { node, json } => {
+            let cluster = files::load(&file)?.cluster;
+            let pass = cli::probe::run(&cluster, node.as_deref(), json).await?;
+            Ok(if pass { Exit::Done } else { Exit::Failed })
+        }
+        Command::Status { json, watch } => {
+            let cluster = files::load(&file)?.cluster;
+            cli::status::run(&systemd::status_socket(&cluster.status_socket), json, watch).await?;
+            Ok(Exit::Done)
+        }
+    }
+}

@@ -308,7 +308,8 @@ impl Rota {
         self.call_all();
     }
 
-    fn call_all(&mut self) {
+    /// Gives every zone a turn, whatever it waits for.
+    pub fn call_all(&mut self) {
         let names: Vec<_> = self.zones.keys().cloned().collect();
         for name in &names {
             self.call(name);

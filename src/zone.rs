@@ -243,6 +243,12 @@ impl Zone {
         self.wake_at
     }
 
+    /// Whether its content is known.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        self.seen.is_some()
+    }
+
     /// Whether its content is known, or known to be out of reach for now.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -287,7 +293,8 @@ impl Zone {
         let recipes = turn.recipes();
         let plan = self.diff(turn, seen, &recipes);
         let claim = self.claims(seen, &plan, &recipes);
-        Some(Preview { zone: self.name.clone(), plan, claim, not_ours: self.not_ours(turn, seen, &recipes) })
+        let is_first = seen.generation.record().is_none();
+        Some(Preview { zone: self.name.clone(), plan, claim, is_first, not_ours: self.not_ours(turn, seen, &recipes) })
     }
 
     /// The next step. [`Zone::wake_at`] says when to ask again though nothing changes.
@@ -655,6 +662,8 @@ pub struct Preview {
     pub plan: Plan,
     /// Whether the zone's first generation record would be written.
     pub claim: bool,
+    /// Whether the zone has no record of ours yet.
+    pub is_first: bool,
     /// Why nothing would be written at all.
     pub not_ours: Option<(ZoneState, String)>,
 }

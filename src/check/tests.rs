@@ -55,6 +55,7 @@ pub(crate) fn cluster(nodes: &[(&str, &[&str])], checks: &[(&str, Check)]) -> Cl
             services: vec![ServiceName::new("inbound")],
             nodes: nodes.iter().map(|(name, _)| NodeName::new(name)).collect(),
         }],
+        zones: BTreeMap::new(),
         domains: BTreeMap::from([(domain.clone(), Domain { zone: domain, profile: ProfileId(0) })]),
         safety: Safety {
             all_down: AllDown::Hold,

@@ -10,9 +10,10 @@ use tokio::{
 use crate::{
     cluster::Cluster,
     dns::OwnerName,
+    event::{Event, Kind},
     health::HealthView,
     io::{
-        clock, journal,
+        clock, journal, keys,
         monitor::Monitor,
         primary::{Lost, Primary, ReadError},
         status_server::Request,
@@ -56,6 +57,8 @@ pub struct Reconcile {
     pub published: watch::Sender<Published>,
     /// The file's path, for the status.
     pub file: PathBuf,
+    /// Which content of the key file is in use: see [`Current::key_epoch`].
+    pub key_epoch: u64,
 }
 
 impl Reconcile {
@@ -140,12 +143,35 @@ impl Reconcile {
 
     /// A new file, or a new error in it.
     fn reload(&mut self) {
-        let cluster = Arc::clone(&self.current.borrow_and_update().cluster);
+        let (cluster, key_epoch) = {
+            let current = self.current.borrow_and_update();
+            (Arc::clone(&current.cluster), current.key_epoch)
+        };
+        if key_epoch != self.key_epoch {
+            self.key_epoch = key_epoch;
+            self.take_keys();
+        }
         if cluster == *self.rota.cluster() {
             return;
         }
         self.rota.set_cluster(clock::now(), cluster).iter().for_each(journal::emit);
         self.in_force.send_replace(Arc::clone(self.rota.cluster()));
+    }
+
+    /// The key file changed: what it says now counts from the next message on.
+    fn take_keys(&mut self) {
+        let bind = &self.rota.cluster().bind;
+        match keys::load(&bind.key, bind.allow_weak_keys) {
+            Ok(keys) => {
+                journal::emit(&Event::new(Kind::ConfigLoaded, format!("the key file was read anew: {keys:?}")));
+                self.primary.set_keys(Arc::new(keys));
+                self.rota.call_all();
+            }
+            Err(error) => {
+                let words = format!("{error}; the keys before stay in force");
+                journal::emit(&Event::new(Kind::ConfigRefused, words).reason(error.to_string()));
+            }
+        }
     }
 
     /// Hands on what is to be remembered, if it changed, and tells systemd how things stand.

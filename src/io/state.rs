@@ -142,7 +142,8 @@ fn read(file: &Path, cluster: &str) -> Result<Option<State>, String> {
 }
 
 /// Somebody who remembers nothing.
-fn newcomer(cluster: &str) -> State {
+#[must_use]
+pub fn newcomer(cluster: &str) -> State {
     let ids = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/random/boot_id"];
     let id = ids.iter().filter_map(|file| fs::read_to_string(file).ok()).find(|id| !id.trim().is_empty());
     State::new(cluster, &id.unwrap_or_default())

@@ -1,7 +1,7 @@
-<<<<<<< HEAD
 //! placeholder
-use crate::cluster::Cluster;
-use std::{sync::Arc, time::SystemTime};
+use crate::{cluster::Cluster, io::files::Loaded};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use tokio::sync::{mpsc, watch};
 /// cur
 #[derive(Debug)]
 pub struct Current {
@@ -14,6 +14,12 @@ pub struct Current {
     /// k
     pub key_epoch: u64,
 }
-=======
-//! x
->>>>>>> config
+/// run
+pub async fn run(
+    _path: PathBuf,
+    _initial: Loaded,
+    _publish: watch::Sender<Arc<Current>>,
+    mut reload: mpsc::Receiver<()>,
+) {
+    while reload.recv().await.is_some() {}
+}

@@ -1,0 +1,113 @@
+//! `rotad plan` and `rotad apply`: the daemon's own loop, run until it has nothing left to do.
+
+use std::{path::Path, sync::Arc};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    cli::{Failure, report::Report},
+    cluster::Cluster,
+    exit::Exit,
+    io::{
+        clock, files, journal, keys, monitor,
+        primary::Primary,
+        reconcile::{Published, perform},
+        state::{self, StateDir},
+        systemd,
+    },
+    rota::Rota,
+    state::State,
+    status::ZoneState,
+    zone::Identity,
+};
+
+/// `rotad plan`: what would be changed now. Never writes.
+pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
+    let cluster = files::load(file)?.cluster;
+    let primary = primary(&cluster)?;
+    let directory = systemd::state_directory(&cluster.state_dir);
+    let state = state::peek(&directory, &cluster.name).unwrap_or_else(|cause| {
+        eprintln!("{}: what was published before is not known: {cause}", directory.display());
+        state::newcomer(&cluster.name)
+    });
+    let rota = rota(&cluster, state.me.clone(), state.zones, false).await.looking_only();
+    let rota = run(rota, &primary).await;
+    let report = Report::new(&rota, &state.me, clock::now());
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(if rota.server_trouble().is_some() {
+        Exit::Unavailable
+    } else if report.is_partial() {
+        Exit::Failed
+    } else if report.has_changes() {
+        Exit::Changes
+    } else {
+        Exit::Done
+    })
+}
+
+/// `rotad apply`: the same, then does it once.
+pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
+    let cluster = files::load(file)?.cluster;
+    let primary = primary(&cluster)?;
+    let directory = StateDir::open(&systemd::state_directory(&cluster.state_dir))?;
+    let (state, trouble) = directory.load(&cluster.name);
+    trouble.iter().for_each(journal::emit);
+    let rota = rota(&cluster, state.me.clone(), state.zones, force).await;
+    let rota = run(rota, &primary).await;
+    let zones = rota.zones().iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.owned()))).collect();
+    directory.save(&State { me: state.me, zones })?;
+    let wrong: Vec<_> = rota.zones().iter().filter(|(_, zone)| zone.state() != ZoneState::InSync).collect();
+    for (name, zone) in &wrong {
+        eprintln!("{name}: {}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));
+    }
+    if let Some(words) = rota.refused_edit() {
+        eprintln!("{words}");
+    }
+    println!("{} of {} zones in sync", rota.zones().len() - wrong.len(), rota.zones().len());
+    Ok(if rota.server_trouble().is_some() {
+        Exit::Unavailable
+    } else if wrong.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+fn primary(cluster: &Cluster) -> Result<Arc<Primary>, Failure> {
+    let keys = keys::load(&cluster.bind.key, cluster.bind.allow_weak_keys)?;
+    Ok(Arc::new(Primary::new(&cluster.bind, Arc::new(keys))))
+}
+
+/// A rota that knows the health of every node.
+async fn rota(cluster: &Arc<Cluster>, me: Identity, zones: Published, force: bool) -> Rota {
+    let health = monitor::settle(cluster).await;
+    let mut rota = Rota::new(clock::now(), me, Arc::clone(cluster), zones, force);
+    rota.set_health(Arc::new(health)).iter().for_each(journal::emit);
+    rota
+}
+
+/// Lets the rota run until it has nothing to do, or BIND does not answer.
+async fn run(mut rota: Rota, primary: &Arc<Primary>) -> Rota {
+    let mut steps = JoinSet::new();
+    loop {
+        let now = clock::now();
+        rota.tick(now).iter().for_each(journal::emit);
+        while let (Some((name, step)), events) = rota.take(now) {
+            events.iter().for_each(journal::emit);
+            let primary = Arc::clone(primary);
+            steps.spawn(async move {
+                let done = perform(&primary, &name, step).await;
+                (name, done)
+            });
+        }
+        match steps.join_next().await {
+            Some(Ok((name, Some(done)))) => rota.done(clock::now(), &name, done).iter().for_each(journal::emit),
+            Some(_) => {}
+            None => return rota,
+        }
+    }
+}

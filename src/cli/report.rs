@@ -1,0 +1,149 @@
+//! What `rotad plan` shows.
+
+use std::{fmt, time::Instant};
+
+use serde::Serialize;
+
+use crate::{
+    plan::Change,
+    rota::Rota,
+    status::ZoneState,
+    update::GenerationRecord,
+    zone::{Identity, Preview},
+};
+
+/// The dry run of every zone that would change.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    zones: Vec<Zone>,
+    /// Zones that could not be read, and why.
+    unread: Vec<Unread>,
+    /// Why the whole would wait for `--force`.
+    held: Option<String>,
+}
+
+/// One zone.
+#[derive(Debug, Serialize)]
+struct Zone {
+    zone: String,
+    /// `foreign` or `standby`: why nothing would be written.
+    not_ours: Option<NotOurs>,
+    changes: Vec<Set>,
+    /// What BIND would ignore.
+    blocked: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct NotOurs {
+    state: ZoneState,
+    error: String,
+}
+
+/// One `RRset`, with its lines of the diff.
+#[derive(Debug, Serialize)]
+struct Set {
+    owner: String,
+    rrtype: &'static str,
+    diff: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unread {
+    zone: String,
+    error: String,
+}
+
+impl Report {
+    /// What the rota would do now.
+    #[must_use]
+    pub fn new(rota: &Rota, me: &Identity, now: Instant) -> Self {
+        let zones = rota.previews(now).iter().map(|preview| Zone::new(preview, me)).filter(Zone::is_news).collect();
+        let unread = rota.zones().iter().filter(|(_, zone)| zone.state() == ZoneState::Failing);
+        let unread = unread
+            .filter(|(_, zone)| !zone.is_read())
+            .map(|(name, zone)| Unread { zone: name.to_string(), error: zone.error().unwrap_or_default().to_owned() });
+        Self { zones, unread: unread.collect(), held: rota.refused_edit().map(str::to_owned) }
+    }
+
+    /// Whether there is something to change.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.zones.iter().any(|zone| !zone.changes.is_empty())
+    }
+
+    /// Whether some zone is not in it, because it could not be read.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.unread.is_empty()
+    }
+}
+
+impl Zone {
+    fn new(preview: &Preview, me: &Identity) -> Self {
+        let mut changes: Vec<_> = preview.plan.changes.iter().map(Set::new).collect();
+        if preview.claim || (preview.is_first && !changes.is_empty()) {
+            changes.push(Set::record(preview, me));
+        }
+        Self {
+            zone: preview.zone.to_string(),
+            not_ours: preview.not_ours.clone().map(|(state, error)| NotOurs { state, error }),
+            changes,
+            blocked: preview.plan.blocked.values().cloned().collect(),
+        }
+    }
+
+    fn is_news(&self) -> bool {
+        self.not_ours.is_some() || !self.changes.is_empty() || !self.blocked.is_empty()
+    }
+}
+
+impl Set {
+    fn new(change: &Change) -> Self {
+        Self {
+            owner: change.id.owner.to_string(),
+            rrtype: change.id.rtype.as_str(),
+            diff: change.to_string().lines().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The generation record: shown when the zone gets its first one.
+    fn record(preview: &Preview, me: &Identity) -> Self {
+        let record = GenerationRecord { cluster: me.cluster.clone(), owner: me.owner.clone(), generation: 1 };
+        let owner = format!("_rotad.{}", preview.zone);
+        let line = format!("+ {owner}. 0 IN TXT \"{record}\"");
+        Self { owner, rrtype: "TXT", diff: vec![line] }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for zone in &self.zones {
+            writeln!(f, "zone {}", zone.zone)?;
+            if let Some(not_ours) = &zone.not_ours {
+                writeln!(f, "! {}: {}", not_ours.state.as_str(), not_ours.error)?;
+            }
+            for words in &zone.blocked {
+                writeln!(f, "! {words}")?;
+            }
+            for line in zone.changes.iter().flat_map(|set| &set.diff) {
+                writeln!(f, "{line}")?;
+            }
+            writeln!(f)?;
+        }
+        for unread in &self.unread {
+            writeln!(f, "zone {} could not be read: {}\n", unread.zone, unread.error)?;
+        }
+        if let Some(words) = &self.held {
+            writeln!(f, "{words}")?;
+        }
+        let changing = self.zones.iter().filter(|zone| !zone.changes.is_empty());
+        match changing.clone().count() {
+            0 if self.unread.is_empty() => writeln!(f, "no changes: every zone is as it should be"),
+            0 => Ok(()),
+            zones => {
+                let sets: usize = changing.map(|zone| zone.changes.len()).sum();
+                writeln!(f, "{sets} RRsets in {zones} zones would change; nothing was written")
+            }
+        }
+    }
+}

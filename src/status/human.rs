@@ -128,11 +128,12 @@ impl Status {
 /// Down before unknown before drained before well; the sort is stable, so names stay in order.
 fn urgency(node: &Node) -> u8 {
     let any = |state: &str| node.checks.iter().any(|check| check.state == state);
-    match () {
-        () if any("down") => 0,
-        () if any("unknown") => 1,
-        () if node.admin_state != "ready" => 2,
-        () => 3,
+    if any("down") {
+        0
+    } else if any("unknown") {
+        1
+    } else {
+        2 + u8::from(node.admin_state == "ready")
     }
 }
 

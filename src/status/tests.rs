@@ -1,6 +1,11 @@
 use serde_json::json;
 
 use super::*;
+use crate::{
+    check::{Outcome, Target},
+    cluster::{self, AdminState, AllDown, Bind, CheckName, KeySource, Safety},
+    health::{Health, State},
+};
 
 const NOW: u64 = 1_795_519_160;
 
@@ -197,4 +202,88 @@ fn stamps_of_the_other_clock() {
     }
     let young = Clocks { now, wall: SystemTime::UNIX_EPOCH };
     assert_eq!(young.stamp(then), Stamp(SystemTime::UNIX_EPOCH));
+}
+
+fn cluster_of(nodes: &[(&str, &str, AdminState)]) -> Cluster {
+    let node = |&(name, address, admin_state): &(&str, &str, AdminState)| {
+        let addresses = [address.parse().unwrap()].into();
+        (NodeName::new(name), cluster::Node { addresses, index: String::new(), admin_state })
+    };
+    Cluster {
+        name: "mail".to_owned(),
+        bind: Bind {
+            server: "127.0.0.1:53".parse().unwrap(),
+            key: KeySource::Credential("tsig.key".to_owned()),
+            timeout: Duration::from_secs(5),
+            connections: 4,
+            max_in_flight: 32,
+            allow_weak_keys: false,
+        },
+        state_dir: PathBuf::new(),
+        status_socket: PathBuf::new(),
+        http: None,
+        nodes: nodes.iter().map(node).collect(),
+        checks: BTreeMap::new(),
+        services: BTreeMap::new(),
+        profiles: vec![],
+        domains: BTreeMap::new(),
+        safety: Safety {
+            all_down: AllDown::Hold,
+            first_round: Duration::from_mins(1),
+            blind_share: 100,
+            blind_within: Duration::from_secs(10),
+            references: vec![],
+            max_change: 30,
+        },
+    }
+}
+
+#[test]
+fn nodes_are_those_of_the_file_with_what_is_known_of_them() {
+    let began = crate::io::clock::now();
+    let clocks = Clocks { now: began + Duration::from_secs(310), wall: ago(0).0 };
+    let health = |state, last| {
+        std::sync::Arc::new(Health { state, since: began, last, last_at: None, took: None, contrary: 0, answers: 0 })
+    };
+    let target = |node, check, address: &str| Target {
+        node: NodeName::new(node),
+        check: CheckName::new(check),
+        address: address.parse().unwrap(),
+    };
+    let view = HealthView {
+        targets: [
+            (target("node01", "imap", "192.0.2.11"), health(State::Down, Some(Outcome::Fail("status 503".to_owned())))),
+            (target("node00", "smtp", "192.0.2.10"), health(State::Unknown, None)),
+            (target("node00", "imap", "192.0.2.10"), health(State::Up, Some(Outcome::Pass("* OK".to_owned())))),
+            // Taken out of the file a moment ago, while health has not heard of it.
+            (target("gone", "imap", "192.0.2.99"), health(State::Up, None)),
+        ]
+        .into(),
+        first_round_done: true,
+    };
+    let cluster = cluster_of(&[
+        ("node00", "192.0.2.10", AdminState::Ready),
+        ("node01", "192.0.2.11", AdminState::Drain),
+        ("node02", "192.0.2.12", AdminState::Down),
+    ]);
+    let named = |name, address: &str, admin_state, checks| Node {
+        addresses: vec![address.parse().unwrap()],
+        ..node(name, admin_state, checks)
+    };
+    assert_eq!(
+        Node::all(&cluster, &view, clocks),
+        [
+            named(
+                "node00",
+                "192.0.2.10",
+                "ready",
+                vec![
+                    check("imap", "192.0.2.10", "up", 310, Some("* OK")),
+                    check("smtp", "192.0.2.10", "unknown", 310, None),
+                ]
+            ),
+            named("node01", "192.0.2.11", "drain", vec![check("imap", "192.0.2.11", "down", 310, Some("status 503"))]),
+            named("node02", "192.0.2.12", "down", vec![]),
+        ]
+    );
 }

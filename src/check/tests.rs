@@ -59,7 +59,7 @@ pub(crate) fn cluster(nodes: &[(&str, &[&str])], checks: &[(&str, Check)]) -> Cl
         domains: BTreeMap::from([(domain.clone(), Domain { zone: domain, profile: ProfileId(0) })]),
         safety: Safety {
             all_down: AllDown::Hold,
-            first_round: Duration::from_secs(60),
+            first_round: Duration::from_mins(1),
             blind_share: 100,
             blind_within: Duration::from_secs(10),
             references: Vec::new(),

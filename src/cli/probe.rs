@@ -83,3 +83,63 @@ fn as_table(found: &Found) -> String {
     };
     rows.iter().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::{
+            Check, Kind,
+            tests::{cluster, timing},
+        },
+        cluster::CheckName,
+    };
+
+    fn found() -> Found {
+        let row = |node: &str, address: &str, outcome, micros| {
+            let target =
+                Target { node: NodeName::new(node), check: CheckName::new("imap"), address: address.parse().unwrap() };
+            (target, (outcome, Duration::from_micros(micros)))
+        };
+        Found::from([
+            row("node00", "192.0.2.10", Outcome::Pass("* OK ready".to_owned()), 1_234),
+            row("relay", "2001:db8::11", Outcome::Fail("no banner in 5s".to_owned()), 5_000_500),
+            row("relay", "192.0.2.11", Outcome::Unknown("network unreachable from here".to_owned()), 80),
+        ])
+    }
+
+    #[test]
+    fn a_table_in_columns() {
+        assert_eq!(
+            as_table(&found()),
+            "node00  imap  192.0.2.10    pass        1.2 ms  * OK ready\n\
+             relay   imap  192.0.2.11    unknown     0.1 ms  network unreachable from here\n\
+             relay   imap  2001:db8::11  fail     5000.5 ms  no banner in 5s\n"
+        );
+    }
+
+    #[test]
+    fn the_same_as_json() {
+        let rows: serde_json::Value = serde_json::from_str(&as_json(&found()).unwrap()).unwrap();
+        assert_eq!(
+            rows[2],
+            json!({
+                "node": "relay", "check": "imap", "address": "2001:db8::11",
+                "result": "fail", "reason": "no banner in 5s", "took_ms": 5000.5,
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn asks_one_node_or_names_those_that_there_are() {
+        let node = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let kind = Kind::Tcp { port: node.local_addr().unwrap().port() };
+        let cluster =
+            cluster(&[("node00", &["127.0.0.1"]), ("node01", &["::1"])], &[("imap", Check { kind, timing: timing() })]);
+        assert!(run(&cluster, Some("node00"), false).await.unwrap());
+        assert!(!run(&cluster, Some("node01"), true).await.unwrap());
+        assert!(!run(&cluster, None, false).await.unwrap());
+        let error = run(&cluster, Some("n3"), false).await.unwrap_err();
+        assert_eq!(error.to_string(), "node \"n3\": no such node in the file; it has node00, node01");
+    }
+}

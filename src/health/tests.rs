@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    State::{Down, Unknown, Up},
+    *,
+};
 use crate::cluster::{CheckName, NodeName};
 
 fn timing(rise: u32, fall: u32) -> Timing {
@@ -38,7 +41,6 @@ fn run(timing: &Timing, letters: &str) -> (Health, Vec<(u64, Transition)>) {
 
 #[test]
 fn rise_and_fall() {
-    use State::{Down, Unknown, Up};
     // Outcomes with rise 3 and fall 3, the transitions that they cause, and the interval that follows.
     for (letters, expected, period) in [
         ("", &[][..], 2),
@@ -97,7 +99,6 @@ fn the_journals_lines() {
     let line = |from, to, lasted, reason: &str, row| {
         Transition { from, to, lasted: Duration::from_secs(lasted), reason: reason.to_owned(), row }.event(&target)
     };
-    use State::{Down, Unknown, Up};
     for (event, message, kind) in [
         (
             line(Up, Down, 7_870, "connection refused", 3),
@@ -138,8 +139,8 @@ fn the_journals_lines() {
 fn the_state_before_lasted_since_it_was_decided() {
     let (health, transitions) = run(&timing(3, 2), "pppppff");
     let [(_, up), (_, down)] = &transitions[..] else { panic!("{transitions:?}") };
-    assert_eq!((up.from, up.lasted.as_secs(), up.row), (State::Unknown, 3, 3));
-    assert_eq!((down.from, down.lasted.as_secs(), down.row), (State::Up, 4, 2));
+    assert_eq!((up.from, up.lasted.as_secs(), up.row), (Unknown, 3, 3));
+    assert_eq!((down.from, down.lasted.as_secs(), down.row), (Up, 4, 2));
     assert_eq!(down.reason, "connection refused");
     assert_eq!(health.last_at, Some(health.since));
     assert_eq!(health.answers, 7);
@@ -168,17 +169,17 @@ proptest! {
     fn decided_only_by_a_whole_row(rise in 1_u32..5, fall in 1_u32..5, letters in "[pf?]{0,60}") {
         let timing = timing(rise, fall);
         let (health, transitions) = run(&timing, &letters);
-        let mut before = State::Unknown;
+        let mut before = Unknown;
         for (second, transition) in &transitions {
             prop_assert_eq!(transition.from, before);
             before = transition.to;
             let until = &letters[..usize::try_from(*second).unwrap()];
             let (row, answers): (u32, String) = match transition.to {
-                State::Up => (rise, until.replace('?', "")),
-                State::Down => (fall, until.replace('?', "")),
-                State::Unknown => (fall, until.to_owned()),
+                Up => (rise, until.replace('?', "")),
+                Down => (fall, until.replace('?', "")),
+                Unknown => (fall, until.to_owned()),
             };
-            let letter = match transition.to { State::Up => 'p', State::Down => 'f', State::Unknown => '?' };
+            let letter = match transition.to { Up => 'p', Down => 'f', Unknown => '?' };
             let seen = answers.chars().rev().take_while(|seen| *seen == letter).count();
             prop_assert!(seen >= row as usize, "{:?} after {}", transition, until);
             prop_assert_eq!(transition.row, row);
@@ -191,13 +192,10 @@ proptest! {
     #[test]
     fn same_outcomes_same_state(rise in 1_u32..5, fall in 1_u32..5, letters in "[pf?]{0,60}") {
         let timing = timing(rise, fall);
-        let (one, other) = (run(&timing, &letters), run(&timing, &letters));
-        let states = |transitions: Vec<(u64, Transition)>| -> Vec<_> {
-            transitions.into_iter().map(|(second, transition)| (second, transition)).collect()
-        };
-        prop_assert_eq!(states(one.1), states(other.1));
-        prop_assert_eq!(one.0.state, other.0.state);
-        prop_assert_eq!((one.0.passes, one.0.failures, one.0.unmade), (other.0.passes, other.0.failures, other.0.unmade));
+        let ((one, its), (other, others)) = (run(&timing, &letters), run(&timing, &letters));
+        prop_assert_eq!(its, others);
+        let counts = |health: &Health| (health.state, health.passes, health.failures, health.unmade);
+        prop_assert_eq!(counts(&one), counts(&other));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::{
     check::{
-        Kind,
+        Kind, Timing,
         tests::{cluster, timing},
     },
     health::State,
@@ -72,7 +72,7 @@ struct Watching {
 impl Watching {
     /// Waits until the published view is so.
     async fn until(&mut self, so: impl Fn(&HealthView) -> bool) -> Arc<HealthView> {
-        let found = timeout(Duration::from_secs(600), self.monitor.view.wait_for(|view| so(view))).await;
+        let found = timeout(Duration::from_mins(10), self.monitor.view.wait_for(|view| so(view))).await;
         Arc::clone(&found.expect("within ten minutes of paused time").expect("the monitor runs"))
     }
 
@@ -193,4 +193,25 @@ async fn ends_with_its_owner() {
     let Watching { edit, task, .. } = nodes.watch(cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143))]));
     drop(edit);
     timeout(Duration::from_secs(1), task).await.expect("it ends").expect("without a panic");
+}
+
+#[tokio::test]
+async fn settles_with_each_address_of_a_node_for_itself() {
+    let node = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let kind = Kind::Tcp { port: node.local_addr().unwrap().port() };
+    let fast = Timing { fast_interval: Duration::from_millis(10), ..timing() };
+    // The second address has no route: TCP to a broadcast address.
+    let nodes: &[(&str, &[&str])] = &[("node00", &["127.0.0.1", "127.255.255.255", "::1"])];
+    let view = settle(&cluster(nodes, &[("imap", Check { kind, timing: fast })])).await;
+    let states: Vec<_> =
+        view.targets.iter().map(|(target, health)| (target.address.to_string(), health.state)).collect();
+    assert_eq!(
+        states,
+        [
+            ("127.0.0.1".to_owned(), State::Up),
+            ("127.255.255.255".to_owned(), State::Unknown),
+            ("::1".to_owned(), State::Down),
+        ]
+    );
+    assert!(view.first_round_done);
 }

@@ -71,16 +71,18 @@ async fn judge(mut response: Response<Incoming>, question: &Http) -> Talk {
     Ok(format!("status {status}"))
 }
 
-/// What hyper's error says of the node.
+/// What hyper's error says of the node, or of us.
 fn refusal(error: &hyper::Error) -> Outcome {
-    if let Some(cause) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
-        return blame(cause);
+    // The system's own errors have a number; the others that hyper wraps are about what the node sent.
+    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(cause) if cause.raw_os_error().is_some() => blame(cause),
+        Some(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => closed(),
+        Some(cause) => Outcome::Fail(format!("not HTTP: {cause}")),
+        None if error.is_incomplete_message() => closed(),
+        None => Outcome::Fail(format!("not HTTP: {error}")),
     }
-    Outcome::Fail(if error.is_parse() {
-        format!("not HTTP: {error}")
-    } else if error.is_incomplete_message() {
-        "closed before the answer".to_owned()
-    } else {
-        error.to_string()
-    })
+}
+
+fn closed() -> Outcome {
+    Outcome::Fail("closed before the end of the answer".to_owned())
 }

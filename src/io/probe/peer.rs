@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long an answer to our goodbye is awaited. The verdict stands by then, so waiting longer would only delay it.
-const GOODBYE: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// A connection to a node.
 pub(super) struct Peer {

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::dns::{OwnerName, Rdata, Rrset, RrsetId, Ttl};
 
-/// What a zone held when it was read: the generation first, so that whatever came later fails at the guard.
+/// What a zone held when it was read: the generation first, so that a write between it and the rest fails at the guard.
+///
+/// BIND answers for a zone with `inline-signing` from its signed copy, which follows an update a moment later
+/// (measured): a generation below one that is known to be applied means "read again".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// The zone's SOA.

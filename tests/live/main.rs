@@ -15,3 +15,8 @@ mod unit;
 
 mod checks;
 mod support;
+//! Tests against a real `named`, from outside.
+
+mod support;
+
+mod bind_facts;

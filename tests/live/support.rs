@@ -1,3 +1,6 @@
 //! What the tests share.
 
 pub mod node;
+//! What the tests stand on.
+
+pub mod named;

@@ -1,0 +1,91 @@
+//! What BIND really answers, asked through our own messages: a newer BIND that answers otherwise is noticed here.
+//!
+//! `updates` has the answers to an UPDATE, `order` what loss, replay and rivalry do, `reads` how a zone is read.
+
+mod order;
+mod reads;
+mod updates;
+
+use rotad::{
+    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
+    io::primary::{Lost, Primary},
+    plan::Change,
+    update::{GenerationRecord, GenerationRrset, Guard, Update, Verdict},
+};
+
+const ZONE: &str = "example.org";
+
+fn name(text: &str) -> OwnerName {
+    OwnerName::from_presentation(text)
+}
+
+fn record(generation: u64) -> GenerationRecord {
+    GenerationRecord { cluster: "mail".into(), owner: "test".into(), generation }
+}
+
+fn data(rtype: RrType, text: &str) -> Rdata {
+    match rtype {
+        RrType::A => Rdata::A(text.parse().unwrap()),
+        RrType::Aaaa => Rdata::Aaaa(text.parse().unwrap()),
+        RrType::Mx => Rdata::Mx { preference: 10, exchange: name(text) },
+        RrType::Cname => Rdata::Cname(name(text)),
+    }
+}
+
+fn rrset(rtype: RrType, ttl: u32, texts: &[&str]) -> Rrset {
+    Rrset { ttl: Ttl(ttl), rdata: texts.iter().map(|text| data(rtype, text)).collect() }
+}
+
+/// Sets an `RRset`; nothing in it deletes it.
+fn set(owner: &str, rtype: RrType, texts: &[&str]) -> Change {
+    let after = (!texts.is_empty()).then(|| rrset(rtype, 60, texts));
+    Change { id: RrsetId { owner: name(owner), rtype }, before: None, after }
+}
+
+/// One writer of one zone, who holds the lock.
+struct Writer {
+    primary: Primary,
+    zone: OwnerName,
+    guard: GenerationRrset,
+    generation: u64,
+}
+
+impl Writer {
+    fn new(primary: Primary, zone: &str) -> Self {
+        Self { primary, zone: name(zone), guard: GenerationRrset::Absent, generation: 0 }
+    }
+
+    fn update(&self, changes: &[Change]) -> Update {
+        Update {
+            zone: self.zone.clone(),
+            guard: Guard::Generation(self.guard.clone()),
+            record: record(self.generation + 1),
+            changes: changes.to_vec(),
+        }
+    }
+
+    async fn try_push(&mut self, changes: &[Change]) -> Result<Verdict, Lost> {
+        let update = self.update(changes);
+        let verdict = self.primary.update(&update).await?;
+        if verdict == Verdict::Applied {
+            self.guard = (&update.record).into();
+            self.generation += 1;
+        }
+        Ok(verdict)
+    }
+
+    async fn push(&mut self, changes: &[Change]) -> Verdict {
+        self.try_push(changes).await.expect("an answer")
+    }
+
+    /// Pushes without a step of the generation, so that the serial shows what the changes alone do.
+    async fn push_in_place(&self, changes: &[Change]) -> Verdict {
+        let record = record(self.generation);
+        self.primary.update(&Update { record, ..self.update(changes) }).await.expect("an answer")
+    }
+
+    /// The permission probe.
+    async fn probe(&self, changes: &[Change]) -> Verdict {
+        self.primary.update(&Update { guard: Guard::Never, ..self.update(changes) }).await.expect("an answer")
+    }
+}

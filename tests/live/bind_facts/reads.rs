@@ -1,0 +1,111 @@
+//! How a zone is read.
+
+use rotad::{
+    dns::RrType::{A, Aaaa, Cname, Mx},
+    io::primary::ReadError,
+    update::{GenerationRrset, TsigTrouble, Unusable, Verdict},
+};
+
+use super::{Writer, ZONE, name, record, rrset, set};
+use crate::support::named::{KEY, Named, Zone, eventually, primary};
+
+const RECORDS: &str = "all A 192.0.2.1\nall A 192.0.2.2\nall AAAA 2001:db8::1\nall MX 10 all\nall TXT text\n\
+    all SRV 0 0 5060 all\nalias CNAME all\nonly TXT text\na.b.deep A 192.0.2.1\nUPPER A 192.0.2.3\nodd\\.label CNAME all\n\
+    sub NS ns.sub\nns.sub A 192.0.2.5";
+
+fn owners(names: &[&str]) -> std::collections::BTreeSet<rotad::dns::OwnerName> {
+    names.iter().map(|owner| name(&format!("{owner}.{ZONE}"))).collect()
+}
+
+#[tokio::test]
+async fn any_tells_all_that_a_name_holds() {
+    for zone in [Zone::new(ZONE), Zone::new(ZONE).statement("dnssec-policy default; inline-signing yes;")] {
+        let named =
+            Named::builder().zone(zone.records(RECORDS)).option("minimal-any yes; minimal-responses yes;").start();
+        let mut writer = Writer::new(named.primary(), ZONE);
+        let reading = writer.primary.read(&name(ZONE), &owners(&["all"])).await.unwrap();
+        assert_eq!((&reading.generation, reading.soa.mname), (&GenerationRrset::Absent, name("ns.invalid")));
+        assert_eq!(writer.push(&[]).await, Verdict::Applied);
+        let asked = owners(&["all", "alias", "only", "b.deep", "upper", "nobody", "odd\\.label"]);
+        // The signed copy of an inline-signing zone follows the update a moment later.
+        let reading = loop {
+            let reading = writer.primary.read(&name(ZONE), &asked).await.unwrap();
+            if reading.generation.record() == Some(&record(1)) {
+                break reading;
+            }
+            assert!(dnssec.contains("inline-signing yes"), "{reading:?}");
+        };
+        let held: Vec<String> = reading.rrsets.keys().map(ToString::to_string).collect();
+        let expected = ["alias.example.org CNAME", "all.example.org A", "all.example.org AAAA", "all.example.org MX"];
+        assert_eq!(held[..4], expected);
+        assert_eq!(held[4..], ["odd\\.label.example.org CNAME", "upper.example.org A"]);
+        for (id, held) in &reading.rrsets {
+            let texts: &[&str] = match (id.owner.as_str(), id.rtype) {
+                ("all.example.org", A) => &["192.0.2.1", "192.0.2.2"],
+                ("all.example.org", Aaaa) => &["2001:db8::1"],
+                ("all.example.org", Mx) | (_, Cname) => &["all.example.org"],
+                _ => &["192.0.2.3"],
+            };
+            assert_eq!(held, &rrset(id.rtype, 300, texts), "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_set_and_many_names_come_whole() {
+    let addresses: Vec<String> = (1..=90).map(|last| format!("192.0.2.{last}")).collect();
+    let mut records: String = addresses.iter().map(|address| format!("imap A {address}\n")).collect();
+    records.extend((0..500).map(|at| format!("n{at} A 192.0.2.1\n")));
+    let named = Named::builder().zone(Zone::new(ZONE).records(&records)).start();
+    let mut asked: std::collections::BTreeSet<_> = (0..500).map(|at| name(&format!("n{at}.{ZONE}"))).collect();
+    asked.insert(name("imap.example.org"));
+    let reading = named.primary().read(&name(ZONE), &asked).await.unwrap();
+    assert_eq!(reading.rrsets.len(), 501);
+    assert_eq!(reading.rrsets.values().map(|rrset| rrset.rdata.len()).sum::<usize>(), 590);
+}
+
+#[tokio::test]
+async fn what_is_not_the_zones_own_data_is_an_error() {
+    let named = Named::builder()
+        .zone(Zone::new(ZONE).records(RECORDS))
+        .zone(Zone::new("closed.example").statement("allow-query { none; };"))
+        .zone(Zone::new("alias.example").records("_rotad CNAME elsewhere.invalid."))
+        .start();
+    let primary = named.primary();
+    let problem = async |zone: &str, owner: &str| match primary.read(&name(zone), &[name(owner)].into()).await {
+        Err(ReadError::Unusable(problem)) => problem,
+        other => panic!("{zone}: {other:?}"),
+    };
+    for owner in ["sub.example.org", "imap.sub.example.org"] {
+        assert_eq!(problem(ZONE, owner).await, Unusable::Delegated(name(owner)));
+    }
+    assert_eq!(problem("child.example.org", "imap.child.example.org").await, Unusable::NotServed);
+    assert_eq!(problem("all.example.org", "all.example.org").await, Unusable::NotServed);
+    assert_eq!(problem("closed.example", "imap.closed.example").await, Unusable::Refused);
+    assert_eq!(problem("elsewhere.example", "elsewhere.example").await, Unusable::Refused);
+    assert_eq!(problem("alias.example", "imap.alias.example").await, Unusable::Alias(name("_rotad.alias.example")));
+}
+
+#[tokio::test]
+async fn a_secondary_answers_reads_and_its_soa_names_the_primary() {
+    let main = Named::builder().zone(Zone::new(ZONE).records("imap A 192.0.2.1")).start();
+    let secondary = Named::builder().zone(Zone::secondary(ZONE, main.port)).start();
+    eventually("the secondary has the zone", || !secondary.a("imap.example.org").is_empty());
+    let reading = secondary.primary().read(&name(ZONE), &owners(&["imap"])).await.unwrap();
+    assert_eq!(reading.soa.mname, name("ns.invalid"));
+    assert_eq!(reading.rrsets.len(), 1);
+}
+
+#[tokio::test]
+async fn the_serial_follows_the_updates_and_a_stranger_reads_nothing() {
+    let named = Named::builder().zone(Zone::new(ZONE)).start();
+    let mut writer = Writer::new(named.primary(), ZONE);
+    assert_eq!(writer.primary.soa(&name(ZONE)).await.unwrap().serial, 1);
+    writer.push(&[set("imap.example.org", A, &["192.0.2.1"])]).await;
+    assert_eq!(writer.primary.soa(&name(ZONE)).await.unwrap().serial, named.serial(ZONE));
+    let other = Named::builder().zone(Zone::new(ZONE)).start();
+    let mut bind = named.bind_with(&named.key_file(KEY));
+    bind.server = other.address();
+    let error = primary(&bind).soa(&name(ZONE)).await.unwrap_err();
+    assert!(matches!(error, ReadError::Tsig(TsigTrouble::BadSig(_))), "{error:?}");
+}

@@ -1,0 +1,433 @@
+//! A private `named`: own port, directory and keys; it ends with the test.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use hickory_proto::{
+    op::{Message, Query},
+    rr::{Name, RData, RecordType},
+};
+use rotad::{
+    cluster::{Bind, KeySource},
+    io::{clock, keys, primary::Primary},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// The key that zones accept updates from unless they say otherwise.
+pub const KEY: &str = "rotad";
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits until `state` holds.
+pub fn eventually(what: &str, mut state: impl FnMut() -> bool) {
+    let end = clock::now() + DEADLINE;
+    while !state() {
+        assert!(clock::now() < end, "not within {DEADLINE:?}: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A zone of the configuration.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    name: String,
+    records: String,
+    statements: String,
+}
+
+impl Zone {
+    /// A primary zone with SOA (minimum 60 s), NS and nothing else, which nobody may update.
+    pub fn read_only(name: &str) -> Self {
+        let records = format!(
+            "$TTL 300\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60\n@ NS ns.invalid.\n$ORIGIN {name}.\n"
+        );
+        Self { name: name.into(), records, statements: "type primary;".into() }
+    }
+
+    /// The same, and [`KEY`] may update all of it.
+    pub fn new(name: &str) -> Self {
+        Self::read_only(name).statement(&format!("allow-update {{ key {KEY}; }};"))
+    }
+
+    /// The same, and [`KEY`] may update what the `grant` and `deny` rules say.
+    pub fn with_policy(name: &str, rules: &str) -> Self {
+        Self::read_only(name).statement(&format!("update-policy {{ {rules} }};"))
+    }
+
+    /// A secondary of the server on `port`.
+    pub fn secondary(name: &str, port: u16) -> Self {
+        let statements =
+            format!("type secondary; primaries port {port} {{ 127.0.0.1; }}; allow-update-forwarding {{ none; }};");
+        Self { name: name.into(), records: String::new(), statements }
+    }
+
+    /// Adds lines of a zone file; relative names are the zone's.
+    pub fn records(mut self, lines: &str) -> Self {
+        self.records.push_str(lines);
+        self.records.push('\n');
+        self
+    }
+
+    /// Adds a statement of named.conf.
+    pub fn statement(mut self, text: &str) -> Self {
+        self.statements.push(' ');
+        self.statements.push_str(text);
+        self
+    }
+}
+
+/// How a `named` is to be.
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    zones: Vec<Zone>,
+    keys: Vec<(String, String)>,
+    options: String,
+}
+
+impl Builder {
+    /// Adds a zone.
+    pub fn zone(mut self, zone: Zone) -> Self {
+        self.zones.push(zone);
+        self
+    }
+
+    /// Adds a key beside [`KEY`].
+    pub fn key(mut self, name: &str, algorithm: &str) -> Self {
+        self.keys.push((name.into(), algorithm.into()));
+        self
+    }
+
+    /// Adds a statement to `options`.
+    pub fn option(mut self, text: &str) -> Self {
+        self.options.push_str(text);
+        self.options.push('\n');
+        self
+    }
+
+    /// Starts it, and waits until it serves.
+    pub fn start(self) -> Named {
+        let directory = tempfile::Builder::new().prefix("named-").tempdir().expect("a temporary directory");
+        let mut made = vec![("rndc".to_owned(), "hmac-sha256".to_owned()), (KEY.to_owned(), "hmac-sha256".to_owned())];
+        made.extend(self.keys);
+        for (name, algorithm) in &made {
+            keygen(directory.path(), name, algorithm);
+        }
+        for zone in self.zones.iter().filter(|zone| !zone.records.is_empty()) {
+            fs::write(directory.path().join(format!("{}.zone", zone.name)), &zone.records).expect("a zone file");
+        }
+        let keys = made.into_iter().map(|(name, _)| name).collect();
+        let mut named = Named {
+            directory: Some(directory),
+            port: 0,
+            control: 0,
+            child: None,
+            zones: self.zones,
+            keys,
+            options: self.options,
+        };
+        // A free port may be taken by another test before named binds it.
+        for _ in 0..5 {
+            (named.port, named.control) = (free_port(), free_port());
+            named.configure();
+            if named.spawn() {
+                return named;
+            }
+        }
+        panic!("named found no free port in five attempts: {}", named.log());
+    }
+}
+
+/// A running `named`.
+#[derive(Debug)]
+pub struct Named {
+    directory: Option<TempDir>,
+    /// UDP and TCP, on 127.0.0.1 and `::1`.
+    pub port: u16,
+    control: u16,
+    child: Option<Child>,
+    zones: Vec<Zone>,
+    keys: Vec<String>,
+    options: String,
+}
+
+impl Named {
+    /// Without zones as yet.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// With one zone that [`KEY`] may update.
+    pub fn with_zone(name: &str) -> Self {
+        Self::builder().zone(Zone::new(name)).start()
+    }
+
+    /// Where it lives.
+    pub fn path(&self) -> &Path {
+        self.directory.as_ref().expect("it is taken on drop alone").path()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The file of a key: one clause, mode 0600.
+    pub fn key_file(&self, name: &str) -> PathBuf {
+        self.path().join(format!("{name}.key"))
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path().join("named.log")).unwrap_or_default()
+    }
+
+    /// How rotad reaches it with the key of a file.
+    pub fn bind_with(&self, key_file: &Path) -> Bind {
+        Bind {
+            server: self.address(),
+            key: KeySource::File(key_file.into()),
+            timeout: Duration::from_secs(5),
+            connections: 1,
+            max_in_flight: 32,
+            allow_weak_keys: true,
+        }
+    }
+
+    /// rotad's handle to it, with [`KEY`].
+    pub fn primary(&self) -> Primary {
+        primary(&self.bind_with(&self.key_file(KEY)))
+    }
+
+    fn configure(&self) {
+        let mut conf = format!(
+            "options {{ directory \"{directory}\"; pid-file none; lock-file none; session-keyfile none;\n\
+             listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 port {port} {{ ::1; }};\n\
+             notify no; recursion no; dnssec-validation no; {options} }};\n\
+             controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }} keys {{ rndc; }}; }};\n",
+            directory = self.path().display(),
+            port = self.port,
+            control = self.control,
+            options = self.options,
+        );
+        for key in &self.keys {
+            conf.push_str(&format!("include \"{key}.key\";\n"));
+        }
+        for Zone { name, statements, .. } in &self.zones {
+            conf.push_str(&format!("zone \"{name}\" {{ {statements} file \"{name}.zone\"; }};\n"));
+        }
+        fs::write(self.path().join("named.conf"), conf).expect("named.conf");
+    }
+
+    /// Starts the process and waits until it serves; false: another process has the port.
+    fn spawn(&mut self) -> bool {
+        let log = File::create(self.path().join("named.log")).expect("a log");
+        let child = command("named")
+            .args(["-g", "-c"])
+            .arg(self.path().join("named.conf"))
+            .stderr(log)
+            .stdout(Stdio::null())
+            .spawn();
+        self.child = Some(child.unwrap_or_else(|error| missing("named", &error)));
+        let mut log = String::new();
+        eventually("named runs", || {
+            log = self.log();
+            let ended = self.child.as_mut().expect("just started").try_wait().expect("its state");
+            let taken = log.contains("address in use");
+            assert!(ended.is_none() || taken, "named has ended: {log}");
+            taken || log.lines().any(|line| line.ends_with(" running"))
+        });
+        // It says "running" even when it could not listen.
+        let taken = self.log().contains("address in use");
+        if taken {
+            self.kill();
+        }
+        !taken
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().expect("it runs").id();
+        kill_process(Pid::from_raw(id.cast_signed()).expect("a process id"), signal).expect("it can be signalled");
+    }
+
+    /// SIGSTOP: it keeps its sockets and answers nothing.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// SIGKILL; it stays down.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGKILL, and starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.kill();
+        eventually("its port is free again", || self.spawn());
+    }
+
+    /// Runs `rndc`.
+    pub fn rndc(&self, arguments: &[&str]) {
+        let mut rndc = command("rndc");
+        rndc.args(["-s", "127.0.0.1", "-p", &self.control.to_string(), "-k"])
+            .arg(self.key_file("rndc"))
+            .args(arguments);
+        let output = rndc.output().unwrap_or_else(|error| missing("rndc", &error));
+        assert!(output.status.success(), "rndc {arguments:?}: {}", words(&output));
+    }
+
+    /// Changes a zone by hand, past rotad.
+    pub fn nsupdate(&self, script: &str) -> Result<(), String> {
+        let mut nsupdate = command("nsupdate");
+        nsupdate.arg("-k").arg(self.key_file(KEY)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = nsupdate.spawn().unwrap_or_else(|error| missing("nsupdate", &error));
+        let script = format!("server 127.0.0.1 {}\n{script}\nsend\n", self.port);
+        child.stdin.take().expect("it is piped").write_all(script.as_bytes()).expect("nsupdate reads");
+        let output = child.wait_with_output().expect("nsupdate ends");
+        if output.status.success() { Ok(()) } else { Err(words(&output)) }
+    }
+
+    /// Asks over TCP, unsigned.
+    pub fn query(&self, name: &str, rtype: RecordType) -> Message {
+        let mut message = Message::query();
+        message.add_query(Query::query(Name::from_ascii(format!("{name}.")).expect("a name"), rtype));
+        let answer = exchange(self.address(), &message.to_vec().expect("a small message"));
+        Message::from_vec(&answer.expect("an answer")).expect("a DNS message")
+    }
+
+    fn data(&self, name: &str, rtype: RecordType) -> BTreeSet<String> {
+        let answer = self.query(name, rtype);
+        answer
+            .answers
+            .iter()
+            .filter(|record| record.record_type() == rtype)
+            .map(|record| record.data.to_string())
+            .collect()
+    }
+
+    /// The addresses of a name.
+    pub fn a(&self, name: &str) -> BTreeSet<String> {
+        self.data(name, RecordType::A)
+    }
+
+    /// The IPv6 addresses of a name.
+    pub fn aaaa(&self, name: &str) -> BTreeSet<String> {
+        self.data(name, RecordType::AAAA)
+    }
+
+    /// The MX records of a name: `10 mx.example.org.`
+    pub fn mx(&self, name: &str) -> BTreeSet<String> {
+        self.data(name, RecordType::MX)
+    }
+
+    /// The canonical name of a name.
+    pub fn cname(&self, name: &str) -> BTreeSet<String> {
+        self.data(name, RecordType::CNAME)
+    }
+
+    /// The texts of a name.
+    pub fn txt(&self, name: &str) -> BTreeSet<String> {
+        self.data(name, RecordType::TXT)
+    }
+
+    /// The serial of a zone.
+    pub fn serial(&self, zone: &str) -> u32 {
+        let answer = self.query(zone, RecordType::SOA);
+        let serial = answer.answers.iter().find_map(|record| match &record.data {
+            RData::SOA(soa) => Some(soa.serial),
+            _ => None,
+        });
+        serial.unwrap_or_else(|| panic!("{zone} is not served: {answer}"))
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking()
+            && let Some(directory) = self.directory.take()
+        {
+            eprintln!("named's files are kept in {}", directory.keep().display());
+        }
+    }
+}
+
+/// rotad's handle to a server.
+pub fn primary(bind: &Bind) -> Primary {
+    Primary::new(bind, Arc::new(keys::load(&bind.key, bind.allow_weak_keys).expect("a key file")))
+}
+
+/// Sends one message on a connection of its own and returns the answer.
+pub fn exchange(server: SocketAddr, message: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.write_all(&u16::try_from(message.len()).expect("a small message").to_be_bytes())?;
+    stream.write_all(message)?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+/// A port that is free for UDP and TCP on both loopback addresses.
+fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        let v6: IpAddr = "::1".parse().expect("an address");
+        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+            && TcpListener::bind((v6, port)).is_ok()
+            && UdpSocket::bind((v6, port)).is_ok()
+        {
+            return port;
+        }
+    }
+}
+
+fn keygen(directory: &Path, name: &str, algorithm: &str) {
+    let output = command("tsig-keygen").args(["-a", algorithm, name]).output();
+    let output = output.unwrap_or_else(|error| missing("tsig-keygen", &error));
+    assert!(output.status.success(), "tsig-keygen: {}", words(&output));
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(directory.join(format!("{name}.key")))
+        .expect("a key file");
+    file.write_all(&output.stdout).expect("a key file");
+}
+
+/// Debian keeps named and its tools in /usr/sbin, which is not on everybody's path.
+fn command(program: &str) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command
+}
+
+fn missing(program: &str, error: &std::io::Error) -> ! {
+    panic!("{program} does not start ({error}): these tests need bind9; `bash tests/run.sh` installs it");
+}
+
+fn words(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}

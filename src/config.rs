@@ -20,6 +20,9 @@ mod settings;
 mod shape;
 mod tree;
 
+#[cfg(test)]
+pub(crate) mod fixture;
+
 pub use problem::{Problem, Source};
 
 use std::{

@@ -3,7 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     check::{Outcome, Target},
-    cluster::{self, AdminState, AllDown, Bind, CheckName, KeySource, Safety},
+    cluster::{AdminState, CheckName},
+    config::fixture,
     health::{Health, State},
 };
 
@@ -205,46 +206,21 @@ fn stamps_of_the_other_clock() {
 }
 
 fn cluster_of(nodes: &[(&str, &str, AdminState)]) -> Cluster {
-    let node = |&(name, address, admin_state): &(&str, &str, AdminState)| {
-        let addresses = [address.parse().unwrap()].into();
-        (NodeName::new(name), cluster::Node { addresses, index: String::new(), admin_state })
+    let node = |(name, address, state): &(&str, &str, AdminState)| {
+        format!("  {name}: {{ addresses: [\"{address}\"], admin_state: {} }}\n", state.as_str())
     };
-    Cluster {
-        name: "mail".to_owned(),
-        bind: Bind {
-            server: "127.0.0.1:53".parse().unwrap(),
-            key: KeySource::Credential("tsig.key".to_owned()),
-            timeout: Duration::from_secs(5),
-            connections: 4,
-            max_in_flight: 32,
-            allow_weak_keys: false,
-        },
-        state_dir: PathBuf::new(),
-        status_socket: PathBuf::new(),
-        http: None,
-        nodes: nodes.iter().map(node).collect(),
-        checks: BTreeMap::new(),
-        services: BTreeMap::new(),
-        profiles: vec![],
-        domains: BTreeMap::new(),
-        safety: Safety {
-            all_down: AllDown::Hold,
-            first_round: Duration::from_mins(1),
-            blind_share: 100,
-            blind_within: Duration::from_secs(10),
-            references: vec![],
-            max_change: 30,
-        },
-    }
+    let nodes: String = nodes.iter().map(node).collect();
+    fixture::cluster(&format!(
+        "{}nodes:\n{nodes}services: {{ imap: {{ publish: address, name: imap, checks: [] }} }}\ndomains: {{ mydomain.org: {{ services: [imap] }} }}\n",
+        fixture::HEAD,
+    ))
 }
 
 #[test]
 fn nodes_are_those_of_the_file_with_what_is_known_of_them() {
     let began = crate::io::clock::now();
     let clocks = Clocks { now: began + Duration::from_secs(310), wall: ago(0).0 };
-    let health = |state, last| {
-        std::sync::Arc::new(Health { state, since: began, last, last_at: None, took: None, contrary: 0, answers: 0 })
-    };
+    let health = |state, last| std::sync::Arc::new(Health { state, since: began, last, ..Health::new(began) });
     let target = |node, check, address: &str| Target {
         node: NodeName::new(node),
         check: CheckName::new(check),

@@ -1,6 +1,4 @@
-//! What the tests share.
-
-pub mod node;
 //! What the tests stand on.
 
 pub mod named;
+pub mod node;

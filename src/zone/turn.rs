@@ -7,10 +7,11 @@ use std::{
 
 use crate::{
     cluster::Cluster,
-    desired::{self, Recipe, Standings},
+    desired::{self, Recipe},
     dns::{OwnerName, RrsetId},
     layout::ZoneLayout,
     plan::Plan,
+    standings::Standings,
     status::ZoneState,
     update::{Reading, Update, Verdict},
 };

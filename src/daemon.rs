@@ -46,8 +46,7 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
         journal::emit(&Event::new(Kind::ConfigWarning, warning.headline()));
     }
 
-    let current = Current { cluster: Arc::clone(&cluster), loaded_at: clock::wall(), error: None, key_epoch: 0 };
-    let (publish, current) = watch::channel(Arc::new(current));
+    let (publish, current) = watch::channel(Arc::new(Current::new(&loaded)));
     let (in_force, followed) = watch::channel(Arc::clone(&cluster));
     let (ask, requests) = mpsc::channel(16);
     let (published, to_save) = watch::channel(state.zones.clone());

@@ -104,6 +104,8 @@ struct Sent {
     /// Each change in words.
     why: Vec<String>,
     generation: u64,
+    /// Once BIND applied it: until when the reading may still show the zone as it was.
+    visible_by: Instant,
 }
 
 impl Zone {
@@ -269,8 +271,12 @@ impl Zone {
         let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, Vec::new()) };
         let why = |change: &Change| words::change(change, recipes.get(&change.id));
         self.believed = None;
-        self.sent =
-            Some(Sent { why: update.changes.iter().map(why).collect(), changes: update.changes.clone(), generation });
+        self.sent = Some(Sent {
+            why: update.changes.iter().map(why).collect(),
+            changes: update.changes.clone(),
+            generation,
+            visible_by: turn.now,
+        });
         (Step::Write(update), Vec::new())
     }
 

@@ -19,7 +19,8 @@ fn owners(names: &[&str]) -> std::collections::BTreeSet<rotad::dns::OwnerName> {
 
 #[tokio::test]
 async fn any_tells_all_that_a_name_holds() {
-    for zone in [Zone::new(ZONE), Zone::new(ZONE).statement("dnssec-policy default; inline-signing yes;")] {
+    for dnssec in ["", "dnssec-policy default; inline-signing yes;"] {
+        let zone = Zone::new(ZONE).statement(dnssec);
         let named =
             Named::builder().zone(zone.records(RECORDS)).option("minimal-any yes; minimal-responses yes;").start();
         let mut writer = Writer::new(named.primary(), ZONE);

@@ -148,10 +148,11 @@ async fn silence_loses_all_that_wait_and_the_next_call_connects_again() {
         send(&mut stream, &answer(&request, ResponseCode::NoError)).await;
         stream
     };
-    let (verdict, stream) = tokio::join!(async { primary.update(&update(2)).await }, serve);
+    let (verdict, mut stream) = tokio::join!(async { primary.update(&update(2)).await }, serve);
     assert_eq!(verdict, Ok(Verdict::Applied));
-    // The server closes an idle connection: no error, a new one is made.
-    drop(stream);
+    // The server closes an idle connection: no error, ours is closed in order, a new one is made.
+    stream.shutdown().await.unwrap();
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let request = receive(&mut stream).await;

@@ -20,6 +20,8 @@ use tokio::{
 use super::*;
 use crate::{
     cluster::KeySource,
+    dns::{RrType, RrsetId},
+    plan::Change,
     update::{GenerationRecord, GenerationRrset, Guard},
 };
 
@@ -175,6 +177,20 @@ async fn a_server_that_does_not_listen_was_certainly_sent_nothing() {
     drop(listener);
     let lost = primary.update(&update(1)).await.unwrap_err();
     assert!(!lost.sent && lost.reason.starts_with("cannot connect to named at 127.0.0.1:"), "{lost}");
+}
+
+#[tokio::test]
+async fn a_message_over_64_kib_is_not_sent() {
+    let (_listener, primary) = server().await;
+    let change = |at| Change {
+        id: RrsetId { owner: OwnerName::from_presentation(&format!("host-{at}.example.org")), rtype: RrType::A },
+        before: None,
+        after: None,
+    };
+    let update = Update { changes: (0..4000).map(change).collect(), ..update(1) };
+    let lost = primary.update(&update).await.unwrap_err();
+    assert!(!lost.sent && lost.reason.contains("no wire form"), "{lost}");
+    assert!(update.split().len() > 1, "it is to be split first");
 }
 
 #[tokio::test]

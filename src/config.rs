@@ -18,6 +18,8 @@ mod problem;
 mod services;
 mod settings;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use problem::{Problem, Source};

@@ -9,6 +9,7 @@
 //! `etc/cluster.yaml` is the manual of the format.
 
 mod checks;
+mod clash;
 mod cross;
 mod defaults;
 mod domains;

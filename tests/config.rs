@@ -4,6 +4,7 @@ use std::{fmt::Write, fs, path::Path};
 
 use proptest::prelude::*;
 use rotad::{
+    cli::validate::Summary,
     cluster::{Claimed, Share},
     config::{Checked, Draft, Source},
     dns::OwnerName,
@@ -124,6 +125,36 @@ fn forms_that_are_accepted() {
         assert_ne!(text, GOOD, "{from}");
         assert_eq!(headlines(&check(&text)), Vec::<String>::new(), "{to}");
     }
+}
+
+#[test]
+fn the_summary_counts_the_zones_that_a_death_writes() {
+    let fan_out = |text: &str| {
+        let summary = Summary::of(&check(text).cluster.unwrap());
+        summary.fan_out.into_iter().map(|felt| (felt.node, felt.zones)).collect::<Vec<_>>()
+    };
+    let expected = |zones: [usize; 2]| [("node00".to_owned(), zones[0]), ("node01".to_owned(), zones[1])];
+    // a.org (with sub.a.org in it), b.org on node01 alone, c.org; mail.example.org follows no check.
+    assert_eq!(fan_out(GOOD), expected([2, 3]));
+    let drained = GOOD.replace("[192.0.2.10]", "[192.0.2.10], admin_state: drain");
+    assert_eq!(fan_out(&drained), expected([0, 3]));
+    let pinned = drained.replace("name: imap,", "name: imap, pinned: { name: \"imap{index}\" },");
+    assert_eq!(fan_out(&pinned), expected([2, 3]));
+    assert_eq!(fan_out(&GOOD.replace("checks: [imap]", "checks: []")), expected([0, 0]));
+}
+
+#[test]
+fn an_exchange_that_is_a_shared_name_deserves_a_look() {
+    let checked = check(&GOOD.replace("exchange: \"{node}.{domain}\"", "exchange: \"imap.{domain}\""));
+    assert_eq!(headlines(&checked), Vec::<String>::new());
+    let warnings: Vec<_> = checked.warnings.iter().map(rotad::config::Problem::headline).collect();
+    assert_eq!(
+        warnings,
+        [
+            "cluster.yaml:8:36: service \"own_mx\": imap.a.org is the addresses of service \"imap\" and an MX exchange of \
+          service \"own_mx\": its addresses follow membership, not health"
+        ]
+    );
 }
 
 #[test]

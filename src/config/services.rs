@@ -173,10 +173,6 @@ fn relative(text: &str, filled: &str, field: Field<'_>, report: &mut Report) -> 
         );
         return false;
     }
-    if text.eq_ignore_ascii_case("_rotad") {
-        field.problem("\"_rotad\" is where the generation record of the zone lives; choose another name", report);
-        return false;
-    }
     match OwnerName::parse(filled) {
         Ok(_) => true,
         Err(error) => {

@@ -11,14 +11,15 @@ use super::*;
 const DEADLINE: Duration = Duration::from_secs(20);
 /// As the real one, but for the patience of a test.
 const QUICK: Pace =
-    Pace { quiet: Duration::from_millis(20), patience: Duration::from_millis(200), poll: Duration::from_secs(600) };
+    Pace { quiet: Duration::from_millis(20), patience: Duration::from_millis(200), poll: Duration::from_mins(10) };
 
 fn yaml(addresses: &[&str]) -> String {
-    let nodes: String = addresses
+    let nodes: Vec<String> = addresses
         .iter()
         .enumerate()
         .map(|(n, address)| format!("  node{n:02}: {{ addresses: [{address}] }}\n"))
         .collect();
+    let nodes = nodes.concat();
     format!(
         "bind: {{ key_file: rotad.key }}\nnodes:\n{nodes}services: {{ imap: {{ publish: address, name: imap }} }}\n\
          domains: {{ a.org: {{ services: [imap] }} }}\n"

@@ -62,8 +62,8 @@ struct Layout<'a> {
     foreign: Vec<Claim<'a>>,
     /// The longest name in octets, without the domain.
     longest: usize,
-    /// The alias that stands at the domain itself, if there is one.
-    apex_alias: Option<&'a ServiceName>,
+    /// The part before the domain, the target and the service of each alias.
+    aliases: Vec<(String, &'a OwnerName, &'a ServiceName)>,
 }
 
 impl<'a> Cross<'a> {
@@ -174,15 +174,14 @@ impl<'a> Cross<'a> {
                 }
                 _ => true,
             };
-            let relative = claim.owner.as_str().strip_suffix(example.as_str()).filter(|_| follows_domain);
-            match relative.map(|relative| relative.trim_end_matches('.').to_owned()) {
+            match before(&claim.owner, example).filter(|_| follows_domain).map(str::to_owned) {
                 Some(relative) => {
                     if relative == RESERVED {
                         self.reserved(&claim);
                     }
                     layout.longest = layout.longest.max(relative.len());
-                    if relative.is_empty() && matches!(claim.what, Claimed::Alias(_)) {
-                        layout.apex_alias = Some(service);
+                    if let Claimed::Alias(target) = claim.what {
+                        layout.aliases.push((relative.clone(), target, service));
                     }
                     layout.relative.entry(relative).or_default().push(claim);
                 }
@@ -305,8 +304,8 @@ impl<'a> Cross<'a> {
 
     /// An exchange against what the domain that it falls in has at that name.
     fn settle(&mut self, exchange: &Claim<'a>, home: &OwnerName, layout: Option<&Layout<'a>>) {
-        let Some(relative) = exchange.owner.as_str().strip_suffix(home.as_str()) else { return };
-        let there = layout.and_then(|layout| layout.relative.get(relative.trim_end_matches('.')));
+        let Some(relative) = before(&exchange.owner, home) else { return };
+        let there = layout.and_then(|layout| layout.relative.get(relative));
         for claim in there.into_iter().flatten() {
             // The layout's owners are those of its example.
             let claim = Claim { owner: exchange.owner.clone(), ..claim.clone() };
@@ -335,16 +334,16 @@ impl<'a> Cross<'a> {
                 ),
             );
         }
-        if let Some(service) = layout.apex_alias
-            && domain.zone == *name
-        {
-            self.report.problem(
-                self.domain_place(name),
-                format!(
-                    "domain \"{name}\": service \"{service}\" makes the zone's own name an alias, but SOA and NS live \
-                     there and nothing can stand beside a CNAME (RFC 1034 section 3.6.2); give the service a name"
-                ),
-            );
+        for (relative, target, service) in &layout.aliases {
+            let wrong = if relative.is_empty() && domain.zone == *name {
+                "makes the zone's own name an alias, but SOA and NS live there and nothing can stand beside a CNAME (RFC \
+                 1034 section 3.6.2); give the service a name"
+            } else if before(target, name) == Some(relative) {
+                "makes a name an alias of itself; choose another target, or leave the service out here"
+            } else {
+                continue;
+            };
+            self.report.problem(self.domain_place(name), format!("domain \"{name}\": service \"{service}\" {wrong}"));
         }
         for above in name.ancestors() {
             if above != domain.zone.as_str()
@@ -373,9 +372,7 @@ impl<'a> Cross<'a> {
         (name, domain, layout): (&OwnerName, &Domain, &Layout<'a>),
         (upper, upper_domain, upper_layout): (&OwnerName, &Domain, &Layout<'a>),
     ) {
-        let Some(prefix) = name.as_str().strip_suffix(upper.as_str()).map(|head| head.trim_end_matches('.')) else {
-            return;
-        };
+        let Some(prefix) = before(name, upper) else { return };
         for relative in upper_layout.tails.get(prefix).into_iter().flatten() {
             let inside = relative.strip_suffix(prefix).unwrap_or_default().trim_end_matches('.');
             for claim in upper_layout.relative.get(relative).into_iter().flatten() {
@@ -404,4 +401,10 @@ impl<'a> Cross<'a> {
             }
         }
     }
+}
+
+/// The part of `name` before `domain`, without the dot between; empty for the domain itself.
+fn before<'n>(name: &'n OwnerName, domain: &OwnerName) -> Option<&'n str> {
+    let head = name.as_str().strip_suffix(domain.as_str())?;
+    if head.is_empty() { Some(head) } else { head.strip_suffix('.') }
 }

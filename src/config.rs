@@ -126,7 +126,7 @@ fn cluster(
         safety,
     } = shape::File::read("", whole, report)?;
 
-    refuse_missing([bind, nodes, services, domains.or(domain_lists)], report);
+    refuse_missing(&[bind, nodes, services, domains.or(domain_lists)], report);
     let bind = bind.and_then(|field| settings::bind(field, folder, report));
     let name =
         cluster.map_or_else(|| Some(defaults::CLUSTER.to_owned()), |field| settings::cluster_name(field, report));
@@ -196,7 +196,7 @@ fn cluster(
 }
 
 /// The parts without which there is nothing to do.
-fn refuse_missing(parts: [Option<field::Field<'_>>; 4], report: &mut Report) {
+fn refuse_missing(parts: &[Option<field::Field<'_>>; 4], report: &mut Report) {
     let texts = [
         "there is no \"bind\"; write where the key is: \"bind: { key_file: rotad.key }\"",
         "there are no \"nodes\", which would withdraw all; write \"nodes: { node00: { addresses: [192.0.2.10] } }\"",

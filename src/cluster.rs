@@ -3,6 +3,7 @@
 //! `config` makes a [`Cluster`] from the written file; nothing in here can be inconsistent: every name that
 //! one part uses is defined in another, every owner name fits in DNS, and every `RRset` has one TTL.
 
+mod changes;
 mod claims;
 
 pub use claims::{Claim, Claimed};
@@ -12,7 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -129,6 +130,17 @@ pub enum KeySource {
     File(PathBuf),
     /// A systemd credential's name (`$CREDENTIALS_DIRECTORY/NAME`).
     Credential(String),
+}
+
+impl KeySource {
+    /// The file, if it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Credential(_) => None,
+        }
+    }
 }
 
 /// One machine of the cluster.

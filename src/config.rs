@@ -175,7 +175,7 @@ fn cluster(
     }
     if let Some(field) = domain_lists {
         domains::read_lists(field, folder, &given, lists, &mut found, report);
-        if found.domains.is_empty() && domains.is_none() && report.count() == 0 {
+        if found.all.is_empty() && domains.is_none() && report.count() == 0 {
             field.problem("there is no domain at all, which would withdraw all; write one under \"domains\"", report);
         }
     }
@@ -190,9 +190,9 @@ fn cluster(
         nodes: nodes?,
         checks,
         services: services.good,
-        zones: zones_of(&found.domains),
+        zones: zones_of(&found.all),
         profiles: found.profiles,
-        domains: found.domains,
+        domains: found.all,
         safety,
     };
     let places = cross::Places { services: &services.places, profiles: &found.profile_places, domains: &found.places };

@@ -29,6 +29,9 @@ pub enum Claimed<'a> {
     Alias(&'a OwnerName),
 }
 
+/// An owner name, or the text that is none and why.
+type Named = Result<OwnerName, (String, NameError)>;
+
 impl Cluster {
     /// The owner names that a profile gives to a domain, in the order of its services.
     pub fn claims<'a>(&'a self, domain: &'a OwnerName, profile: &'a Profile) -> impl Iterator<Item = Claim<'a>> {
@@ -55,7 +58,7 @@ impl Cluster {
         domain: &OwnerName,
         profile: &'a Profile,
         service: &'a Service,
-    ) -> Vec<(Claimed<'a>, Result<OwnerName, (String, NameError)>)> {
+    ) -> Vec<(Claimed<'a>, Named)> {
         let child = |name: &str| domain.child(name).map_err(|error| (format!("{name}.{domain}"), error));
         let nodes = || profile.nodes.iter().filter_map(|name| self.nodes.get_key_value(name));
         match &service.publish {

@@ -235,11 +235,10 @@ impl<'a> Cross<'a> {
             (Claimed::Exchange(_), Claimed::Alias(_)) | (Claimed::Alias(_), Claimed::Exchange(_)) => {
                 Some(format!("{both}; an MX cannot point to a CNAME (RFC 2181 section 10.3): choose another name"))
             }
-            (Claimed::Alias(_), Claimed::Alias(_)) => (first.ttl != second.ttl).then(ttls),
+            (Claimed::Alias(_), Claimed::Alias(_)) | (Claimed::Mx, Claimed::Mx) => (first.ttl != second.ttl).then(ttls),
             (Claimed::Alias(_), _) | (_, Claimed::Alias(_)) => {
                 Some(format!("{both}; nothing can stand beside a CNAME (RFC 1034 section 3.6.2): choose another name"))
             }
-            (Claimed::Mx, Claimed::Mx) => (first.ttl != second.ttl).then(ttls),
             (Claimed::Mx, _) | (_, Claimed::Mx) => None,
             (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) => Some(format!(
                 "{both}; a pinned name is one node's alone: write \"{{node}}\" or \"{{index}}\" into it, or give the \

@@ -46,7 +46,7 @@ pub(super) const FAST_INTERVAL: Duration = Duration::from_secs(2);
 /// A loaded mail server may take seconds; longer is no service.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 /// Below this a probe is an attack, above this it is no watching.
-pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
+pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
 /// A node that comes back has proved it a few times.
 pub(super) const RISE: u32 = 3;
 /// One lost packet is no death.
@@ -66,7 +66,7 @@ pub(super) const SAFETY: Safety = Safety {
     // What was published is the last that worked.
     all_down: AllDown::Hold,
     // A fixed start for a file whose checks are slow: three default intervals and their timeouts, doubled.
-    first_round: Duration::from_secs(60),
+    first_round: Duration::from_mins(1),
     // Every node at once is more likely our own network.
     blind_share: 100,
     // One default interval: the checks of all nodes come round once.

@@ -27,7 +27,7 @@ pub(super) struct Given<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Domains {
     /// The domains.
-    pub domains: BTreeMap<OwnerName, Domain>,
+    pub all: BTreeMap<OwnerName, Domain>,
     /// The distinct (services, nodes) pairs.
     pub profiles: Vec<Profile>,
     /// Where each profile is written first.
@@ -64,7 +64,7 @@ impl Domains {
             return;
         }
         self.places.insert(name.clone(), place);
-        self.domains.insert(name, domain);
+        self.all.insert(name, domain);
     }
 }
 

@@ -62,13 +62,11 @@ impl<'a> Field<'a> {
 
     /// The text of a scalar. `what` says what is needed, with an example.
     pub fn text(&self, what: &str, report: &mut Report) -> Option<&'a str> {
-        match &self.node.value {
-            Value::Scalar(text) => Some(text),
-            _ => {
-                self.expected(what, report);
-                None
-            }
-        }
+        let Value::Scalar(text) = &self.node.value else {
+            self.expected(what, report);
+            return None;
+        };
+        Some(text)
     }
 
     /// The items of a list.
@@ -174,13 +172,12 @@ impl<'a> Field<'a> {
     pub fn percent(&self, range: RangeInclusive<u8>, report: &mut Report) -> Option<u8> {
         let (least, most) = (range.start(), range.end());
         let text = self.text(&format!("a share from {least}% to {most}%"), report)?;
-        match text.strip_suffix('%').map(|number| number.trim_end().parse()) {
+        let wrong = match text.strip_suffix('%').map(str::parse) {
             Some(Ok(percent)) if range.contains(&percent) => return Some(percent),
-            Some(_) => self.problem(&format!("\"{text}\" is out of range; write {least}% to {most}%"), report),
-            None => {
-                self.problem(&format!("\"{text}\" is no share; write {least}% to {most}%, such as \"50%\""), report)
-            }
-        }
+            Some(_) => "is out of range",
+            None => "is no share",
+        };
+        self.problem(&format!("\"{text}\" {wrong}; write {least}% to {most}%"), report);
         None
     }
 

@@ -6,7 +6,7 @@ use super::{defaults, field::Field, problem::Report, shape};
 use crate::cluster::{AllDown, Bind, KeySource, Safety, Share};
 
 /// Any duration that is not nothing; a day is for ever here.
-const ANY_TIME: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
+const ANY_TIME: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
 
 /// Reads `bind`.
 pub(super) fn bind(field: Field<'_>, folder: &Path, report: &mut Report) -> Option<Bind> {

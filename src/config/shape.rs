@@ -16,7 +16,7 @@ macro_rules! shapes {
     ($($(#[$doc:meta])* $shape:ident, $example:literal { $($key:ident),* $(,)? })*) => {
         $(
             $(#[$doc])*
-            #[derive(Debug)]
+            #[derive(Debug, Clone, Copy)]
             pub(super) struct $shape<'a> {
                 $(pub $key: Option<Field<'a>>,)*
             }

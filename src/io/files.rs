@@ -9,8 +9,10 @@ use std::{
     sync::Arc,
 };
 
+use zeroize::Zeroizing;
+
 use crate::{
-    cluster::{Cluster, KeySource},
+    cluster::Cluster,
     config::{Draft, Problem, Source},
 };
 
@@ -18,6 +20,8 @@ use crate::{
 pub const MAX_FILE: u64 = 8 << 20;
 /// Bytes of one domain list: two million domains.
 pub const MAX_LIST: u64 = 64 << 20;
+/// Bytes of the key file: thousands of keys.
+pub const MAX_KEY: u64 = 1 << 20;
 
 /// A good file.
 #[derive(Debug, Clone)]
@@ -28,12 +32,52 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The files that were read.
     pub inputs: Inputs,
+    /// The key file, if the key comes from one. It is not understood here.
+    pub key: Inputs,
 }
 
-/// The files that a cluster was read from, each with a hash of its content (`None`: it could not be read): what
-/// tells an edit from a touch.
+/// The files that a cluster was read from, as they were: what tells an edit from a touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Inputs(pub BTreeMap<PathBuf, Option<u64>>);
+pub struct Inputs(pub BTreeMap<PathBuf, Input>);
+
+/// One file as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// The bytes that it may have.
+    pub most: u64,
+    /// A hash of its content; `None`: it could not be read.
+    pub hash: Option<u64>,
+}
+
+impl Input {
+    /// Looks at a file without understanding it.
+    #[must_use]
+    pub fn of(path: &Path, most: u64) -> Self {
+        // It may be the key file: nothing of it stays in memory.
+        let hash = read_bytes(path, most).ok().map(|content| content_hash(&Zeroizing::new(content)));
+        Self { most, hash }
+    }
+
+    /// Whether there is nothing to read: so it looks in the midst of an edit.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.hash.is_none_or(|hash| hash == content_hash(&[]))
+    }
+}
+
+impl Inputs {
+    /// The same files as they are now.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self(self.0.iter().map(|(path, input)| (path.clone(), Input::of(path, input.most))).collect())
+    }
+
+    /// Whether some file that had a content in `before` is gone or empty now.
+    #[must_use]
+    pub fn vanished_since(&self, before: &Self) -> bool {
+        self.0.iter().any(|(path, now)| now.is_empty() && before.0.get(path).is_some_and(|before| !before.is_empty()))
+    }
+}
 
 /// A file that was refused: everything that is wrong with it.
 #[derive(Debug)]
@@ -74,7 +118,7 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Reads and checks cluster.yaml and its domain lists. The key file is not read.
+/// Reads and checks cluster.yaml and its domain lists.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let mut inputs = Inputs::default();
     let name = path.display().to_string();
@@ -94,25 +138,17 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let lists = lists.collect();
     let checked = draft.check(lists);
     match checked.cluster {
-        Ok(cluster) => Ok(Loaded { cluster: Arc::new(cluster), warnings: checked.warnings, inputs }),
+        Ok(cluster) => {
+            let key = cluster.bind.key.file();
+            let key = Inputs(key.map(|path| (path.to_owned(), Input::of(path, MAX_KEY))).into_iter().collect());
+            Ok(Loaded { cluster: Arc::new(cluster), warnings: checked.warnings, inputs, key })
+        }
         Err(problems) => Err(LoadError { problems, warnings: checked.warnings, inputs }),
     }
 }
 
-impl Loaded {
-    /// The key file, if the key comes from one.
-    #[must_use]
-    pub fn key_file(&self) -> Option<&Path> {
-        match &self.cluster.bind.key {
-            KeySource::File(path) => Some(path),
-            KeySource::Credential(_) => None,
-        }
-    }
-}
-
-/// A hash of a content, to tell whether it has changed. It is not the same in another process.
-#[must_use]
-pub fn content_hash(content: &[u8]) -> u64 {
+/// A hash of a content, to tell whether it has changed.
+fn content_hash(content: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     content.hash(&mut hasher);
     hasher.finish()
@@ -121,7 +157,7 @@ pub fn content_hash(content: &[u8]) -> u64 {
 /// Reads a text of at most `most` bytes and notes its hash, or says why it cannot.
 fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, String> {
     let content = read_bytes(path, most);
-    inputs.0.insert(path.to_owned(), content.as_deref().ok().map(content_hash));
+    inputs.0.insert(path.to_owned(), Input { most, hash: content.as_deref().ok().map(content_hash) });
     String::from_utf8(content?).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
@@ -130,13 +166,14 @@ fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, String> {
 }
 
 /// Reads at most `most` bytes, or says why it cannot.
-pub fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     // Asked before it is opened: opening a pipe would wait for its writer.
-    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !about.is_file() {
         return Err("this is no regular file".to_owned());
     }
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut content = Vec::new();
+    let mut content = Vec::with_capacity(usize::try_from(about.len().min(most)).unwrap_or_default() + 1);
     file.take(most + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
     if content.len() as u64 > most {
         return Err(format!("the file is larger than {} MiB", most >> 20));

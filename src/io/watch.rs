@@ -1,25 +1,265 @@
-//! placeholder
-use crate::{cluster::Cluster, io::files::Loaded};
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
-use tokio::sync::{mpsc, watch};
-/// cur
-#[derive(Debug)]
+//! Watches cluster.yaml, its domain lists and the key file, and publishes what is in force.
+//!
+//! The directories are watched, not the files: editors rename over a file and Kubernetes swaps a symbolic link beside
+//! it, so any event there makes us look. What decides is the content's hash. A slow poll beside it finds what inotify
+//! cannot see (a directory swapped as a whole, a network file system, no watches left).
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::spawn_blocking,
+    time::{Instant, MissedTickBehavior, interval_at, timeout_at},
+};
+
+use super::{
+    clock,
+    files::{self, Inputs, LoadError, Loaded},
+    journal::emit,
+};
+use crate::{
+    cluster::Cluster,
+    event::{Event, Kind},
+};
+
+/// What is in force.
+#[derive(Debug, Clone)]
 pub struct Current {
-    /// c
+    /// The last good file.
     pub cluster: Arc<Cluster>,
-    /// l
+    /// When it was read.
     pub loaded_at: SystemTime,
-    /// e
+    /// What is wrong with a later edit, if it was refused.
     pub error: Option<String>,
-    /// k
+    /// Grows whenever the content of the key file has changed: who signs reads it again.
     pub key_epoch: u64,
 }
-/// run
-pub async fn run(
-    _path: PathBuf,
-    _initial: Loaded,
-    _publish: watch::Sender<Arc<Current>>,
-    mut reload: mpsc::Receiver<()>,
-) {
-    while reload.recv().await.is_some() {}
+
+impl Current {
+    /// What is in force after the first load.
+    #[must_use]
+    pub fn new(loaded: &Loaded) -> Self {
+        Self { cluster: Arc::clone(&loaded.cluster), loaded_at: clock::wall(), error: None, key_epoch: 0 }
+    }
+}
+
+/// How eagerly files are looked at.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// An edit is over when nothing has happened for this long.
+    quiet: Duration,
+    /// A directory that is never quiet is looked at all the same.
+    patience: Duration,
+    /// The poll beside inotify.
+    poll: Duration,
+}
+
+const PACE: Pace =
+    Pace { quiet: Duration::from_millis(250), patience: Duration::from_secs(1), poll: Duration::from_secs(30) };
+
+/// Watches the files behind `initial`, which was read from `path`, and publishes every change to `current`; `reload`
+/// (SIGHUP) makes it look at once. Ends when nobody listens to `current` any more.
+pub async fn run(path: PathBuf, initial: Loaded, current: watch::Sender<Arc<Current>>, reload: mpsc::Receiver<()>) {
+    let touched = Arc::new(Notify::new());
+    let eyes = Eyes::open(&touched);
+    // An edit since the first load has no event any more.
+    touched.notify_one();
+    Watch::new(path, initial, current).run(eyes, &touched, reload, PACE).await;
+}
+
+/// The inotify side: which directories are watched.
+struct Eyes {
+    watcher: Option<RecommendedWatcher>,
+    /// Directories that could not be watched, so that each is told once.
+    blind: BTreeSet<PathBuf>,
+}
+
+impl Eyes {
+    fn open(touched: &Arc<Notify>) -> Self {
+        let touched = Arc::clone(touched);
+        let seen = move |event: notify::Result<notify::Event>| {
+            // Every open is an access event, our own reads too.
+            if !matches!(event, Ok(notify::Event { kind: EventKind::Access(_), .. })) {
+                touched.notify_one();
+            }
+        };
+        let watcher = notify::recommended_watcher(seen);
+        if let Err(error) = &watcher {
+            warn_blind("files", error);
+        }
+        Self { watcher: watcher.ok(), blind: BTreeSet::new() }
+    }
+
+    /// Watches the directories of some files, again for those that are new under an old name.
+    fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for directory in directories {
+            match watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.blind.remove(directory);
+                }
+                Err(error) => {
+                    if self.blind.insert(directory.clone()) {
+                        warn_blind(&directory.display().to_string(), &error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn unwatch<'a>(&mut self, directories: impl Iterator<Item = &'a PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for directory in directories {
+            // It may be gone, and its watch with it.
+            let _ = watcher.unwatch(directory);
+        }
+    }
+}
+
+fn warn_blind(what: &str, error: &notify::Error) {
+    let seconds = PACE.poll.as_secs();
+    let message = format!("{what}: cannot be watched, edits are found within {seconds} s by reading: {error}");
+    emit(&Event::new(Kind::ConfigWarning, message).reason(error.to_string()));
+}
+
+/// The owner of what is in force.
+struct Watch {
+    path: PathBuf,
+    current: watch::Sender<Arc<Current>>,
+    /// cluster.yaml and its lists as they were understood last.
+    inputs: Inputs,
+    /// The key file as it was published last, if there is one.
+    key: Inputs,
+    /// Whether the last look found a file gone or empty, and waits for one more before it is told.
+    doubted: bool,
+}
+
+impl Watch {
+    fn new(path: PathBuf, initial: Loaded, current: watch::Sender<Arc<Current>>) -> Self {
+        Self { path, current, inputs: initial.inputs, key: initial.key, doubted: false }
+    }
+
+    async fn run(mut self, mut eyes: Eyes, touched: &Notify, mut reload: mpsc::Receiver<()>, pace: Pace) {
+        let mut poll = interval_at(Instant::now() + pace.poll, pace.poll);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watched = BTreeSet::new();
+        loop {
+            // At every turn: a directory may have been swapped, and a new file may live elsewhere.
+            let files: Vec<PathBuf> = self.inputs.0.keys().chain(self.key.0.keys()).cloned().collect();
+            let Ok(directories) = spawn_blocking(move || directories(&files)).await else { return };
+            eyes.unwatch(watched.difference(&directories));
+            eyes.watch(&directories);
+            watched = directories;
+
+            let mut asked = false;
+            tokio::select! {
+                () = self.current.closed() => return,
+                Some(()) = reload.recv() => asked = true,
+                () = touched.notified() => settle(touched, pace).await,
+                _ = poll.tick() => {}
+            }
+            // A storm of signals is one wish.
+            while reload.try_recv().is_ok() {
+                asked = true;
+            }
+            self.look(asked).await;
+        }
+    }
+
+    /// Looks at the contents; understands and publishes them when they have changed, or when asked to.
+    async fn look(&mut self, asked: bool) {
+        let (inputs, key) = (self.inputs.clone(), self.key.clone());
+        let Ok((inputs, mut key)) = spawn_blocking(move || (inputs.again(), key.again())).await else { return };
+        let vanished = inputs.vanished_since(&self.inputs) || key.vanished_since(&self.key);
+        if vanished && !asked && !self.doubted {
+            self.doubted = true;
+            return;
+        }
+        self.doubted = false;
+        if inputs != self.inputs || asked {
+            let path = self.path.clone();
+            let Ok(loaded) = spawn_blocking(move || files::load(&path)).await else { return };
+            match loaded {
+                Ok(loaded) => {
+                    key.clone_from(&loaded.key);
+                    self.accept(loaded);
+                }
+                Err(refused) => self.refuse(refused),
+            }
+        }
+        if key != self.key {
+            self.key = key;
+            self.publish(|current| current.key_epoch += 1);
+        }
+    }
+
+    fn accept(&mut self, loaded: Loaded) {
+        self.inputs = loaded.inputs;
+        let (old, new) = (Arc::clone(&self.current.borrow().cluster), loaded.cluster);
+        let changes = old.changes(&new);
+        let what = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join(", ") };
+        emit(&Event::new(Kind::ConfigLoaded, format!("{} is in force: {what}", self.path.display())));
+        for warning in &loaded.warnings {
+            emit(&Event::new(Kind::ConfigWarning, warning.headline()));
+        }
+        let restart = old.needs_restart(&new);
+        if !restart.is_empty() {
+            let message = format!(
+                "{}: {} changed, which is taken only at a start: systemctl restart rotad",
+                self.path.display(),
+                restart.join(", ")
+            );
+            emit(&Event::new(Kind::ConfigWarning, message));
+        }
+        self.publish(|current| {
+            current.cluster = if changes.is_empty() { old } else { new };
+            current.loaded_at = clock::wall();
+            current.error = None;
+        });
+    }
+
+    fn refuse(&mut self, refused: LoadError) {
+        let error = refused.headline();
+        // The lists of the file in force are watched on: their edits count when the file is good again.
+        let before = std::mem::replace(&mut self.inputs, refused.inputs);
+        for (path, input) in before.0 {
+            self.inputs.0.entry(path).or_insert(input);
+        }
+        let message = format!("an edit is refused, what was in force stays: {error}");
+        emit(&Event::new(Kind::ConfigRefused, message).reason(&*error));
+        self.publish(|current| current.error = Some(error));
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut Current)) {
+        self.current.send_modify(|current| change(Arc::make_mut(current)));
+    }
+}
+
+/// The directories of some files, and of what they are symbolic links to.
+fn directories(files: &[PathBuf]) -> BTreeSet<PathBuf> {
+    files
+        .iter()
+        .flat_map(|file| [Some(file.clone()), std::fs::canonicalize(file).ok()])
+        .flatten()
+        .map(|file| match file.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        })
+        .collect()
+}
+
+/// Waits until an edit is over.
+async fn settle(touched: &Notify, pace: Pace) {
+    let end = Instant::now() + pace.patience;
+    while let Ok(()) = timeout_at(end.min(Instant::now() + pace.quiet), touched.notified()).await {
+        if Instant::now() >= end {
+            return;
+        }
+    }
 }

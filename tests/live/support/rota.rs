@@ -63,6 +63,12 @@ impl Builder {
         self
     }
 
+    /// Adds a node with an address of its own.
+    pub fn node(mut self, name: &str, address: &str) -> Self {
+        self.nodes.push(Member::new(name.to_owned(), vec![address.parse().expect("an address")]));
+        self
+    }
+
     /// Gives a node one more address.
     pub fn address(mut self, node: &str, address: &str) -> Self {
         let member = self.nodes.iter_mut().find(|member| member.name == node).expect("a node of the builder");

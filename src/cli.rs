@@ -49,7 +49,7 @@ pub enum Command {
     },
     /// Do once what `plan` shows
     Apply {
-        /// Also when it changes more than safety.max_change
+        /// Also when it changes more than `safety.max_change`
         #[arg(long)]
         force: bool,
     },

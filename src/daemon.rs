@@ -1,6 +1,6 @@
 //! `rotad run`: makes the tasks, joins them by channels, and ends them in order.
 
-use std::{future::Future, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -46,15 +46,14 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
         journal::emit(&Event::new(Kind::ConfigWarning, warning.headline()));
     }
 
-    let current = Current { cluster: Arc::clone(&cluster), loaded_at: clock::wall(), error: None, key_epoch: 0 };
-    let (publish, current) = watch::channel(Arc::new(current));
+    let (publish, current) = watch::channel(Arc::new(Current::new(&loaded)));
     let (in_force, followed) = watch::channel(Arc::clone(&cluster));
     let (ask, requests) = mpsc::channel(16);
     let (published, to_save) = watch::channel(state.zones.clone());
     let (stop_server, server_stops) = oneshot::channel::<()>();
 
     let (monitor, monitor_task) = monitor::spawn(followed);
-    let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, shutdown.reloads()?));
+    let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, Shutdown::reloads()?));
     let server_task = tokio::spawn(status_server::run(listener, ask, async {
         let _ = server_stops.await;
     }));
@@ -142,7 +141,7 @@ impl Shutdown {
     }
 
     /// Each SIGHUP; several in a row count once.
-    fn reloads(&self) -> Result<mpsc::Receiver<()>, Failure> {
+    fn reloads() -> Result<mpsc::Receiver<()>, Failure> {
         let mut hangup = signal(SignalKind::hangup())?;
         let (reload, reloads) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -155,12 +154,11 @@ impl Shutdown {
         Ok(reloads)
     }
 
-    fn wait(mut self) -> impl Future<Output = &'static str> {
-        async move {
-            tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-            }
+    /// The name of the signal that came.
+    async fn wait(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

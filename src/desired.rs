@@ -1,104 +1,22 @@
 //! Who should be in each `RRset`.
 //!
-//! Health comes in as [`Standings`]: one word for each (service, node, address). A set is then made from three things:
+//! Health comes in as [`Standings`]. A set is then made from three things:
 //! who is up, who is unknown but published already, and what the rails say when too few are left. It never comes out
 //! empty: [`settle`] answers `None`, "leave it as it is", instead.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use sha2::{Digest, Sha256};
 
 use crate::{
-    check::Target,
     cluster::{
         AdminState, AllDown, Cluster, Node, NodeName, Pinned, Profile, Publish, Service, ServiceName, Share, WhenDown,
     },
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
-    health::{HealthView, State},
+    health::State,
     layout::{self, Layout, ZoneLayout},
+    standings::Standings,
 };
-
-/// How each node stands for each service, address by address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standings(BTreeMap<ServiceName, BTreeMap<NodeName, BTreeMap<IpAddr, State>>>);
-
-impl Standings {
-    /// Folds the checks of each service into one word for each node address.
-    #[must_use]
-    pub fn new(cluster: &Cluster, health: &HealthView) -> Self {
-        let mut members: BTreeMap<&ServiceName, BTreeSet<&NodeName>> = BTreeMap::new();
-        for profile in &cluster.profiles {
-            for service in &profile.services {
-                members.entry(service).or_default().extend(&profile.nodes);
-            }
-        }
-        let stand = |service: &Service, name: &NodeName, address: IpAddr| {
-            let states = service.checks.iter().map(|check| {
-                let target = Target { node: name.clone(), check: check.clone(), address };
-                health.targets.get(&target).map_or(State::Unknown, |health| health.state)
-            });
-            combine(states, service.checks_any)
-        };
-        Self(
-            members
-                .into_iter()
-                .filter_map(|(name, nodes)| {
-                    let service = cluster.services.get(name)?;
-                    let nodes = nodes.into_iter().filter_map(|node| {
-                        let addresses = &cluster.nodes.get(node)?.addresses;
-                        Some((node.clone(), addresses.iter().map(|a| (*a, stand(service, node, *a))).collect()))
-                    });
-                    Some((name.clone(), nodes.collect()))
-                })
-                .collect(),
-        )
-    }
-
-    /// How a node's address stands for a service.
-    #[must_use]
-    pub fn of(&self, service: &ServiceName, node: &NodeName, address: IpAddr) -> State {
-        self.node(service, node).and_then(|addresses| addresses.get(&address)).copied().unwrap_or(State::Unknown)
-    }
-
-    /// How a whole node stands: up if any of its addresses is.
-    fn any(&self, service: &ServiceName, node: &NodeName) -> State {
-        self.node(service, node).map_or(State::Unknown, |a| combine(a.values().copied(), Some(1)))
-    }
-
-    fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&BTreeMap<IpAddr, State>> {
-        self.0.get(service)?.get(node)
-    }
-
-    /// Whether a profile's sets can come out otherwise than under `older`.
-    #[must_use]
-    pub fn differ_for(&self, older: &Self, profile: &Profile) -> bool {
-        profile.services.iter().any(|service| {
-            let (new, old) = (self.0.get(service), older.0.get(service));
-            new != old && profile.nodes.iter().any(|n| new.and_then(|s| s.get(n)) != old.and_then(|s| s.get(n)))
-        })
-    }
-}
-
-/// At least `any` must be up, or all of them. Down only when that cannot be any more.
-fn combine(states: impl Iterator<Item = State>, any: Option<usize>) -> State {
-    let (mut up, mut unknown, mut all) = (0, 0, 0);
-    for state in states {
-        all += 1;
-        up += usize::from(state == State::Up);
-        unknown += usize::from(state == State::Unknown);
-    }
-    let needed = any.unwrap_or(all).min(all);
-    if up >= needed {
-        State::Up
-    } else if up + unknown >= needed {
-        State::Unknown
-    } else {
-        State::Down
-    }
-}
 
 /// What one service gives to one `RRset`.
 #[derive(Debug, Clone, PartialEq, Eq)]

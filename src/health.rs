@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,6 +9,7 @@ use std::{
 use crate::{
     check::{Outcome, Target, Timing},
     event::{Event, Kind},
+    text,
 };
 
 #[cfg(test)]
@@ -178,27 +178,10 @@ impl Transition {
             State::Down => Kind::CheckDown,
             State::Unknown => Kind::CheckUnknown,
         };
-        let was = if from == to { String::new() } else { format!(", was {} for {}", from.as_str(), Span(*lasted)) };
+        let was =
+            if from == to { String::new() } else { format!(", was {} for {}", from.as_str(), text::age(*lasted)) };
         let message = format!("{target} is {}: {reason} ({row} of {row}){was}", to.as_str());
         Event::new(kind, message).target(target).reason(reason)
-    }
-}
-
-/// A span of time as people say it: its largest unit and the next smaller one, "2h 11m", "3m 2s", "0s".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        let ((large, unit), (small, next)) = match seconds {
-            0..60 => return write!(f, "{seconds}s"),
-            60..3_600 => ((seconds / 60, "m"), (seconds % 60, "s")),
-            3_600..86_400 => ((seconds / 3_600, "h"), (seconds / 60 % 60, "m")),
-            86_400.. => ((seconds / 86_400, "d"), (seconds / 3_600 % 24, "h")),
-        };
-        write!(f, "{large}{unit}")?;
-        if small > 0 { write!(f, " {small}{next}") } else { Ok(()) }
     }
 }
 

@@ -26,6 +26,7 @@ pub mod layout;
 pub mod plan;
 pub mod rota;
 pub mod schedule;
+pub mod standings;
 pub mod state;
 pub mod status;
 pub mod text;

@@ -44,11 +44,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             let _farewell = journal::init()?;
             daemon::run(&file).await
         }
-        Command::Validate { json } => {
-            let _ = json;
-            files::load(&file)?;
-            Ok(Exit::Done)
-        }
+        Command::Validate { json } => Ok(cli::validate::run(&file, json)),
         Command::Plan { json } => cli::once::plan(&file, json).await,
         Command::Apply { force } => {
             let _farewell = journal::init()?;

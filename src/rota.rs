@@ -11,11 +11,12 @@ use std::{
 
 use crate::{
     cluster::{AllDown, Cluster, NodeName},
-    desired::{self, Shortage, Standings},
+    desired::{self, Shortage},
     dns::OwnerName,
     event::{Event, Kind},
     health::{HealthView, State},
     layout::Layout,
+    standings::Standings,
     status::Mode,
     zone::{Done, Identity, Owned, Preview, Step, Turn, Zone},
 };

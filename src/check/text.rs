@@ -69,6 +69,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -117,5 +119,14 @@ mod tests {
         assert_eq!(lines.room(), 0);
         assert!(lines.heard.capacity() <= 2 * LIMIT);
         assert_eq!(lines.too_long(), "more than 8 KiB without an end of line");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_peer_says_is_short_and_harmless(line in proptest::collection::vec(any::<u8>(), 0..500)) {
+            let shown = printable(&line);
+            prop_assert!(shown.chars().count() <= SHOWN + 3);
+            prop_assert!(!shown.chars().any(char::is_control));
+        }
     }
 }

@@ -25,7 +25,8 @@ pub struct Report {
 /// One zone.
 #[derive(Debug, Serialize)]
 struct Zone {
-    zone: String,
+    #[serde(rename = "zone")]
+    name: String,
     /// `foreign` or `standby`: why nothing would be written.
     not_ours: Option<NotOurs>,
     changes: Vec<Set>,
@@ -85,7 +86,7 @@ impl Zone {
             changes.push(Set::record(preview, me));
         }
         Self {
-            zone: preview.zone.to_string(),
+            name: preview.zone.to_string(),
             not_ours: preview.not_ours.clone().map(|(state, error)| NotOurs { state, error }),
             changes,
             blocked: preview.plan.blocked.values().cloned().collect(),
@@ -118,7 +119,7 @@ impl Set {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for zone in &self.zones {
-            writeln!(f, "zone {}", zone.zone)?;
+            writeln!(f, "zone {}", zone.name)?;
             if let Some(not_ours) = &zone.not_ours {
                 writeln!(f, "! {}: {}", not_ours.state.as_str(), not_ours.error)?;
             }

@@ -99,6 +99,7 @@ impl<'a> Cross<'a> {
             let Some(service) = self.service(name) else { continue };
             if let Share::Count(count) = service.min_healthy
                 && count > profile.nodes.len()
+                && !profile.nodes.is_empty()
                 && !matches!(service.publish, Publish::Alias { .. })
             {
                 self.report.problem(
@@ -152,7 +153,13 @@ impl<'a> Cross<'a> {
             let claim = match claim {
                 Ok(claim) => claim,
                 Err((name, error)) => {
-                    self.bad_name(example, service, &name, &error);
+                    // Too long for the example is told, as for every domain, by its length.
+                    let relative =
+                        name.strip_suffix(example.as_str()).filter(|_| matches!(error, NameError::TooLong(_)));
+                    match relative {
+                        Some(relative) => layout.longest = layout.longest.max(relative.trim_end_matches('.').len()),
+                        None => self.bad_name(example, service, &name, &error),
+                    }
                     continue;
                 }
             };
@@ -187,13 +194,10 @@ impl<'a> Cross<'a> {
     }
 
     fn bad_name(&mut self, example: &OwnerName, service: &ServiceName, name: &str, error: &NameError) {
-        // Too long is told for each domain that it is true of.
-        if !matches!(error, NameError::TooLong(_)) {
-            self.report.problem(
-                self.place(service),
-                format!("service \"{service}\": gives \"{name}\" to domain \"{example}\", which is no name: {error}"),
-            );
-        }
+        self.report.problem(
+            self.place(service),
+            format!("service \"{service}\": gives \"{name}\" to domain \"{example}\", which is no name: {error}"),
+        );
     }
 
     /// Everything that one owner name is to hold.
@@ -240,10 +244,12 @@ impl<'a> Cross<'a> {
                 Some(format!("{both}; nothing can stand beside a CNAME (RFC 1034 section 3.6.2): choose another name"))
             }
             (Claimed::Mx, _) | (_, Claimed::Mx) => None,
-            (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) => Some(format!(
-                "{both}; a pinned name is one node's alone: write \"{{node}}\" or \"{{index}}\" into it, or give the \
-                 node an index of its own"
+            (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) if same_service => Some(format!(
+                "{both}; write \"{{node}}\" or \"{{index}}\" into the pinned name, and give each node an index of its own"
             )),
+            (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) => {
+                Some(format!("{both}; a pinned name is one node's alone: choose another name"))
+            }
             (Claimed::Exchange(_), Claimed::Exchange(_)) if same_service => None,
             _ if first.ttl != second.ttl => Some(ttls()),
             (Claimed::Shared, Claimed::Exchange(_)) | (Claimed::Exchange(_), Claimed::Shared) => {
@@ -284,22 +290,31 @@ impl<'a> Cross<'a> {
         }
     }
 
-    fn scattered(&self) -> Vec<Claim<'a>> {
-        let scattered = |service: &ServiceName| match self.service(service).map(|service| &service.publish) {
+    fn scattered(&mut self) -> Vec<Claim<'a>> {
+        let cluster = self.cluster;
+        let scattered = |service: &ServiceName| match cluster.services.get(service).map(|service| &service.publish) {
             Some(Publish::Mx { exchange, .. }) => {
                 exchange.names_domain() && exchange.0 != "{domain}" && !exchange.0.ends_with(".{domain}")
             }
             _ => false,
         };
         let profiles: Vec<bool> =
-            self.cluster.profiles.iter().map(|profile| profile.services.iter().any(scattered)).collect();
-        let domains = self.cluster.domains.iter();
-        domains
+            cluster.profiles.iter().map(|profile| profile.services.iter().any(scattered)).collect();
+        let domains = cluster.domains.iter();
+        let names = domains
             .filter(|(_, domain)| profiles.get(domain.profile.0 as usize).copied().unwrap_or_default())
-            .filter_map(|(name, domain)| Some(self.cluster.claims(name, self.cluster.profile(domain)?)))
-            .flatten()
-            .filter(|claim| matches!(claim.what, Claimed::Exchange(_)) && scattered(claim.service))
-            .collect()
+            .filter_map(|(name, domain)| Some((name, cluster.profile(domain)?)))
+            .flat_map(|(name, profile)| cluster.try_claims(name, profile).map(move |claim| (name, claim)))
+            .filter(|(_, (service, _))| scattered(service));
+        let mut claims = Vec::new();
+        for (domain, (service, claim)) in names {
+            match claim {
+                Ok(claim) if matches!(claim.what, Claimed::Exchange(_)) => claims.push(claim),
+                Ok(_) => {}
+                Err((name, error)) => self.bad_name(domain, service, &name, &error),
+            }
+        }
+        claims
     }
 
     /// An exchange against what the domain that it falls in has at that name.

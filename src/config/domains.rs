@@ -89,7 +89,7 @@ pub(super) fn read(field: Field<'_>, given: &Given<'_>, domains: &mut Domains, r
 fn domain_name(text: &str, place: Place, report: &mut Report) -> Option<OwnerName> {
     let wrong = match OwnerName::parse(text) {
         Ok(name) if name.as_str().starts_with("_rotad.") => {
-            "\"_rotad\" is where the generation record of the zone above lives".to_owned()
+            format!("\"{text}\" is where the generation record of the zone above lives; choose another name")
         }
         Ok(name) if name.as_str().starts_with('*') => format!("\"{text}\" is a wildcard, a domain is one name"),
         Ok(name) => return Some(name),
@@ -159,7 +159,10 @@ fn references<'a>(
 ) -> Option<Vec<&'a str>> {
     let items = field.items(&format!("a list of {what}s"), report)?;
     if items.is_empty() {
-        field.problem("the list is empty, which would withdraw the domain; take it out if that is meant", report);
+        field.problem(
+            "the list is empty, which would withdraw what it serves; take the entry out if that is meant",
+            report,
+        );
         return None;
     }
     let mut names: Vec<&str> = Vec::with_capacity(items.len());
@@ -230,8 +233,11 @@ pub(super) fn read_lists(
                 let names = list_names(text, *number, report);
                 if names.is_empty() && report.count() == before {
                     file.problem(
-                        "the file lists no domain, which would withdraw all that it listed; take the entry out if \
-                         that is meant",
+                        &format!(
+                            "{} lists no domain, which would withdraw all that it listed; take the entry out if that \
+                             is meant",
+                            path.display()
+                        ),
                         report,
                     );
                 }
@@ -242,7 +248,7 @@ pub(super) fn read_lists(
                     }
                 }
             }
-            Some((_, Err(cause))) => file.problem(&format!("cannot read it: {cause}"), report),
+            Some((_, Err(cause))) => file.problem(&format!("cannot read {}: {cause}", path.display()), report),
             None => file.problem("the file was not read", report),
         }
     }

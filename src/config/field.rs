@@ -131,11 +131,11 @@ impl<'a> Field<'a> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if digits && text.len() > 1 && text.starts_with('0') {
             let plain = text.trim_start_matches('0');
-            let plain = if plain.is_empty() { "0" } else { plain };
-            self.problem(
-                &format!("\"{text}\" begins with 0, which some read as octal; write {plain} if that is meant"),
-                report,
-            );
+            let hint = match plain.parse() {
+                Ok(number) if range.contains(&number) => format!("{plain} if that is meant"),
+                _ => format!("{least} to {most}"),
+            };
+            self.problem(&format!("\"{text}\" begins with 0, which some read as octal; write {hint}"), report);
             return None;
         }
         match text.parse() {
@@ -183,10 +183,14 @@ impl<'a> Field<'a> {
 
     /// A count of nodes or a share of them. Never none: an empty set is never published.
     pub fn share(&self, report: &mut Report) -> Option<Share> {
-        if self.text("a count of nodes or a share such as \"50%\"", report)?.ends_with('%') {
+        let text = self.text("a count of nodes or a share such as \"50%\"", report)?;
+        if text.ends_with('%') {
             self.percent(1..=100, report).map(Share::Percent)
-        } else {
+        } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
             self.number(1..=usize::from(u16::MAX), report).map(Share::Count)
+        } else {
+            self.problem(&format!("\"{text}\" is no count of nodes and no share; write 1 or \"50%\""), report);
+            None
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{field::Field, problem::Report, settings::own_name, shape};
 use crate::cluster::{AdminState, Node, NodeName};
 
-const EXAMPLE: &str = "a list of literal addresses, such as [192.0.2.10, \"2001:db8::10\"]";
+const EXAMPLE: &str = "a list of literal addresses, IPv6 in quotes: [192.0.2.10, \"2001:db8::10\"]";
 
 /// Reads `nodes`. A node that has problems is left out; `names` has it all the same, so that nobody who uses it is
 /// blamed.

@@ -66,6 +66,12 @@ impl Problem {
         Self { file: file.into(), line: 0, column: 0, message: message.into(), extract: None }
     }
 
+    /// A problem at a place whose line cannot be shown.
+    #[must_use]
+    pub fn of_place(file: impl Into<String>, line: usize, column: usize, message: impl Into<String>) -> Self {
+        Self { line, column, ..Self::of_file(file, message) }
+    }
+
     fn at(place: Place, source: &Source, lines: &Lines, message: String) -> Self {
         Self {
             file: source.name.clone(),
@@ -152,13 +158,13 @@ pub(super) struct Report {
 
 impl Report {
     /// Something that refuses the file.
-    pub fn problem(&mut self, place: Place, message: impl Into<String>) {
-        self.problems.push((place, message.into()));
+    pub fn problem(&mut self, place: Place, message: impl AsRef<str>) {
+        self.problems.push((place, printable(message.as_ref())));
     }
 
     /// Something that deserves a look.
-    pub fn warning(&mut self, place: Place, message: impl Into<String>) {
-        self.warnings.push((place, message.into()));
+    pub fn warning(&mut self, place: Place, message: impl AsRef<str>) {
+        self.warnings.push((place, printable(message.as_ref())));
     }
 
     /// How many problems there are so far.
@@ -181,6 +187,15 @@ impl Report {
         };
         (place(self.problems), place(self.warnings))
     }
+}
+
+/// A message that repeats what the file has, without what terminals and line readers would obey.
+fn printable(message: &str) -> String {
+    let escape = |character: char| match character.is_control() {
+        true => character.escape_default().collect(),
+        false => character.to_string(),
+    };
+    message.chars().map(escape).collect()
 }
 
 /// Words less alike than this (Jaro-Winkler, 0 to 1) are no slip of the fingers.

@@ -54,7 +54,7 @@ pub(super) fn read(field: Field<'_>, given: &Given<'_>, report: &mut Report) -> 
             services.places.insert(name.clone(), field.node.at);
         }
         let before = report.count();
-        let service = service(&object, entry, shape, given, report);
+        let service = service(&object, entry, &shape, given, report);
         if report.count() == before {
             services.good.extend(service.map(|service| (name, service)));
         }
@@ -65,12 +65,12 @@ pub(super) fn read(field: Field<'_>, given: &Given<'_>, report: &mut Report) -> 
 fn service(
     object: &str,
     field: Field<'_>,
-    shape: shape::Service<'_>,
+    shape: &shape::Service<'_>,
     given: &Given<'_>,
     report: &mut Report,
 ) -> Option<Service> {
     let shape::Service { publish, name, checks, checks_any, ttl, min_healthy, pinned, preference, exchange, target } =
-        shape;
+        *shape;
     let ttl = ttl.map_or(Some(given.ttl), |field| field.ttl(report));
     let min_healthy_share = min_healthy.map_or(Some(given.min_healthy), |field| field.share(report));
     let names = checks.map_or(Some(Vec::new()), |field| self::checks(object, field, given.checks, report));
@@ -108,7 +108,7 @@ fn service(
     }
     let need = |given: &Option<Field<'_>>, example: &str, report: &mut Report| {
         if given.is_none() {
-            report.problem(field.key_at, format!("{object}: needs \"{example}\""));
+            report.problem(field.key_at, format!("{object}: incomplete; write {example}"));
         }
     };
     let publish = match publish.word(&words, report)? {
@@ -192,7 +192,7 @@ fn pinned(object: &str, field: Field<'_>, report: &mut Report) -> Option<Pinned>
     let words = [("repoint", WhenDown::Repoint), ("pool", WhenDown::Pool), ("keep", WhenDown::Keep)];
     let when_down = when_down.map_or(Some(defaults::WHEN_DOWN), |field| field.word(&words, report));
     let Some(name) = name else {
-        report.problem(field.key_at, format!("{object}: needs a name for each node; write \"name: webmail{{index}}\""));
+        report.problem(field.key_at, format!("{object}: needs a name for each node; write name: \"webmail{{index}}\""));
         return None;
     };
     let text = pattern(name, NODE_AND_INDEX, "\"webmail{index}\"", report)?;

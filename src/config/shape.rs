@@ -41,7 +41,7 @@ macro_rules! shapes {
 
 shapes! {
     /// The whole file.
-    File, "a map of keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, http, nodes, checks, services, domains, domain_lists, safety }
+    File, "keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, http, nodes, checks, services, domains, domain_lists, safety }
     /// `bind`.
     Bind, "{ key_file: rotad.key }" { server, key_file, key_credential, timeout, connections, max_in_flight, allow_weak_keys }
     /// One of `nodes`.
@@ -130,5 +130,5 @@ fn prefix(object: &str) -> String {
 
 /// The whole file as a field, so that it is read as its parts are.
 pub(super) fn root(node: &Node) -> Field<'_> {
-    Field { object: "", key: "cluster.yaml", key_at: node.at, node }
+    Field { object: "", key: "the file", key_at: node.at, node }
 }

@@ -23,8 +23,10 @@ const MAX_NODES: usize = 4_000_000;
 const MAX_DEPTH: usize = 32;
 /// Uses of anchors: one list shared by every domain is fine.
 const MAX_ALIASES: usize = 200_000;
-/// Nodes that aliases may bring in together; what makes an alias bomb fizzle.
-const MAX_REPLAYED: usize = 2_000_000;
+/// Nodes that aliases may bring in together: 100,000 domains that share one list are 600,000.
+const MAX_REPLAYED: usize = 1_000_000;
+/// Aliases within what an alias names; each level of an alias bomb is one.
+const MAX_ALIAS_DEPTH: usize = 4;
 
 /// One node of the file.
 #[derive(Debug)]
@@ -94,7 +96,10 @@ fn options() -> Options {
             enforce_alias_anchor_ratio: false,
             flow_nesting_limit: MAX_DEPTH,
         },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_REPLAYED },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_REPLAYED,
+            max_replay_stack_depth: MAX_ALIAS_DEPTH,
+        },
         // Found by `shape`, which can say where the first one is and goes on.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
@@ -127,6 +132,8 @@ fn in_words(error: &Error) -> String {
             let text = UserMessageFormatter.format_message(other);
             if text.contains("tabs disallowed") {
                 "a tab cannot indent YAML; write spaces".to_owned()
+            } else if text.contains("mapping values are not allowed") {
+                "a second \": \" in one line, or a wrong indent; quote a value that has \": \" in it".to_owned()
             } else if text.contains("recursion limit") {
                 "the file is nested too deeply".to_owned()
             } else {

@@ -46,7 +46,8 @@ struct Repeated {
 /// Which troubles have been told, and how often they have come back since.
 #[derive(Debug, Default)]
 pub struct Fold {
-    troubles: BTreeMap<Object, BTreeMap<(Kind, Option<String>), Repeated>>,
+    /// By kind and reason; what has no reason is told apart by its line.
+    troubles: BTreeMap<Object, BTreeMap<(Kind, String), Repeated>>,
 }
 
 impl Fold {
@@ -63,7 +64,7 @@ impl Fold {
             return vec![event];
         }
         let troubles = self.troubles.entry(object(&event)).or_default();
-        let trouble = (event.kind, event.reason.clone());
+        let trouble = (event.kind, event.reason.clone().unwrap_or_else(|| event.message.clone()));
         if let Some(repeated) = troubles.get_mut(&trouble) {
             repeated.count += 1;
             repeated.last = event;
@@ -161,6 +162,15 @@ mod tests {
         for event in [failing("a.org", "REFUSED"), failing("b.org", "REFUSED"), failing("a.org", "SERVFAIL")] {
             assert_eq!(fold.push(event.clone(), now).len(), 1);
             assert!(fold.push(event, now).is_empty());
+        }
+    }
+
+    #[test]
+    fn without_a_reason_the_line_tells_them_apart() {
+        let (mut fold, now) = (Fold::default(), clock::now());
+        for line in ["node1 is a loopback address", "node2 is a loopback address"] {
+            assert_eq!(fold.push(Event::new(Kind::ConfigWarning, line), now).len(), 1);
+            assert!(fold.push(Event::new(Kind::ConfigWarning, line), now).is_empty());
         }
     }
 

@@ -146,24 +146,6 @@ fn the_state_before_lasted_since_it_was_decided() {
     assert_eq!(health.answers, 7);
 }
 
-#[test]
-fn spans() {
-    for (seconds, text) in [
-        (0, "0s"),
-        (59, "59s"),
-        (60, "1m"),
-        (182, "3m 2s"),
-        (3_600, "1h"),
-        (7_870, "2h 11m"),
-        (86_399, "23h 59m"),
-        (86_400, "1d"),
-        (100_000, "1d 3h"),
-        (40_000_000, "462d 23h"),
-    ] {
-        assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);
-    }
-}
-
 proptest! {
     #[test]
     fn decided_only_by_a_whole_row(rise in 1_u32..5, fall in 1_u32..5, letters in "[pf?]{0,60}") {

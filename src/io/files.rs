@@ -125,14 +125,18 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let text = match read(path, MAX_FILE, &mut inputs) {
         Ok(text) => text,
         Err(cause) => {
-            let problems = vec![Problem::of_file(name, cause)];
-            return Err(LoadError { problems, warnings: Vec::new(), inputs });
+            let problem = match cause {
+                Unreadable::NoText { line, column } => Problem::of_place(name, line, column, NO_TEXT),
+                other => Problem::of_file(name, format!("cannot read it: {other}")),
+            };
+            return Err(LoadError { problems: vec![problem], warnings: Vec::new(), inputs });
         }
     };
     let folder = path.parent().unwrap_or(Path::new(""));
     let draft = Draft::new(Source::new(name, &text), folder);
     let lists = draft.lists().into_iter().map(|path| {
         let source = read(&path, MAX_LIST, &mut inputs).map(|text| Source::new(path.display().to_string(), &text));
+        let source = source.map_err(|cause| cause.to_string());
         (path, source)
     });
     let lists = lists.collect();
@@ -154,29 +158,44 @@ fn content_hash(content: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Reads a text of at most `most` bytes and notes its hash, or says why it cannot.
-fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, String> {
+const NO_TEXT: &str = "this is not UTF-8; save the file as UTF-8";
+
+/// Why there is no text to work with.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("it is no regular file")]
+    NoFile,
+    #[error("it is larger than {} MiB", .0 >> 20)]
+    TooLarge(u64),
+    #[error("line {line}, column {column}: {NO_TEXT}")]
+    NoText { line: usize, column: usize },
+}
+
+/// Reads a text of at most `most` bytes and notes its hash.
+fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, Unreadable> {
     let content = read_bytes(path, most);
     inputs.0.insert(path.to_owned(), Input { most, hash: content.as_deref().ok().map(content_hash) });
     String::from_utf8(content?).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
-        format!("line {line} is not UTF-8; save the file as UTF-8")
+        let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let good = String::from_utf8_lossy(good);
+        let last = good.rsplit('\n').next().unwrap_or_default();
+        Unreadable::NoText { line: good.matches('\n').count() + 1, column: last.chars().count() + 1 }
     })
 }
 
-/// Reads at most `most` bytes, or says why it cannot.
-fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+/// Reads at most `most` bytes.
+fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
     // Asked before it is opened: opening a pipe would wait for its writer.
-    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    let about = std::fs::metadata(path)?;
     if !about.is_file() {
-        return Err("this is no regular file".to_owned());
+        return Err(Unreadable::NoFile);
     }
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut content = Vec::with_capacity(usize::try_from(about.len().min(most)).unwrap_or_default() + 1);
-    file.take(most + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut content)?;
     if content.len() as u64 > most {
-        return Err(format!("the file is larger than {} MiB", most >> 20));
+        return Err(Unreadable::TooLarge(most));
     }
     Ok(content)
 }

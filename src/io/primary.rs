@@ -5,6 +5,8 @@
 //! an abandoned message; the generation record shuts it.
 
 mod connection;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

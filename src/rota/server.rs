@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     event::{Event, Kind},
+    text,
     zone::{Done, Failure},
 };
 
@@ -75,8 +76,7 @@ impl Server {
             _ => {
                 self.window = self.limit.min(self.window.saturating_add(1));
                 let silence = self.silence.take()?;
-                let lasted =
-                    humantime::format_duration(Duration::from_secs(now.duration_since(silence.since).as_secs()));
+                let lasted = text::age(now.duration_since(silence.since));
                 Some(Event::new(Kind::PrimaryBack, format!("{address}: BIND answers again, after {lasted}")))
             }
         }

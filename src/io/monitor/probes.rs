@@ -50,7 +50,8 @@ where
         let address_room =
             self.by_address.entry(address).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_PER_ADDRESS)));
         let (address_room, room) = (Arc::clone(address_room), Arc::clone(&self.all));
-        let ask = (self.ask)(check, address);
+        // Boxed: as a part of the task it would be held twice, once as given and once as awaited.
+        let ask = Box::pin((self.ask)(check, address));
         self.running.spawn(async move {
             // The address first: who waits for a slow node takes no room from the others.
             let _address_permit = address_room.acquire().await;

@@ -37,48 +37,54 @@ async fn exchange(peer: Peer, request: Request<Empty<Bytes>>, question: &Http) -
         .handshake(TokioIo::new(peer.stream))
         .await
         .map_err(|error| refusal(&error))?;
-    let answer = async {
-        let response = sender.send_request(request).await.map_err(|error| refusal(&error))?;
-        judge(response, question).await
-    };
-    // The connection ends with the verdict: it lives no longer than this function.
+    let answer = async { judge(sender.send_request(request).await?, question).await };
     tokio::pin!(answer);
-    tokio::select! {
+    let verdict = tokio::select! {
         verdict = &mut answer => verdict,
-        _closed = connection => answer.await,
-    }
+        closed = connection => match (answer.await, closed) {
+            // A node that speaks before it is asked: the request learns only that it was cancelled.
+            (Err(told), Err(why)) if told.is_canceled() => Err(why),
+            (verdict, _) => verdict,
+        },
+    };
+    verdict.unwrap_or_else(|error| Err(refusal(&error)))
 }
 
-async fn judge(mut response: Response<Incoming>, question: &Http) -> Talk {
+/// The verdict over an answer that comes in whole; hyper's error over one that does not.
+async fn judge(mut response: Response<Incoming>, question: &Http) -> hyper::Result<Talk> {
     let status = response.status().as_u16();
     if let Some(refused) = question.refuses_status(status) {
-        return Err(Outcome::Fail(refused));
+        return Ok(Err(Outcome::Fail(refused)));
     }
     if question.body.is_some() {
         let mut body = Vec::new();
         while body.len() < LIMIT
             && let Some(frame) = response.frame().await
         {
-            let frame = frame.map_err(|error| refusal(&error))?;
-            if let Ok(data) = frame.into_data() {
+            if let Ok(data) = frame?.into_data() {
                 body.extend(data.iter().take(LIMIT - body.len()));
             }
         }
         if let Some(refused) = question.refuses_body(&body) {
-            return Err(Outcome::Fail(refused));
+            return Ok(Err(Outcome::Fail(refused)));
         }
     }
-    Ok(format!("status {status}"))
+    Ok(Ok(format!("status {status}")))
 }
 
 /// What hyper's error says of the node, or of us.
 fn refusal(error: &hyper::Error) -> Outcome {
+    let source = error.source();
+    // What cancelled a request is one error further down.
+    if let Some(cause) = source.and_then(|source| source.downcast_ref::<hyper::Error>()) {
+        return refusal(cause);
+    }
     // The system's own errors have a number; the others that hyper wraps are about what the node sent.
-    match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+    match source.and_then(|source| source.downcast_ref::<io::Error>()) {
         Some(cause) if cause.raw_os_error().is_some() => blame(cause),
         Some(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => closed(),
         Some(cause) => Outcome::Fail(format!("not HTTP: {cause}")),
-        None if error.is_incomplete_message() => closed(),
+        None if error.is_incomplete_message() || error.is_canceled() => closed(),
         None => Outcome::Fail(format!("not HTTP: {error}")),
     }
 }

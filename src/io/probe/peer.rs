@@ -59,7 +59,7 @@ impl Peer {
         }
     }
 
-    /// Gives each line that the peer sends to `take`, until it is satisfied with `what` was awaited.
+    /// Gives each line that the peer sends to `take`, until that makes `what` of them.
     pub(super) async fn hear<T>(&mut self, what: &str, take: impl FnMut(&[u8]) -> Option<T>) -> Talk<T> {
         match timeout_at(self.deadline(), self.read(what, take)).await {
             Ok(heard) => heard,
@@ -67,7 +67,7 @@ impl Peer {
         }
     }
 
-    /// Takes leave and lets the peer close first, which spares us the `TIME_WAIT`. Whether it answers is all the same.
+    /// Takes leave and hears the answer, so that the node sees an orderly end. Without an answer it is all the same.
     pub(super) async fn goodbye(&mut self, text: &[u8], mut is_last: impl FnMut(&[u8]) -> bool) {
         self.deadline = self.deadline.min(clock::now() + GOODBYE);
         if self.send(text).await.is_ok() {

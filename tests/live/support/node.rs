@@ -174,10 +174,8 @@ impl Node {
         self.address = listener.local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel();
         let (script, seen) = (self.script.clone(), Arc::clone(&self.seen));
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(serve(listener, script, seen, stopped));
-        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let thread = thread::spawn(move || runtime.block_on(serve(listener, script, seen, stopped)));
         self.running = Some(Running { stop, thread });
     }
 

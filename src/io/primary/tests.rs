@@ -1,0 +1,239 @@
+//! The exchange against scripted servers; a real BIND is asked in `tests/live`.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{
+        Name,
+        rdata::{
+            TSIG,
+            tsig::{TsigAlgorithm, TsigError, make_tsig_record},
+        },
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+use crate::{
+    cluster::KeySource,
+    update::{GenerationRecord, GenerationRrset, Guard},
+};
+
+const KEYS: &str = "key k { algorithm hmac-sha256; secret c2VjcmV0; };";
+
+fn keys(text: &str) -> Arc<Keys> {
+    Arc::new(Keys::parse(text, "test.key", false).unwrap())
+}
+
+fn zone() -> OwnerName {
+    OwnerName::from_presentation("example.org")
+}
+
+fn update(generation: u64) -> Update {
+    let record = GenerationRecord { cluster: "mail".into(), owner: "test".into(), generation };
+    Update { zone: zone(), guard: Guard::Generation(GenerationRrset::Absent), record, changes: Vec::new() }
+}
+
+async fn server() -> (TcpListener, Arc<Primary>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let bind = Bind {
+        server: listener.local_addr().unwrap(),
+        key: KeySource::File("test.key".into()),
+        timeout: Duration::from_millis(300),
+        connections: 1,
+        max_in_flight: 2,
+        allow_weak_keys: false,
+    };
+    (listener, Arc::new(Primary::new(&bind, keys(KEYS))))
+}
+
+async fn receive(stream: &mut TcpStream) -> (Message, Vec<u8>) {
+    let length = stream.read_u16().await.unwrap();
+    let mut bytes = vec![0; length.into()];
+    stream.read_exact(&mut bytes).await.unwrap();
+    let message = Message::from_vec(&bytes).unwrap();
+    let mac = message.signature().unwrap().data.mac.clone();
+    (message, mac)
+}
+
+async fn send(stream: &mut TcpStream, bytes: &[u8]) {
+    let mut framed = u16::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
+    framed.extend_from_slice(bytes);
+    stream.write_all(&framed).await.unwrap();
+}
+
+/// What a server that holds the key answers.
+fn answer((request, mac): &(Message, Vec<u8>), code: ResponseCode) -> Vec<u8> {
+    let mut answer = Message::response(request.id, request.op_code);
+    answer.metadata.response_code = code;
+    let now = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    keys(KEYS).iter().next().unwrap().sign_answer(answer, now, mac)
+}
+
+/// An unsigned answer; with a TSIG error if there is one.
+fn forged((request, _): &(Message, Vec<u8>), error: Option<TsigError>) -> Vec<u8> {
+    let mut answer = Message::response(request.id, request.op_code);
+    if let Some(error) = error {
+        answer.metadata.response_code = ResponseCode::NotAuth;
+        let tsig = TSIG::new(TsigAlgorithm::HmacSha256, 0, 300, Vec::new(), request.id, Some(error), Vec::new());
+        answer.set_signature(Box::new(make_tsig_record(Name::from_ascii("k.").unwrap(), tsig)));
+    }
+    answer.to_vec().unwrap()
+}
+
+/// Whether the peer has closed by RST.
+async fn was_reset(stream: &mut TcpStream) -> bool {
+    matches!(stream.read(&mut [0; 1]).await, Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset)
+}
+
+#[tokio::test]
+async fn whatever_is_no_answer_loses_all_that_wait_and_resets_the_connection() {
+    type Reply = fn(&(Message, Vec<u8>)) -> Vec<u8>;
+    let replies: [(&str, Reply, &str); 5] = [
+        ("unsigned", |request| forged(request, None), "is not signed"),
+        (
+            "another id",
+            |request| answer(&(Message::response(999, request.0.op_code), request.1.clone()), ResponseCode::NoError),
+            "nobody waits for",
+        ),
+        (
+            "garbage",
+            |request| [&request.0.id.to_be_bytes()[..], b"TP/1.1 400 Bad Request"].concat(),
+            "not a DNS message",
+        ),
+        ("a single octet", |_| vec![1], "without header"),
+        (
+            "a wrong signature",
+            |request| answer(&(request.0.clone(), vec![0; 32]), ResponseCode::NoError),
+            "signature is not accepted",
+        ),
+    ];
+    for (what, reply, said) in replies {
+        let (listener, primary) = server().await;
+        let calls = [1, 2].map(|generation| {
+            let primary = primary.clone();
+            tokio::spawn(async move { primary.update(&update(generation)).await })
+        });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let first = receive(&mut stream).await;
+        receive(&mut stream).await;
+        send(&mut stream, &reply(&first)).await;
+        for call in calls {
+            let lost = call.await.unwrap().unwrap_err();
+            assert!(lost.sent && lost.reason.contains(said), "{what}: {lost}");
+        }
+        assert!(was_reset(&mut stream).await, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn silence_loses_all_that_wait_and_the_next_call_connects_again() {
+    let (listener, primary) = server().await;
+    let call = tokio::spawn({
+        let primary = primary.clone();
+        async move { primary.update(&update(1)).await }
+    });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    receive(&mut stream).await;
+    let lost = call.await.unwrap().unwrap_err();
+    assert!(lost.sent && lost.reason.ends_with("no answer in 300ms"), "{lost}");
+    assert!(was_reset(&mut stream).await);
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = receive(&mut stream).await;
+        send(&mut stream, &answer(&request, ResponseCode::NoError)).await;
+        stream
+    };
+    let (verdict, stream) = tokio::join!(async { primary.update(&update(2)).await }, serve);
+    assert_eq!(verdict, Ok(Verdict::Applied));
+    // The server closes an idle connection: no error, a new one is made.
+    drop(stream);
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let request = receive(&mut stream).await;
+        // Cut in the middle of the length, of the message, and together with what is not ours to know yet.
+        let bytes = answer(&request, ResponseCode::NXRRSet);
+        let framed = [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat();
+        for piece in framed.chunks(7) {
+            stream.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        stream
+    };
+    let (verdict, _stream) = tokio::join!(async { primary.update(&update(3)).await }, serve);
+    assert_eq!(verdict, Ok(Verdict::GuardFailed));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_listen_was_certainly_sent_nothing() {
+    let (listener, primary) = server().await;
+    drop(listener);
+    let lost = primary.update(&update(1)).await.unwrap_err();
+    assert!(!lost.sent && lost.reason.starts_with("cannot connect to named at 127.0.0.1:"), "{lost}");
+}
+
+#[tokio::test]
+async fn no_more_than_the_limit_is_in_flight_and_answers_may_come_in_any_order() {
+    let (listener, primary) = server().await;
+    let calls = [1, 2, 3].map(|generation| {
+        let primary = primary.clone();
+        tokio::spawn(async move { primary.update(&update(generation)).await })
+    });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let (first, second) = (receive(&mut stream).await, receive(&mut stream).await);
+    assert_ne!(first.0.id, second.0.id);
+    // The third would have been sent by now if it were not held back: the reads below show what it waits for.
+    assert_eq!(stream.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    send(&mut stream, &answer(&second, ResponseCode::NoError)).await;
+    let third = receive(&mut stream).await;
+    send(&mut stream, &answer(&third, ResponseCode::Refused)).await;
+    send(&mut stream, &answer(&first, ResponseCode::ServFail)).await;
+    let mut verdicts = Vec::new();
+    for call in calls {
+        verdicts.push(call.await.unwrap().unwrap());
+    }
+    assert_eq!(verdicts, [Verdict::ServFail, Verdict::Applied, Verdict::Refused]);
+}
+
+#[tokio::test]
+async fn keys_are_tried_in_order_and_replaced_at_run_time() {
+    let (listener, primary) = server().await;
+    primary.set_keys(keys(&format!("key old {{ algorithm hmac-sha256; secret b2xk; }};\n{KEYS}")));
+    let call = tokio::spawn({
+        let primary = primary.clone();
+        async move {
+            let first = primary.update(&update(1)).await;
+            let second = primary.update(&update(2)).await;
+            primary.set_keys(keys("key new { algorithm hmac-sha512; secret bmV3; };"));
+            (first, second, primary.update(&update(3)).await)
+        }
+    });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut names = Vec::new();
+    for error in [Some(TsigError::BadKey), None, None, Some(TsigError::BadSig)] {
+        let request = receive(&mut stream).await;
+        names.push(request.0.signature().unwrap().name.to_ascii());
+        let reply =
+            error.map_or_else(|| answer(&request, ResponseCode::NoError), |error| forged(&request, Some(error)));
+        send(&mut stream, &reply).await;
+    }
+    assert_eq!(names, ["old.", "k.", "k.", "new."]);
+    let (first, second, third) = call.await.unwrap();
+    assert_eq!((first, second), (Ok(Verdict::Applied), Ok(Verdict::Applied)));
+    let Ok(Verdict::Tsig(TsigTrouble::BadSig(key))) = third else { panic!("{third:?}") };
+    assert_eq!(key.to_string(), "key \"new\" (hmac-sha512, from test.key:1)");
+}
+
+#[tokio::test]
+async fn the_connections_end_with_the_handle() {
+    let (listener, primary) = server().await;
+    let call = tokio::spawn(async move { primary.update(&update(1)).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    receive(&mut stream).await;
+    call.abort();
+    assert!(was_reset(&mut stream).await, "what is abandoned is reset");
+}

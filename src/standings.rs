@@ -1,0 +1,91 @@
+//! How each node stands for each service: the checks of a service folded into one word for each node address.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use crate::{
+    check::Target,
+    cluster::{Cluster, NodeName, Profile, Service, ServiceName},
+    health::{HealthView, State},
+};
+
+/// How each node stands for each service, address by address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standings(BTreeMap<ServiceName, BTreeMap<NodeName, BTreeMap<IpAddr, State>>>);
+
+impl Standings {
+    /// Folds the checks of each service into one word for each node address.
+    #[must_use]
+    pub fn new(cluster: &Cluster, health: &HealthView) -> Self {
+        let mut members: BTreeMap<&ServiceName, BTreeSet<&NodeName>> = BTreeMap::new();
+        for profile in &cluster.profiles {
+            for service in &profile.services {
+                members.entry(service).or_default().extend(&profile.nodes);
+            }
+        }
+        let stand = |service: &Service, name: &NodeName, address: IpAddr| {
+            let states = service.checks.iter().map(|check| {
+                let target = Target { node: name.clone(), check: check.clone(), address };
+                health.targets.get(&target).map_or(State::Unknown, |health| health.state)
+            });
+            combine(states, service.checks_any)
+        };
+        Self(
+            members
+                .into_iter()
+                .filter_map(|(name, nodes)| {
+                    let service = cluster.services.get(name)?;
+                    let nodes = nodes.into_iter().filter_map(|node| {
+                        let addresses = &cluster.nodes.get(node)?.addresses;
+                        Some((node.clone(), addresses.iter().map(|a| (*a, stand(service, node, *a))).collect()))
+                    });
+                    Some((name.clone(), nodes.collect()))
+                })
+                .collect(),
+        )
+    }
+
+    /// How a node's address stands for a service.
+    #[must_use]
+    pub fn of(&self, service: &ServiceName, node: &NodeName, address: IpAddr) -> State {
+        self.node(service, node).and_then(|addresses| addresses.get(&address)).copied().unwrap_or(State::Unknown)
+    }
+
+    /// How a whole node stands: up if any of its addresses is.
+    pub(crate) fn any(&self, service: &ServiceName, node: &NodeName) -> State {
+        self.node(service, node).map_or(State::Unknown, |a| combine(a.values().copied(), Some(1)))
+    }
+
+    fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&BTreeMap<IpAddr, State>> {
+        self.0.get(service)?.get(node)
+    }
+
+    /// Whether a profile's sets can come out otherwise than under `older`.
+    #[must_use]
+    pub fn differ_for(&self, older: &Self, profile: &Profile) -> bool {
+        profile.services.iter().any(|service| {
+            let (new, old) = (self.0.get(service), older.0.get(service));
+            new != old && profile.nodes.iter().any(|n| new.and_then(|s| s.get(n)) != old.and_then(|s| s.get(n)))
+        })
+    }
+}
+
+/// At least `any` must be up, or all of them. Down only when that cannot be any more.
+fn combine(states: impl Iterator<Item = State>, any: Option<usize>) -> State {
+    let (mut up, mut unknown, mut all) = (0, 0, 0);
+    for state in states {
+        all += 1;
+        up += usize::from(state == State::Up);
+        unknown += usize::from(state == State::Unknown);
+    }
+    let needed = any.unwrap_or(all).min(all);
+    if up >= needed {
+        State::Up
+    } else if up + unknown >= needed {
+        State::Unknown
+    } else {
+        State::Down
+    }
+}

@@ -1,0 +1,90 @@
+//! Whose a zone is, and what in it is ours.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Identity, Owned, Seen, Turn, Zone, words};
+use crate::{
+    desired::Recipe,
+    dns::{Rdata, RrsetId},
+    layout,
+    plan::{self, Plan, Rrsets},
+    status::ZoneState,
+    update::{GenerationRecord, GenerationRrset},
+};
+
+impl Zone {
+    /// Whose the zone is, when it is not ours to write.
+    pub(super) fn not_ours(
+        &self,
+        turn: Turn<'_>,
+        seen: &Seen,
+        recipes: &BTreeMap<RrsetId, Recipe>,
+    ) -> Option<(ZoneState, String)> {
+        if self.adopt {
+            return None;
+        }
+        match &seen.generation {
+            GenerationRrset::Absent => {
+                let foreign = recipes.keys().filter(|id| !self.owned.contains_key(*id)).find_map(|id| {
+                    let set = seen.rrsets.get(id)?;
+                    let stranger = set.rdata.iter().find(|rdata| !is_known(turn, id, rdata))?;
+                    Some(words::foreign(&self.name, id, stranger))
+                });
+                foreign.map(|words| (ZoneState::Foreign, words))
+            }
+            GenerationRrset::Present { record: None, .. } => {
+                Some((ZoneState::Foreign, words::foreign_record(&self.name)))
+            }
+            GenerationRrset::Present { record: Some(record), .. } if record.cluster != turn.me.cluster => {
+                Some((ZoneState::Foreign, words::other_cluster(&self.name, record)))
+            }
+            GenerationRrset::Present { record: Some(record), .. } if !is_me(record, turn.me) => {
+                Some((ZoneState::Standby, words::other_owner(&self.name, record)))
+            }
+            GenerationRrset::Present { .. } if self.twin => Some((ZoneState::Standby, words::twin(&self.name))),
+            GenerationRrset::Present { .. } => None,
+        }
+    }
+
+    /// Whether the record alone is to be written: the zone is as it should be, but not marked as ours yet.
+    pub(super) fn claims(&self, seen: &Seen, plan: &Plan, recipes: &BTreeMap<RrsetId, Recipe>) -> bool {
+        let marked = seen.generation.record().is_some() && !self.adopt;
+        !marked && plan.blocked.is_empty() && recipes.keys().any(|id| seen.rrsets.contains_key(id))
+    }
+}
+
+/// What is ours: all that the file lists and the zone has, and what the file no longer lists but still holds our data.
+pub(super) fn remember(
+    owned: &mut Arc<Owned>,
+    turn: Turn<'_>,
+    published: &Rrsets,
+    recipes: &BTreeMap<RrsetId, Recipe>,
+) {
+    let still_ours = |(id, ours): (&RrsetId, &_)| {
+        let set = published.get(id)?;
+        let ours = recipes.contains_key(id) || plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata));
+        ours.then(|| (id.clone(), set.rdata.clone()))
+    };
+    let listed = recipes.keys().filter_map(|id| Some((id.clone(), published.get(id)?.rdata.clone())));
+    let now: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
+    // Who saves it looks for another pointer.
+    if now != **owned {
+        *owned = Arc::new(now);
+    }
+}
+
+/// Whether a record is our own.
+pub(super) fn is_me(record: &GenerationRecord, me: &Identity) -> bool {
+    record.cluster == me.cluster && record.owner == me.owner
+}
+
+/// Whether data belongs to this cluster: a node's address, an exchange or an alias of the file.
+pub(super) fn is_known(turn: Turn<'_>, id: &RrsetId, rdata: &Rdata) -> bool {
+    let cluster = turn.cluster;
+    match rdata {
+        Rdata::A(v4) => cluster.nodes.values().any(|node| node.addresses.contains(&(*v4).into())),
+        Rdata::Aaaa(v6) => cluster.nodes.values().any(|node| node.addresses.contains(&(*v6).into())),
+        Rdata::Mx { exchange, .. } => layout::all_exchanges(cluster, &id.owner).any(|known| known == *exchange),
+        Rdata::Cname(target) => cluster.services.values().any(|service| service.is_alias_of(target)),
+    }
+}

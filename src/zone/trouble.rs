@@ -1,0 +1,61 @@
+//! What BIND refuses or ignores, and how the guilty name is found.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use crate::{
+    dns::{Rrset, RrsetId},
+    plan::{Change, Plan},
+};
+
+/// A change that BIND refused or ignored.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) words: String,
+    pub(super) tries: u32,
+    pub(super) until: Instant,
+    /// An ignored change is tried at once when it would be another one.
+    pub(super) only: Option<(Option<Rrset>, Option<Rrset>)>,
+}
+
+/// How much of a plan goes into a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Portion {
+    /// The whole plan.
+    Whole,
+    /// The generation record alone: is it the zone that BIND refuses, or some name?
+    Record,
+    /// So many parts.
+    Parts(usize),
+}
+
+impl Portion {
+    /// The changes of a plan, in safe order, that go into the next message.
+    pub(super) fn of(self, changes: Vec<Change>) -> Vec<Change> {
+        let many = match self {
+            Self::Whole => usize::MAX,
+            Self::Record => 0,
+            Self::Parts(many) => many,
+        };
+        changes.into_iter().take(many).collect()
+    }
+
+    /// The record alone was accepted: some name is to blame. A part was accepted: the rest may be too.
+    pub(super) const fn after_success(self) -> Self {
+        match self {
+            Self::Whole => Self::Whole,
+            Self::Record => Self::Parts(usize::MAX),
+            Self::Parts(many) => Self::Parts(many),
+        }
+    }
+}
+
+/// Leaves out what BIND refused or ignored until it is time to try again.
+pub(super) fn skip_troubles(troubles: &mut BTreeMap<RrsetId, Trouble>, now: Instant, plan: &mut Plan) {
+    troubles.retain(|id, _| plan.changes.iter().any(|change| change.id == *id));
+    plan.changes.retain(|change| {
+        troubles.get(&change.id).is_none_or(|trouble| {
+            let same = trouble.only.as_ref().is_none_or(|only| (&only.0, &only.1) == (&change.before, &change.after));
+            now >= trouble.until || !same
+        })
+    });
+}

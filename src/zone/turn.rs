@@ -1,0 +1,104 @@
+//! What a zone is given for its turn, and what it gives back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use crate::{
+    cluster::Cluster,
+    desired::{self, Recipe},
+    dns::{OwnerName, RrsetId},
+    layout::ZoneLayout,
+    plan::Plan,
+    standings::Standings,
+    status::ZoneState,
+    update::{Reading, Update, Verdict},
+};
+
+/// Who we are in a generation record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster's name.
+    pub cluster: String,
+    /// This instance.
+    pub owner: String,
+}
+
+/// The newest snapshot of everything that a step is worked out from.
+#[derive(Clone, Copy)]
+pub struct Turn<'a> {
+    /// Now.
+    pub now: Instant,
+    /// The file in force.
+    pub cluster: &'a Cluster,
+    /// What the file puts into this zone; `None`: nothing any more.
+    pub layout: Option<&'a ZoneLayout>,
+    /// Health.
+    pub standings: &'a Standings,
+    /// Who we are.
+    pub me: &'a Identity,
+    /// Whether anything may be written yet.
+    pub may_write: bool,
+    /// Whether changes that come from an edit wait for `--force`.
+    pub hold_edits: bool,
+    /// Whether an MX of another zone points to a name.
+    pub is_target_elsewhere: &'a dyn Fn(&OwnerName) -> bool,
+}
+
+impl Turn<'_> {
+    /// What the file lists in the zone.
+    pub(super) fn recipes(&self) -> BTreeMap<RrsetId, Recipe> {
+        self.layout.map(|layout| desired::recipes(self.cluster, layout, self.standings)).unwrap_or_default()
+    }
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing before [`Zone::wake_at`](super::Zone::wake_at).
+    Rest,
+    /// Read these names, the generation record and the SOA.
+    Read(BTreeSet<OwnerName>),
+    /// Read the SOA's serial.
+    Serial,
+    /// Send this.
+    Write(Update),
+}
+
+/// What became of a step.
+#[derive(Debug)]
+pub enum Done {
+    /// Of [`Step::Read`].
+    Read(Result<Reading, Failure>),
+    /// Of [`Step::Serial`].
+    Serial(Result<u32, Failure>),
+    /// Of [`Step::Write`].
+    Write(Result<Verdict, Failure>),
+}
+
+/// A step that brought no answer that can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The cause and the next step, for people.
+    pub words: String,
+    /// The mnemonic of BIND's answer, if it gave one.
+    pub code: Option<String>,
+    /// Whether the request may have reached BIND all the same.
+    pub sent: bool,
+}
+
+/// What a zone's plan comes to, for showing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The zone.
+    pub zone: OwnerName,
+    /// What would be changed.
+    pub plan: Plan,
+    /// Whether the zone's first generation record would be written.
+    pub claim: bool,
+    /// Whether the zone has no record of ours yet.
+    pub is_first: bool,
+    /// Why nothing would be written at all.
+    pub not_ours: Option<(ZoneState, String)>,
+}

@@ -46,6 +46,17 @@ pub struct Draft {
     report: Report,
 }
 
+/// Where a file puts the status socket, were the rest of it as broken as it may: just then people ask for the status.
+#[must_use]
+pub fn status_socket_of(text: &str, folder: &Path) -> PathBuf {
+    let value = text.lines().find_map(|line| line.strip_prefix("status_socket:"));
+    let value = value.and_then(|value| value.split(" #").next()).unwrap_or_default();
+    match value.trim().trim_matches(['"', '\'']) {
+        "" => defaults::STATUS_SOCKET.into(),
+        path => folder.join(path),
+    }
+}
+
 /// What was found beside a good cluster, or instead of one.
 #[derive(Debug)]
 pub struct Checked {
@@ -208,5 +219,24 @@ fn refuse_missing(parts: &[Option<field::Field<'_>>; 4], report: &mut Report) {
     ];
     for (_, text) in parts.iter().zip(texts).filter(|(part, _)| part.is_none()) {
         report.problem(FILE_START, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_still_tells_where_its_daemon_is() {
+        let cases = [
+            ("nodes: [\nstatus_socket: /tmp/x.sock\n", "/tmp/x.sock"),
+            ("status_socket: \"x.sock\"   # beside this file\n\tnodes:", "/etc/rotad/x.sock"),
+            ("  status_socket: /not/at/the/top", defaults::STATUS_SOCKET),
+            ("status_socket:\n", defaults::STATUS_SOCKET),
+            ("", defaults::STATUS_SOCKET),
+        ];
+        for (text, path) in cases {
+            assert_eq!(status_socket_of(text, Path::new("/etc/rotad")), Path::new(path), "{text:?}");
+        }
     }
 }

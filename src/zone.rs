@@ -71,6 +71,8 @@ pub struct Zone {
     maybe: Option<u64>,
     /// Somebody else writes under our name: a copy of this machine.
     twin: bool,
+    /// Whether it has something to delete once no MX of another zone points to it.
+    waits: bool,
     /// Take the zone over at the next read, whoever owns it.
     adopt: bool,
     /// What the state directory remembers, or will.
@@ -123,6 +125,7 @@ impl Zone {
             generation: None,
             maybe: None,
             twin: false,
+            waits: false,
             adopt: false,
             owned,
             sent: None,
@@ -190,13 +193,24 @@ impl Zone {
         self.owned.is_empty() && self.sent.is_none()
     }
 
+    /// Whether it has something to delete once no MX of another zone points to it.
+    #[must_use]
+    pub const fn waits_for_others(&self) -> bool {
+        self.waits
+    }
+
     /// Whether an MX in it points to this name, or could: nothing is known of a zone that was not read.
     #[must_use]
     pub fn may_target(&self, name: &OwnerName) -> bool {
-        let exchanges = |seen: &Seen| {
-            seen.rrsets.values().flat_map(|set| &set.rdata).filter_map(plan::exchange).any(|exchange| exchange == name)
-        };
-        self.seen.as_ref().is_none_or(exchanges)
+        let is_target = |rdata: &Rdata| plan::exchange(rdata) == Some(name);
+        match &self.seen {
+            Some(seen) => seen.rrsets.values().flat_map(|set| &set.rdata).any(is_target),
+            // It may never be read again: what we published there has to do.
+            None if self.state == ZoneState::Failing && self.maybe.is_none() => {
+                self.owned.values().flatten().any(is_target)
+            }
+            None => true,
+        }
     }
 
     /// How many `RRsets` the zone holds for us, and how many of them an edit would change or delete now.
@@ -223,6 +237,7 @@ impl Zone {
     /// The next step. [`Zone::wake_at`] says when to ask again though nothing changes.
     pub fn next(&mut self, turn: Turn<'_>) -> (Step, Vec<Event>) {
         self.wake_at = None;
+        self.waits = false;
         if let Some(sent) = &self.sent {
             return (Step::Read(sent.changes.iter().map(|change| change.id.owner.clone()).collect()), Vec::new());
         }
@@ -239,20 +254,20 @@ impl Zone {
         let claim = self.claims(seen, &plan, &recipes);
         let held = turn.hold_edits && hold_edits(&mut plan, &recipes);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
-        plan::keep_targets(&mut plan.changes, &seen.rrsets, turn.is_target_elsewhere);
+        plan::keep_targets(&mut plan, &seen.rrsets, turn.is_target_elsewhere);
         if plan.changes.is_empty() && !claim {
             let wrong = self.what_is_wrong(&plan);
-            let state = if wrong.is_some() {
-                ZoneState::Failing
-            } else if held {
-                ZoneState::Pending
-            } else {
-                ZoneState::InSync
+            self.waits = !plan.waiting.is_empty();
+            let (state, words) = match plan.waiting.first() {
+                _ if wrong.is_some() => (ZoneState::Failing, wrong),
+                Some(id) => (ZoneState::Pending, Some(words::waiting(id))),
+                None if held => (ZoneState::Pending, None),
+                None => (ZoneState::InSync, None),
             };
             self.failures = 0;
             self.portion = Portion::Whole;
             remember(&mut self.owned, turn, &seen.rrsets, &recipes);
-            let events = self.enter(state, wrong, None);
+            let events = self.enter(state, words, None);
             return (self.poll(turn.now, &recipes), events);
         }
         if !turn.may_write {

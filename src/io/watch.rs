@@ -209,7 +209,7 @@ impl Watch {
         let (old, new) = (Arc::clone(&self.current.borrow().cluster), loaded.cluster);
         let changes = old.changes(&new);
         let what = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join(", ") };
-        emit(&Event::new(Kind::ConfigLoaded, format!("{} is in force: {what}", self.path.display())));
+        emit(&Event::new(Kind::ConfigLoaded, format!("{} was read: {what}", self.path.display())));
         for warning in &loaded.warnings {
             emit(&Event::new(Kind::ConfigWarning, warning.headline()));
         }

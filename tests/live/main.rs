@@ -18,4 +18,5 @@ mod checks;
 mod journald;
 mod notify;
 mod plain;
+mod rotation;
 mod unit;

@@ -221,22 +221,3 @@ fn refuse_missing(parts: &[Option<field::Field<'_>>; 4], report: &mut Report) {
         report.problem(FILE_START, text);
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_broken_file_still_tells_where_its_daemon_is() {
-        let cases = [
-            ("nodes: [\nstatus_socket: /tmp/x.sock\n", "/tmp/x.sock"),
-            ("status_socket: \"x.sock\"   # beside this file\n\tnodes:", "/etc/rotad/x.sock"),
-            ("  status_socket: /not/at/the/top", defaults::STATUS_SOCKET),
-            ("status_socket:\n", defaults::STATUS_SOCKET),
-            ("", defaults::STATUS_SOCKET),
-        ];
-        for (text, path) in cases {
-            assert_eq!(status_socket_of(text, Path::new("/etc/rotad")), Path::new(path), "{text:?}");
-        }
-    }
-}

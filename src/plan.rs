@@ -103,7 +103,7 @@ pub fn keep_targets(plan: &mut Plan, published: &Rrsets, elsewhere: &dyn Fn(&Own
         if waits {
             waiting.insert(change.id.clone());
         }
-        !waits && !(last_address && targets.contains(&change.id.owner))
+        !(waits || last_address && targets.contains(&change.id.owner))
     });
 }
 

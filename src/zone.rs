@@ -53,6 +53,7 @@ pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
 
 /// One zone.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; no two make a state together")]
 pub struct Zone {
     name: OwnerName,
     state: ZoneState,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Checked, Draft, Source, problem::did_you_mean, shape};
+use super::{Checked, Draft, Source, defaults, problem::did_you_mean, shape, status_socket_of};
 
 const SAMPLE: &str = include_str!("../../etc/cluster.yaml");
 
@@ -119,4 +119,18 @@ fn a_problem_shows_the_part_of_a_long_line() {
     let problems = check(&text).cluster.unwrap_err();
     let place = problems.iter().find(|problem| problem.message.contains("nope")).map(|problem| problem.column);
     assert_eq!(place, Some(34));
+}
+
+#[test]
+fn a_broken_file_still_tells_where_its_daemon_is() {
+    let cases = [
+        ("nodes: [\nstatus_socket: /tmp/x.sock\n", "/tmp/x.sock"),
+        ("status_socket: \"x.sock\"   # beside this file\n\tnodes:", "/etc/rotad/x.sock"),
+        ("  status_socket: /not/at/the/top", defaults::STATUS_SOCKET),
+        ("status_socket:\n", defaults::STATUS_SOCKET),
+        ("", defaults::STATUS_SOCKET),
+    ];
+    for (text, path) in cases {
+        assert_eq!(status_socket_of(text, Path::new("/etc/rotad")), Path::new(path), "{text:?}");
+    }
 }

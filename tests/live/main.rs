@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a helper of a test fails as the test does; clippy's own exception ends at helper functions"
     reason = "clippy permits them in `#[test]` functions alone; here the helpers are tests, too"
 )]
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cluster::{Cluster, Domain, NodeName, Profile, Publish, Service},
+    cluster::{Cluster, NodeName, Profile, Publish, Service},
     dns::{OwnerName, Ttl},
 };
 

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -16,12 +16,15 @@ use crate::{
     event::{Event, Kind},
     health::{HealthView, State},
     layout::Layout,
+    overrides::Overrides,
     standings::Standings,
-    status::Mode,
+    status::{Clocks, Mode},
+    text,
     zone::{Done, Identity, Owned, Preview, Step, Turn, Zone},
 };
 
 mod alarms;
+mod operator;
 mod server;
 
 use self::{alarms::Alarms, server::Server};
@@ -36,6 +39,8 @@ pub struct Rota {
     cluster: Arc<Cluster>,
     layout: Layout,
     health: Arc<HealthView>,
+    /// How many gaps there have been: health from before the newest is stale.
+    gaps: u64,
     standings: Standings,
     shortages: BTreeSet<Shortage>,
     zones: BTreeMap<OwnerName, Zone>,
@@ -45,9 +50,12 @@ pub struct Rota {
     alarms: Alarms,
     /// Zones with a step under way.
     busy: BTreeSet<OwnerName>,
+    /// Zones whose step was under way when the loop stood still.
+    stale: BTreeSet<OwnerName>,
     /// Zones that wait for what others do.
     waiting: BTreeSet<OwnerName>,
     server: Server,
+    overrides: Overrides,
     /// When the first round ends although not every check has answered.
     patience_ends: Instant,
     first_round_done: bool,
@@ -96,12 +104,15 @@ impl Rota {
         let mut rota = Self {
             patience_ends: now + cluster.safety.first_round,
             server: Server::new(cluster.bind.max_in_flight),
+            overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health),
             shortages: BTreeSet::new(),
             zones: remembered.into_iter().map(|(name, owned)| (name.clone(), Zone::new(name, owned))).collect(),
             ready: BTreeSet::new(),
             alarms: Alarms::default(),
             busy: BTreeSet::new(),
+            stale: BTreeSet::new(),
+            gaps: 0,
             waiting: BTreeSet::new(),
             first_round_done: false,
             edits: if force { Edits::Free } else { Edits::Unjudged },
@@ -122,6 +133,18 @@ impl Rota {
         Self { looks_only: true, ..self }
     }
 
+    /// The same with what operators have set.
+    #[must_use]
+    pub fn with_overrides(self, overrides: Overrides) -> Self {
+        Self { overrides, ..self }
+    }
+
+    /// What operators have set.
+    #[must_use]
+    pub const fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
     /// The file in force.
     #[must_use]
     pub const fn cluster(&self) -> &Arc<Cluster> {
@@ -137,7 +160,13 @@ impl Rota {
     /// What rotad is doing on the whole.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        if self.first_round_done && self.edits != Edits::Unjudged { Mode::Active } else { Mode::Starting }
+        if self.overrides.hold().is_some() {
+            Mode::Hold
+        } else if self.first_round_done && self.edits != Edits::Unjudged {
+            Mode::Active
+        } else {
+            Mode::Starting
+        }
     }
 
     /// Why the newest file is not in force, or not wholly.
@@ -186,7 +215,11 @@ impl Rota {
     }
 
     /// Takes in new health: the zones whose sets can come out otherwise get a turn.
+    /// Health from before a gap is left aside.
     pub fn set_health(&mut self, health: Arc<HealthView>) -> Vec<Event> {
+        if health.gaps < self.gaps {
+            return Vec::new();
+        }
         self.health = health;
         let standings = Standings::new(&self.cluster, &self.health);
         let older = std::mem::replace(&mut self.standings, standings);
@@ -202,12 +235,37 @@ impl Rota {
         self.tell_shortages()
     }
 
+    /// The loop stood still, for the time with this number: all that was observed is stale, and so is every plan made
+    /// of it. As at the start, nothing is written before the zones were read and every check has answered.
+    pub fn stood_still(&mut self, clocks: Clocks, number: u64, lasted: Duration) -> Event {
+        self.gaps = number;
+        self.overrides.stood_still(clocks);
+        self.health = Arc::default();
+        self.standings = Standings::new(&self.cluster, &self.health);
+        self.patience_ends = clocks.now + self.cluster.safety.first_round;
+        self.first_round_done = false;
+        self.stale.clone_from(&self.busy);
+        for (_, zone) in self.zones.iter_mut().filter(|(name, _)| !self.busy.contains(*name)) {
+            zone.forget();
+        }
+        self.call_all();
+        let words = format!(
+            "rotad stood still for {} (suspended, or stopped by a signal): all that it saw before is stale, and nothing \
+             is written before every check has answered again",
+            text::age(lasted)
+        );
+        Event::new(Kind::Gap, words)
+    }
+
     /// Calls the zones whose time has come, and ends the first round.
     pub fn tick(&mut self, now: Instant) -> Vec<Event> {
         while let Some(zone) = self.alarms.ring(now) {
             self.call(&zone);
         }
-        let mut events = Vec::new();
+        let mut events: Vec<_> = self.overrides.tick(now).into_iter().collect();
+        if !events.is_empty() {
+            self.call_all();
+        }
         if !self.first_round_done && (self.health.first_round_done || now >= self.patience_ends) {
             self.first_round_done = true;
             events.push(self.tell_first_round());
@@ -226,7 +284,7 @@ impl Rota {
     pub fn wake_at(&self) -> Option<Instant> {
         let patience = (!self.first_round_done).then_some(self.patience_ends);
         let server = if self.ready.is_empty() { None } else { self.server.wake_at() };
-        [self.alarms.next(), patience, server].into_iter().flatten().min()
+        [self.alarms.next(), patience, server, self.overrides.wake_at()].into_iter().flatten().min()
     }
 
     /// The next step that may be taken now, and its events.
@@ -252,6 +310,13 @@ impl Rota {
     /// Takes in what became of a step.
     pub fn done(&mut self, now: Instant, name: &OwnerName, done: Done) -> Vec<Event> {
         self.busy.remove(name);
+        if self.stale.remove(name) {
+            if let Some(zone) = self.zones.get_mut(name) {
+                zone.forget();
+            }
+            self.call(name);
+            return Vec::new();
+        }
         let mut events: Vec<_> = self.server.answered(now, &done, self.cluster.bind.server).into_iter().collect();
         events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
         let later = self.zones.get(name).and_then(Zone::wake_at);

@@ -296,6 +296,17 @@ impl Zone {
         (Step::Write(update), Vec::new())
     }
 
+    /// An operator takes the zone over, whoever owns it.
+    pub const fn adopt(&mut self) {
+        self.adopt = true;
+    }
+
+    /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
+    pub fn forget(&mut self) {
+        self.maybe = self.sent.take().map(|sent| sent.generation).or(self.maybe);
+        self.believed = self.seen.take().map(|seen| seen.rrsets);
+    }
+
     /// Reads every name of the file, and those that we own.
     fn read_all(&mut self, recipes: &BTreeMap<RrsetId, Recipe>) -> Step {
         self.asked = recipes.keys().chain(self.owned.keys()).map(|id| id.owner.clone()).collect();

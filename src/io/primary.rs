@@ -198,7 +198,9 @@ impl Primary {
         let permit = bound.clone().acquire_owned().await.map_err(|_| stopped())?;
         let (reply, answer) = oneshot::channel();
         self.connection(zone)
-            .and_then(|connection| connection.send(Request { message, key, permit, reply }).ok())
+            .and_then(|connection| {
+                connection.send(Request { message, key, asked_at: clock::since_boot(), permit, reply }).ok()
+            })
             .ok_or_else(stopped)?;
         Ok(answer)
     }

@@ -65,6 +65,12 @@ pub fn status_socket(written: &Path) -> PathBuf {
     directory("RUNTIME_DIRECTORY").map_or_else(|| written.to_owned(), |directory| directory.join("status.sock"))
 }
 
+/// The control socket: beside the status socket.
+#[must_use]
+pub fn control_socket(status_socket: &Path) -> PathBuf {
+    status_socket.with_file_name("control.sock")
+}
+
 /// The state directory: `$STATE_DIRECTORY` if systemd made one, else the one of the file.
 #[must_use]
 pub fn state_directory(written: &Path) -> PathBuf {

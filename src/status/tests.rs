@@ -48,6 +48,7 @@ fn sample() -> Status {
         version: "0.1.0".to_owned(),
         time: ago(0),
         mode: Mode::Active,
+        hold: None,
         config: Config { file: "/etc/rotad/cluster.yaml".into(), loaded_at: ago(7_860), error: None },
         nodes: vec![
             node(
@@ -236,6 +237,7 @@ fn nodes_are_those_of_the_file_with_what_is_known_of_them() {
         ]
         .into(),
         first_round_done: true,
+        gaps: 0,
     };
     let cluster = cluster_of(&[
         ("node00", "192.0.2.10", AdminState::Ready),

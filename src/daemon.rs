@@ -73,8 +73,8 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let control_task = tokio::spawn(control_server::run(control_listener, order, stopped()));
     let keeper_task = tokio::spawn(keep(directory, state.me.clone(), to_save, save_now));
     let clocks = Clocks { now: clock::now(), wall: clock::wall() };
-    let (overrides, held) = Overrides::remembered(state.hold, clocks);
-    held.iter().for_each(journal::emit);
+    let (overrides, told) = Overrides::remembered(state.hold, clocks);
+    told.iter().for_each(journal::emit);
     let rota = Rota::new(clocks.now, state.me, Arc::clone(&cluster), state.zones, false);
     let reconcile = Reconcile {
         rota: rota.with_overrides(overrides),

@@ -62,8 +62,8 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let (state, trouble) = directory.load(&cluster.name);
     trouble.iter().for_each(journal::emit);
     let mut pulse = Pulse::start();
-    let (overrides, held) = Overrides::remembered(state.hold, Clocks { now: clock::now(), wall: clock::wall() });
-    held.iter().for_each(journal::emit);
+    let (overrides, told) = Overrides::remembered(state.hold, Clocks { now: clock::now(), wall: clock::wall() });
+    told.iter().for_each(journal::emit);
     let rota = rota(&cluster, state.me.clone(), state.zones, force, &mut pulse).await.with_overrides(overrides);
     let rota = run(rota, &primary, &mut pulse).await?;
     let hold = rota.overrides().hold().cloned();

@@ -303,10 +303,10 @@ fn clocks() -> Clocks {
 }
 
 async fn save(saves: &mpsc::Sender<Save>) -> io::Result<()> {
-    let (save, saved) = oneshot::channel();
+    let (reply, answer) = oneshot::channel();
     let stops = || io::Error::other("rotad stops");
-    saves.send(save).await.map_err(|_| stops())?;
-    saved.await.map_err(|_| stops())?
+    saves.send(reply).await.map_err(|_| stops())?;
+    answer.await.map_err(|_| stops())?
 }
 
 fn zone_status(name: &OwnerName, zone: &crate::zone::Zone) -> status::Zone {

@@ -1,0 +1,10 @@
+//! What operators ask of rotad, and what keeps it from doing harm when it was asked for nothing.
+
+mod adopt;
+mod gap;
+mod hold;
+
+use super::support::{
+    named::Zone,
+    rota::{IMAP, MX, Rota},
+};

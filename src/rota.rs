@@ -22,7 +22,13 @@ use crate::{
 };
 
 mod alarms;
+#[cfg(test)]
+pub(crate) mod model;
+#[cfg(test)]
+mod sequences;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use self::{alarms::Alarms, server::Server};
 

@@ -87,9 +87,10 @@ impl Content {
     pub fn edit(&mut self, rrset_id: &str, content: &str) {
         self.serial += 1;
         let rrset_id = id(rrset_id);
+        let alias = rrset_id.rtype == RrType::Cname;
         if content == "-" {
             self.rrsets.remove(&rrset_id);
-        } else {
+        } else if !self.stands(&rrset_id.owner, |other| (other == RrType::Cname) != alias) {
             self.rrsets.insert(rrset_id.clone(), rrset(rrset_id.rtype, content));
         }
     }
@@ -204,7 +205,8 @@ impl Bind {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub rota: Rota,
-    pub in_flight: Vec<(OwnerName, Step)>,
+    /// Each with the file that it was made from.
+    pub in_flight: Vec<(OwnerName, Step, Arc<Cluster>)>,
     pub events: Vec<Event>,
 }
 
@@ -224,8 +226,8 @@ impl Client {
         let (step, events) = self.rota.take(now);
         self.events.extend(events);
         let Some((zone, step)) = step else { return false };
-        assert!(self.in_flight.iter().all(|(other, _)| *other != zone), "two steps under way in {zone}");
-        self.in_flight.push((zone, step));
+        assert!(self.in_flight.iter().all(|(other, ..)| *other != zone), "two steps under way in {zone}");
+        self.in_flight.push((zone, step, Arc::clone(self.rota.cluster())));
         true
     }
 
@@ -372,9 +374,9 @@ impl World {
     pub fn restart(&mut self, at: usize, cluster: &Arc<Cluster>, remembered: BTreeMap<OwnerName, Arc<Owned>>) {
         let owner = self.clients[at].rota.me.owner.clone();
         let abandoned = std::mem::take(&mut self.clients[at].in_flight);
-        for (_, step) in abandoned {
+        for (_, step, cluster) in abandoned {
             if let Step::Write(update) = step {
-                self.late.push(Sent { update, cluster: Arc::clone(cluster) });
+                self.late.push(Sent { update, cluster });
             }
         }
         self.clients[at] = Client::new(self.now, &owner, cluster, remembered);
@@ -415,8 +417,11 @@ impl World {
             let is = new.record().unwrap();
             assert!(is.generation > was.generation, "{was} became {is}");
         }
-        // 8: no MX is left dangling that was not before.
-        let dangling: Vec<_> = self.bind.dangling().difference(&before.dangling()).cloned().collect();
+        // 8: no MX of the zone is left dangling that was not before.
+        let (was, dangling) = (before.dangling(), self.bind.dangling());
+        let dangling = dangling.difference(&was).cloned();
+        let here = |name: &OwnerName| name.is_at_or_below(&update.zone);
+        let dangling: Vec<_> = dangling.filter(|(id, target)| here(&id.owner) && here(target)).collect();
         assert!(dangling.is_empty(), "{dangling:?} dangle after {update:?}");
         // 9: nothing but the changes.
         let changed: BTreeSet<_> = update.changes.iter().map(|change| &change.id).collect();
@@ -430,7 +435,7 @@ impl World {
     /// Lets one step that is under way end.
     pub fn finish(&mut self, at: usize, flight: usize, fate: Fate) {
         let now = self.now;
-        let (zone, step) = self.clients[at].in_flight.remove(flight);
+        let (zone, step, cluster) = self.clients[at].in_flight.remove(flight);
         let lost = |sent| Failure { words: "no answer in 5s".to_owned(), code: None, sent };
         let done = match (step, fate) {
             (Step::Rest, _) => unreachable!("a rest is not under way"),
@@ -441,7 +446,7 @@ impl World {
             }
             (Step::Serial, fate) => Done::Serial(Err(lost(fate != Fate::Unsent))),
             (Step::Write(update), fate) => {
-                let sent = Sent { update, cluster: Arc::clone(self.clients[at].rota.cluster()) };
+                let sent = Sent { update, cluster };
                 self.sent.push(sent.clone());
                 match fate {
                     Fate::Answered => Done::Write(Ok(self.deliver(&sent))),

@@ -252,6 +252,27 @@ impl Life {
         }
         world.tell_health();
         world.pass(Duration::from_secs(20 * 60));
+        self.unblock();
+        self.world.pass(Duration::from_secs(20 * 60));
+    }
+
+    /// What a rota that has lost its memory does not take for its own, and stands in the way of a CNAME or is one.
+    fn unblock(&mut self) {
+        for client in &self.world.clients {
+            let cluster = client.rota.cluster();
+            let standings = Standings::new(cluster, &self.world.view());
+            for (zone, layout) in &Layout::new(cluster).zones {
+                if client.rota.zones()[zone].state() != ZoneState::Failing {
+                    continue;
+                }
+                let listed = desired::recipes(cluster, layout, &standings);
+                let content = self.world.bind.zones.get_mut(zone).unwrap();
+                content.rrsets.retain(|id, _| {
+                    listed.contains_key(id) || !listed.keys().any(|other| other.owner == id.owner)
+                });
+                content.serial += 1;
+            }
+        }
     }
 
     /// Whether the zones are as the file of a rota wants them; foreign ones are left out.
@@ -294,7 +315,7 @@ fn unmanaged(rrsets: &Rrsets) -> BTreeSet<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_to_one_rota_its_zones_come_out_right(events in prop::collection::vec(event(1), 0..120)) {

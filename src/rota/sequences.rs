@@ -315,8 +315,6 @@ fn unmanaged(rrsets: &Rrsets) -> BTreeSet<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
-
     #[test]
     fn whatever_happens_to_one_rota_its_zones_come_out_right(events in prop::collection::vec(event(1), 0..120)) {
         let mut life = live(&["us"], &events);

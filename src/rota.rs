@@ -22,7 +22,13 @@ use crate::{
 };
 
 mod alarms;
+#[cfg(test)]
+pub(crate) mod model;
+#[cfg(test)]
+mod sequences;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use self::{alarms::Alarms, server::Server};
 
@@ -207,6 +213,13 @@ impl Rota {
         while let Some(zone) = self.alarms.ring(now) {
             self.call(&zone);
         }
+        // Somebody must ask whether BIND is back: whoever waits for the shortest time.
+        if self.ready.is_empty()
+            && self.server.is_tried_at(now)
+            && let Some(zone) = self.alarms.ring_first()
+        {
+            self.call(&zone);
+        }
         let mut events = Vec::new();
         if !self.first_round_done && (self.health.first_round_done || now >= self.patience_ends) {
             self.first_round_done = true;
@@ -225,7 +238,7 @@ impl Rota {
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {
         let patience = (!self.first_round_done).then_some(self.patience_ends);
-        let server = if self.ready.is_empty() { None } else { self.server.wake_at() };
+        let server = self.server.wake_at().filter(|_| self.busy.is_empty());
         [self.alarms.next(), patience, server].into_iter().flatten().min()
     }
 
@@ -256,7 +269,7 @@ impl Rota {
         events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
         let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {
-            Some(at) if at > now && self.server.is_up() => self.alarms.set(name, Some(at)),
+            Some(at) if at > now => self.alarms.set(name, Some(at)),
             _ => self.call(name),
         }
         // Not at every answer: with many zones under way each would look at all of them.

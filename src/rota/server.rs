@@ -43,8 +43,9 @@ impl Server {
         self.window = self.window.min(limit);
     }
 
-    pub(super) const fn is_up(&self) -> bool {
-        self.silence.is_none()
+    /// Whether it is silent, and it is time to ask whether it is back.
+    pub(super) fn is_tried_at(&self, now: Instant) -> bool {
+        self.silence.as_ref().is_some_and(|silence| now >= silence.until)
     }
 
     /// Why it is waited for.

@@ -109,6 +109,14 @@ pub(super) fn other_cluster(zone: &OwnerName, record: &GenerationRecord) -> Stri
     )
 }
 
+/// What is read and what is updated are not the same.
+pub(super) fn guard_failed(zone: &OwnerName) -> String {
+    format!(
+        "named refuses every update for the generation record at _rotad.{zone} is not what it lets us read (NXRRSET): \
+         another writer is at work, or `match-clients` of a view sends queries and updates to two zones of that name"
+    )
+}
+
 /// Another instance's record.
 pub(super) fn other_owner(zone: &OwnerName, record: &GenerationRecord) -> String {
     format!(

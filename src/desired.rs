@@ -91,9 +91,7 @@ impl Recipe {
             .flat_map(|contribution| -> Box<dyn Iterator<Item = &Rdata>> {
                 match contribution {
                     Contribution::Pool { members, .. } => Box::new(members.iter().map(|m| &m.rdata)),
-                    Contribution::Pinned { own, pool, .. } => {
-                        Box::new(own.iter().chain(pool).map(|m| &m.rdata))
-                    }
+                    Contribution::Pinned { own, pool, .. } => Box::new(own.iter().chain(pool).map(|m| &m.rdata)),
                     Contribution::Fixed(rdata) => Box::new(rdata.iter()),
                 }
             })

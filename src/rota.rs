@@ -207,15 +207,19 @@ impl Rota {
 
     /// Calls the zones whose time has come, and ends the first round.
     pub fn tick(&mut self, now: Instant) -> Vec<Event> {
-        while let Some(zone) = self.alarms.ring(now) {
-            self.call(&zone);
-        }
-        // Somebody must ask whether BIND is back: whoever waits for the shortest time.
-        if self.ready.is_empty()
-            && self.server.is_tried_at(now)
-            && let Some(zone) = self.alarms.ring_first()
-        {
-            self.call(&zone);
+        match self.server.wake_at() {
+            None => {
+                while let Some(zone) = self.alarms.ring(now) {
+                    self.call(&zone);
+                }
+            }
+            // Somebody must ask whether BIND is back: whoever is to be served anyway, or else waits the shortest.
+            Some(at) if now >= at && self.ready.is_empty() => {
+                if let Some(zone) = self.alarms.ring_first() {
+                    self.call(&zone);
+                }
+            }
+            Some(_) => {}
         }
         let mut events = Vec::new();
         if !self.first_round_done && (self.health.first_round_done || now >= self.patience_ends) {
@@ -235,8 +239,13 @@ impl Rota {
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {
         let patience = (!self.first_round_done).then_some(self.patience_ends);
-        let server = self.server.wake_at().filter(|_| self.busy.is_empty());
-        [self.alarms.next(), patience, server].into_iter().flatten().min()
+        let next = match self.server.wake_at() {
+            None => self.alarms.next(),
+            Some(at) => {
+                Some(at).filter(|_| self.busy.is_empty() && (!self.ready.is_empty() || self.alarms.next().is_some()))
+            }
+        };
+        [next, patience].into_iter().flatten().min()
     }
 
     /// The next step that may be taken now, and its events.

@@ -215,9 +215,8 @@ impl Zone {
         // An edit counts although BIND is out of reach: what we published stands in for what cannot be read.
         let published = self.seen.as_ref().map_or_else(|| self.remembered(&recipes), |seen| seen.rrsets.clone());
         let plan = self.diff(turn, &published, &recipes);
-        let by_edit = |change: &&Change| {
-            self.owned.contains_key(&change.id) && plan::is_by_edit(change, recipes.get(&change.id))
-        };
+        let by_edit =
+            |change: &&Change| self.owned.contains_key(&change.id) && plan::is_by_edit(change, recipes.get(&change.id));
         (self.owned.len(), plan.changes.iter().filter(by_edit).count())
     }
 

@@ -69,19 +69,49 @@ domains: { example.org: { services: [imap] } }";
         ("all unknown", imap, &[(n0, Unknown), (n1, Unknown), (n2, Unknown)], "60 192.0.2.11", "60 192.0.2.11"),
         ("all down: hold", imap, &[(n0, Down), (n1, Down), (n2, Down)], "60 192.0.2.11", "60 192.0.2.11"),
         ("all down, nothing there", imap, &[(n0, Down), (n1, Down), (n2, Down)], "-", "as it is"),
-        ("all down, only a stranger there", imap, &[(n0, Down), (n1, Down), (n2, Down)], "60 203.0.113.1", "60 203.0.113.1"),
+        (
+            "all down, only a stranger there",
+            imap,
+            &[(n0, Down), (n1, Down), (n2, Down)],
+            "60 203.0.113.1",
+            "60 203.0.113.1",
+        ),
         ("all down: all", &all, &[(n0, Down), (n1, Down), (n2, Down)], "60 192.0.2.11", ALL),
-        ("all down but one unknown: not known yet", &all, &[(n0, Down), (n1, Down), (n2, Unknown)], "60 192.0.2.11", "60 192.0.2.11"),
+        (
+            "all down but one unknown: not known yet",
+            &all,
+            &[(n0, Down), (n1, Down), (n2, Unknown)],
+            "60 192.0.2.11",
+            "60 192.0.2.11",
+        ),
         ("two of three are enough", &two, &[(n1, Down)], ALL, "60 192.0.2.10 192.0.2.12"),
         ("one is less than two: hold", &two, &[(n1, Down), (n2, Down)], ALL, ALL),
-        ("hold, and who comes up is added", &two, &[(n1, Down), (n2, Down)], "60 192.0.2.11", "60 192.0.2.10 192.0.2.11"),
+        (
+            "hold, and who comes up is added",
+            &two,
+            &[(n1, Down), (n2, Down)],
+            "60 192.0.2.11",
+            "60 192.0.2.10 192.0.2.11",
+        ),
         ("half of three is two", &half, &[(n1, Down), (n2, Down)], ALL, ALL),
         ("half of three, two up", &half, &[(n2, Down)], ALL, "60 192.0.2.10 192.0.2.11"),
         ("drained", &drained, &[], ALL, "60 192.0.2.10 192.0.2.11"),
         ("set down", &down, &[], ALL, "60 192.0.2.10 192.0.2.11"),
         ("drained, and the rest down: hold", &drained, &[(n0, Down), (n1, Down)], "60 192.0.2.10", "60 192.0.2.10"),
-        ("drained, and nobody else there: not emptied", &drained, &[(n0, Down), (n1, Down)], "60 192.0.2.12", "60 192.0.2.12"),
-        ("drained counts for no share", &drained.replace("checks: [imap]", "checks: [imap], min_healthy: 100%"), &[], ALL, "60 192.0.2.10 192.0.2.11"),
+        (
+            "drained, and nobody else there: not emptied",
+            &drained,
+            &[(n0, Down), (n1, Down)],
+            "60 192.0.2.12",
+            "60 192.0.2.12",
+        ),
+        (
+            "drained counts for no share",
+            &drained.replace("checks: [imap]", "checks: [imap], min_healthy: 100%"),
+            &[],
+            ALL,
+            "60 192.0.2.10 192.0.2.11",
+        ),
         ("a stranger beside us goes", imap, &[], "60 192.0.2.10 203.0.113.1", ALL),
     ];
     for (what, yaml, states, published, expected) in cases {
@@ -248,7 +278,12 @@ fn a_repointed_name_keeps_its_stand_in_when_others_come_and_go() {
             admin_state: AdminState::Ready,
         })
         .collect();
-    let own = [Member { node: NodeName::new("node00"), rdata: Rdata::A([192, 0, 2, 0].into()), state: Down, admin_state: AdminState::Ready }];
+    let own = [Member {
+        node: NodeName::new("node00"),
+        rdata: Rdata::A([192, 0, 2, 0].into()),
+        state: Down,
+        admin_state: AdminState::Ready,
+    }];
     let set = RrsetId { owner: name("web00.example.org"), rtype: RrType::A };
     let pick = |pool: &[Member]| pinned(&set, &own, WhenDown::Repoint, pool, &BTreeSet::new());
     let picked = pick(&pool);

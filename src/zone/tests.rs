@@ -66,7 +66,13 @@ fn first_contact_tells_whose_a_zone_is() {
         ("ours of an earlier life", record("mail", "us", 7), "60 203.0.113.1", ZoneState::InSync, ""),
         ("another cluster's", record("web", "us", 7), "60 192.0.2.11", ZoneState::Foreign, "cluster \"web\""),
         ("another instance's", record("mail", "them", 7), "60 192.0.2.11", ZoneState::Standby, "instance them"),
-        ("no record of our form", BTreeSet::from([Txt(vec![b"hello".to_vec()])]), "60 192.0.2.11", ZoneState::Foreign, "_rotad.example.org"),
+        (
+            "no record of our form",
+            BTreeSet::from([Txt(vec![b"hello".to_vec()])]),
+            "60 192.0.2.11",
+            ZoneState::Foreign,
+            "_rotad.example.org",
+        ),
     ] {
         let mut world = World::new(&file("imap"));
         world.zone(ZONE).generation.clone_from(&generation);
@@ -104,7 +110,9 @@ fn nothing_is_written_while_everybody_is_unknown() {
 
 #[test]
 fn a_lost_answer_is_settled_by_the_record() {
-    for (fate, messages, late) in [(Fate::AnswerLost, 1, false), (Fate::Unsent, 2, false), (Fate::Late, 2, false), (Fate::Late, 1, true)] {
+    for (fate, messages, late) in
+        [(Fate::AnswerLost, 1, false), (Fate::Unsent, 2, false), (Fate::Late, 2, false), (Fate::Late, 1, true)]
+    {
         let mut world = published("imap, smtp");
         let serial = world.zone(ZONE).serial;
         world.node("node01", Down);
@@ -120,10 +128,13 @@ fn a_lost_answer_is_settled_by_the_record() {
         assert_eq!(world.sent.len(), messages, "{fate:?}");
         // Each change is told once, also when the record alone says that it was made.
         let told = world.us().told(Kind::Published);
-        assert_eq!(told, [
-            "imap.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10 (generation 2)",
-            "smtp.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10 (generation 2)",
-        ]);
+        assert_eq!(
+            told,
+            [
+                "imap.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10 (generation 2)",
+                "smtp.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10 (generation 2)",
+            ]
+        );
         for sent in std::mem::take(&mut world.late) {
             assert_eq!(world.deliver(&sent), Verdict::GuardFailed);
         }

@@ -331,17 +331,6 @@ impl World {
         self.tell_health();
     }
 
-    /// One address of a node stands so.
-    pub fn address(&mut self, address: &str, state: State) {
-        let address: IpAddr = address.parse().unwrap();
-        for (target, stands) in &mut self.health {
-            if target.address == address {
-                *stands = state;
-            }
-        }
-        self.tell_health();
-    }
-
     pub fn view(&self) -> Arc<HealthView> {
         let health = |state: State| Arc::new(Health { state, ..Health::new(self.now) });
         let targets = self.health.iter().map(|(target, state)| (target.clone(), health(*state))).collect();

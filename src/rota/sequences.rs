@@ -258,9 +258,9 @@ impl Life {
             }
         }
         world.tell_health();
-        world.pass(Duration::from_secs(20 * 60));
+        world.pass(Duration::from_mins(20));
         self.unblock();
-        self.world.pass(Duration::from_secs(20 * 60));
+        self.world.pass(Duration::from_mins(20));
     }
 
     /// What a rota that has lost its memory does not take for its own, and stands in the way of a CNAME or is one.
@@ -332,10 +332,10 @@ proptest! {
         prop_assert_eq!(unmanaged(&life.world.bind.zones[&name("a.test")].rrsets).len(), 1);
         // 7: nothing more is wanted, and a restart moves no serial.
         let writes = life.world.sent.len();
-        life.world.pass(Duration::from_secs(20 * 60));
+        life.world.pass(Duration::from_mins(20));
         let (file, saved) = (Arc::clone(&life.files[0]), life.world.clients[0].remembered());
         life.world.restart(0, &file, saved);
-        life.world.pass(Duration::from_secs(20 * 60));
+        life.world.pass(Duration::from_mins(20));
         let more: Vec<&Update> = life.world.sent.iter().skip(writes).map(|sent| &sent.update).collect();
         prop_assert!(more.is_empty(), "{:?}", more);
     }
@@ -354,7 +354,7 @@ proptest! {
             }
         }
         let writes = life.world.sent.len();
-        life.world.pass(Duration::from_secs(60 * 60));
+        life.world.pass(Duration::from_hours(1));
         prop_assert_eq!(life.world.sent.len(), writes, "they go on writing");
     }
 }

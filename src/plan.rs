@@ -11,6 +11,9 @@ use crate::{
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The `RRsets` of a zone, by name and type.
 pub type Rrsets = BTreeMap<RrsetId, Rrset>;
 

@@ -5,12 +5,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     check::Target,
-    cluster::CheckName,
     config::fixture,
     health::{Health, HealthView, State::*},
     io::clock,
     rota::model::{data, id, name, rrset, targets},
 };
+
+/// What, or with which setting; states of addresses; published before; published then.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, State)], &'a str, &'a str);
 
 const NODES: &str = "
 nodes:
@@ -58,7 +60,6 @@ domains: { example.org: { services: [imap] } }";
     let drained = format!("{NODES}{imap}").replace("[192.0.2.12]", "[192.0.2.12], admin_state: drain");
     let down = drained.replace("drain", "down");
     let (n0, n1, n2) = ("192.0.2.10", "192.0.2.11", "192.0.2.12");
-    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, State)], &'a str, &'a str);
     let cases: &[Case<'_>] = &[
         ("all up", imap, &[], "-", ALL),
         ("one down", imap, &[(n1, Down)], ALL, "60 192.0.2.10 192.0.2.12"),
@@ -168,7 +169,6 @@ domains: {{ example.org: {{ services: [web] }} }}"
     };
     let own = "60 192.0.2.10";
     let (n0, n1, n2) = ("192.0.2.10", "192.0.2.11", "192.0.2.12");
-    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, State)], &'a str, &'a str);
     let cases: &[Case<'_>] = &[
         ("keep", "ready", &[(n0, Down)], own, own),
         ("pool", "ready", &[(n0, Down)], own, "60 192.0.2.11 192.0.2.12"),

@@ -43,11 +43,6 @@ impl Server {
         self.window = self.window.min(limit);
     }
 
-    /// Whether it is silent, and it is time to ask whether it is back.
-    pub(super) fn is_tried_at(&self, now: Instant) -> bool {
-        self.silence.as_ref().is_some_and(|silence| now >= silence.until)
-    }
-
     /// Why it is waited for.
     pub(super) fn trouble(&self) -> Option<&str> {
         self.silence.as_ref().map(|silence| silence.words.as_str())
@@ -61,7 +56,7 @@ impl Server {
         }
     }
 
-    /// When a silent server is to be tried again.
+    /// When the server is to be tried again, if it is silent.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.silence.as_ref().map(|silence| silence.until)
     }

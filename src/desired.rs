@@ -18,6 +18,9 @@ use crate::{
     standings::Standings,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// What one service gives to one `RRset`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Contribution {
@@ -28,10 +31,10 @@ pub enum Contribution {
         /// Fewer healthy members than this count as all down.
         min_healthy: usize,
     },
-    /// One node's own address.
+    /// One node's own addresses.
     Pinned {
-        /// The node's address.
-        own: Member,
+        /// The node, once for each of its addresses; never empty.
+        own: Vec<Member>,
         /// Where the name goes while the node is down.
         when_down: WhenDown,
         /// Everyone else that could stand in.
@@ -75,9 +78,7 @@ impl Recipe {
     pub fn member(&self, rdata: &Rdata) -> Option<&Member> {
         self.contributions.iter().find_map(|contribution| match contribution {
             Contribution::Pool { members, .. } => members.iter().find(|member| member.rdata == *rdata),
-            Contribution::Pinned { own, pool, .. } => {
-                std::iter::once(own).chain(pool).find(|member| member.rdata == *rdata)
-            }
+            Contribution::Pinned { own, pool, .. } => own.iter().chain(pool).find(|member| member.rdata == *rdata),
             Contribution::Fixed(_) => None,
         })
     }
@@ -90,9 +91,7 @@ impl Recipe {
             .flat_map(|contribution| -> Box<dyn Iterator<Item = &Rdata>> {
                 match contribution {
                     Contribution::Pool { members, .. } => Box::new(members.iter().map(|m| &m.rdata)),
-                    Contribution::Pinned { own, pool, .. } => {
-                        Box::new(pool.iter().map(|m| &m.rdata).chain(std::iter::once(&own.rdata)))
-                    }
+                    Contribution::Pinned { own, pool, .. } => Box::new(own.iter().chain(pool).map(|m| &m.rdata)),
                     Contribution::Fixed(rdata) => Box::new(rdata.iter()),
                 }
             })
@@ -192,11 +191,12 @@ impl Part<'_> {
     }
 
     fn add_pinned(&self, recipes: &mut Recipes, pinned: &Pinned, rtype: RrType, members: &[Member]) {
-        for own in members {
-            let index = self.cluster.nodes.get(&own.node).map_or("", |node: &Node| node.index.as_str());
-            let Ok(owner) = self.domain.child(&pinned.name.fill(&own.node, index, self.domain)) else { continue };
-            let pool = members.iter().filter(|other| other.node != own.node && other.is_ready()).cloned().collect();
-            let part = Contribution::Pinned { own: own.clone(), when_down: pinned.when_down, pool };
+        for own in members.chunk_by(|one, next| one.node == next.node) {
+            let Some(Member { node, .. }) = own.first() else { continue };
+            let index = self.cluster.nodes.get(node).map_or("", |node: &Node| node.index.as_str());
+            let Ok(owner) = self.domain.child(&pinned.name.fill(node, index, self.domain)) else { continue };
+            let pool = members.iter().filter(|other| other.node != *node && other.is_ready()).cloned().collect();
+            let part = Contribution::Pinned { own: own.to_vec(), when_down: pinned.when_down, pool };
             recipes.add(&owner, rtype, self.service.ttl, part);
         }
     }
@@ -284,20 +284,23 @@ fn counts_as_healthy(member: &Member, published: &BTreeSet<Rdata>) -> bool {
 /// What a node's own name points to.
 fn pinned(
     id: &RrsetId,
-    own: &Member,
+    own: &[Member],
     when_down: WhenDown,
     pool: &[Member],
     published: &BTreeSet<Rdata>,
 ) -> BTreeSet<Rdata> {
-    let itself = || BTreeSet::from([own.rdata.clone()]);
+    let itself = || own.iter().map(|member| member.rdata.clone()).collect();
     let as_published_or = |otherwise: BTreeSet<Rdata>| {
-        let known = |r: &Rdata| *r == own.rdata || pool.iter().any(|m| m.rdata == *r);
+        let known = |rdata: &Rdata| own.iter().chain(pool).any(|member| member.rdata == *rdata);
         if !published.is_empty() && published.iter().all(known) { published.clone() } else { otherwise }
     };
-    match (own.admin_state, own.state) {
-        (AdminState::Ready | AdminState::Drain, State::Up) => return itself(),
-        (AdminState::Ready | AdminState::Drain, State::Unknown) => return as_published_or(itself()),
-        (AdminState::Down, _) | (_, State::Down) => {}
+    let in_service = || own.iter().filter(|member| member.admin_state != AdminState::Down);
+    if in_service().any(|member| member.state == State::Up) {
+        let healthy = in_service().filter(|member| counts_as_healthy(member, published));
+        return healthy.map(|member| member.rdata.clone()).collect();
+    }
+    if in_service().any(|member| member.state == State::Unknown) {
+        return as_published_or(itself());
     }
     let healthy: Vec<_> = pool.iter().filter(|member| member.state == State::Up).collect();
     match when_down {

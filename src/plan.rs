@@ -11,6 +11,9 @@ use crate::{
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The `RRsets` of a zone, by name and type.
 pub type Rrsets = BTreeMap<RrsetId, Rrset>;
 
@@ -72,6 +75,7 @@ pub fn diff(inputs: Inputs<'_>) -> Plan {
     }
     keep_targets(&mut plan, inputs.published, inputs.is_target_elsewhere);
     block_aliases(&mut plan, inputs.published);
+    keep_names(&mut plan.changes, inputs.published, inputs.recipes);
     plan.changes.sort_by(|a, b| a.id.cmp(&b.id));
     plan
 }
@@ -104,6 +108,19 @@ pub fn keep_targets(plan: &mut Plan, published: &Rrsets, elsewhere: &dyn Fn(&Own
             waiting.insert(change.id.clone());
         }
         !(waits || last_address && targets.contains(&change.id.owner))
+    });
+}
+
+/// Takes deletions out of a plan that would leave a name of the file bare: an alias stays until the addresses that
+/// replace it can come, and the other way round.
+pub fn keep_names(changes: &mut Vec<Change>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) {
+    let comes: BTreeSet<RrsetId> = changes.iter().filter(|c| c.after.is_some()).map(|c| c.id.clone()).collect();
+    changes.retain(|change| {
+        let listed = RrType::ALL.map(|rtype| RrsetId { owner: change.id.owner.clone(), rtype });
+        let mut listed = listed.iter().filter(|id| recipes.contains_key(*id)).peekable();
+        change.after.is_some()
+            || listed.peek().is_none()
+            || listed.any(|id| published.contains_key(id) || comes.contains(id))
     });
 }
 
@@ -163,6 +180,18 @@ pub fn is_by_edit(change: &Change, recipe: Option<&Recipe>) -> bool {
     };
     let candidates = recipe.candidates();
     before.ttl != after.ttl || before.rdata.iter().any(|rdata| !candidates.contains(rdata))
+}
+
+/// What is left of a change that [comes from an edit](is_by_edit) while the edit is held: data that the file does not
+/// list stays, and so does the TTL; the nodes that it lists come and go with their health.
+#[must_use]
+pub fn by_health(change: &Change, recipe: &Recipe) -> Option<Change> {
+    let (before, after) = (change.before.as_ref()?, change.after.as_ref()?);
+    let candidates = recipe.candidates();
+    let unlisted = before.rdata.iter().filter(|rdata| !candidates.contains(rdata));
+    let rdata: BTreeSet<Rdata> = unlisted.chain(&after.rdata).cloned().collect();
+    let after = Rrset { ttl: before.ttl, rdata };
+    (after != *before).then(|| Change { after: Some(after), ..change.clone() })
 }
 
 impl fmt::Display for Change {

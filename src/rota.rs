@@ -10,11 +10,11 @@ use std::{
 };
 
 use crate::{
-    cluster::{AllDown, Cluster, NodeName},
-    desired::{self, Shortage},
+    cluster::Cluster,
+    desired::Shortage,
     dns::OwnerName,
     event::{Event, Kind},
-    health::{HealthView, State},
+    health::HealthView,
     layout::Layout,
     overrides::Overrides,
     standings::Standings,
@@ -24,8 +24,15 @@ use crate::{
 };
 
 mod alarms;
+#[cfg(test)]
+pub(crate) mod model;
 mod operator;
+#[cfg(test)]
+mod sequences;
 mod server;
+#[cfg(test)]
+mod tests;
+mod told;
 
 use self::{alarms::Alarms, server::Server};
 
@@ -259,8 +266,19 @@ impl Rota {
 
     /// Calls the zones whose time has come, and ends the first round.
     pub fn tick(&mut self, now: Instant) -> Vec<Event> {
-        while let Some(zone) = self.alarms.ring(now) {
-            self.call(&zone);
+        match self.server.wake_at() {
+            None => {
+                while let Some(zone) = self.alarms.ring(now) {
+                    self.call(&zone);
+                }
+            }
+            // Somebody must ask whether BIND is back: whoever is to be served anyway, or else waits the shortest.
+            Some(at) if now >= at && self.ready.is_empty() => {
+                if let Some(zone) = self.alarms.ring_first() {
+                    self.call(&zone);
+                }
+            }
+            Some(_) => {}
         }
         let mut events: Vec<_> = self.overrides.tick(now).into_iter().collect();
         if !events.is_empty() {
@@ -283,8 +301,13 @@ impl Rota {
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {
         let patience = (!self.first_round_done).then_some(self.patience_ends);
-        let server = if self.ready.is_empty() { None } else { self.server.wake_at() };
-        [self.alarms.next(), patience, server, self.overrides.wake_at()].into_iter().flatten().min()
+        let next = match self.server.wake_at() {
+            None => self.alarms.next(),
+            Some(at) => {
+                Some(at).filter(|_| self.busy.is_empty() && (!self.ready.is_empty() || self.alarms.next().is_some()))
+            }
+        };
+        [next, patience, self.overrides.wake_at()].into_iter().flatten().min()
     }
 
     /// The next step that may be taken now, and its events.
@@ -321,7 +344,7 @@ impl Rota {
         events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
         let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {
-            Some(at) if at > now && self.server.is_up() => self.alarms.set(name, Some(at)),
+            Some(at) if at > now => self.alarms.set(name, Some(at)),
             _ => self.call(name),
         }
         // Not at every answer: with many zones under way each would look at all of them.
@@ -453,39 +476,5 @@ impl Rota {
 
     fn is_target_elsewhere(&self, here: &OwnerName, target: &OwnerName) -> bool {
         self.zones.iter().any(|(name, zone)| name != here && zone.may_target(target))
-    }
-
-    fn tell_first_round(&self) -> Event {
-        let undecided = self.health.targets.values().filter(|health| health.state == State::Unknown).count();
-        let words = match (self.health.first_round_done, undecided) {
-            (true, 0) => "every check has answered: writing may begin".to_owned(),
-            (_, undecided) => format!("{undecided} checks are undecided, and change nothing in DNS: writing may begin"),
-        };
-        Event::new(Kind::FirstRound, words)
-    }
-
-    /// Sets that have too few healthy nodes, and those that have enough again.
-    fn tell_shortages(&mut self) -> Vec<Event> {
-        if !self.first_round_done {
-            return Vec::new();
-        }
-        let now = desired::shortages(&self.cluster, &self.layout, &self.standings);
-        let before = std::mem::replace(&mut self.shortages, now);
-        let policy = match self.cluster.safety.all_down {
-            AllDown::Hold => "what is published is held",
-            AllDown::All => "every node that is not drained is published",
-        };
-        let words = |short: &Shortage| {
-            let nodes: Vec<_> = short.nodes.iter().map(NodeName::as_str).collect();
-            format!("service {} {} on {}", short.service, short.rtype, nodes.join(", "))
-        };
-        let lost = self
-            .shortages
-            .difference(&before)
-            .map(|short| Event::new(Kind::TooFewHealthy, format!("{}: too few healthy nodes: {policy}", words(short))));
-        let back = before
-            .difference(&self.shortages)
-            .map(|short| Event::new(Kind::EnoughHealthy, format!("{}: enough healthy nodes again", words(short))));
-        lost.chain(back).collect()
     }
 }

@@ -20,7 +20,7 @@ use std::{
 
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, Rdata, RrsetId},
+    dns::{OwnerName, Rdata, Rrset, RrsetId, Ttl},
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
@@ -47,6 +47,8 @@ pub const SERIAL_EVERY: Duration = Duration::from_mins(1);
 pub const READ_EVERY: Duration = Duration::from_mins(15);
 /// First and longest wait before something that BIND refused is tried again.
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// How often in a row a zone may be other than expected before that is a failure.
+const PATIENCE: u32 = 3;
 
 /// What we published, by `RRset`.
 pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
@@ -68,8 +70,10 @@ pub struct Zone {
     asked: BTreeSet<OwnerName>,
     /// The generation that we know to be ours.
     generation: Option<u64>,
-    /// A generation that a message without an answer may have brought about.
+    /// A generation that a message without an answer may have brought about, of this life or of an earlier one.
     maybe: Option<u64>,
+    /// The message without an answer, until the record tells what became of it.
+    lost: Option<Sent>,
     /// Somebody else writes under our name: a copy of this machine.
     twin: bool,
     /// Whether it has something to delete once no MX of another zone points to it.
@@ -125,6 +129,7 @@ impl Zone {
             asked: BTreeSet::new(),
             generation: None,
             maybe: None,
+            lost: None,
             twin: false,
             waits: false,
             adopt: false,
@@ -191,7 +196,7 @@ impl Zone {
     /// Whether nothing of ours is left in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.owned.is_empty() && self.sent.is_none()
+        self.owned.is_empty() && self.sent.is_none() && self.lost.is_none()
     }
 
     /// Whether it has something to delete once no MX of another zone points to it.
@@ -200,14 +205,15 @@ impl Zone {
         self.waits
     }
 
-    /// Whether an MX in it points to this name, or could: nothing is known of a zone that was not read.
+    /// Whether an MX in it points to this name, or could: nothing is known of a zone before it is read. While it
+    /// cannot be read, what we published counts: one zone out of reach must not stop the cleaning of all others.
     #[must_use]
     pub fn may_target(&self, name: &OwnerName) -> bool {
         let is_target = |rdata: &Rdata| plan::exchange(rdata) == Some(name);
         match &self.seen {
             Some(seen) => seen.rrsets.values().flat_map(|set| &set.rdata).any(is_target),
-            // It may never be read again: what we published there has to do.
-            None if self.state == ZoneState::Failing && self.maybe.is_none() => {
+            // It may never be read again; but a lost message may have written an MX that we do not remember.
+            None if self.state == ZoneState::Failing && self.lost.is_none() => {
                 self.owned.values().flatten().any(is_target)
             }
             None => true,
@@ -217,11 +223,26 @@ impl Zone {
     /// How many `RRsets` the zone holds for us, and how many of them an edit would change or delete now.
     #[must_use]
     pub fn edit_size(&self, turn: Turn<'_>) -> (usize, usize) {
-        let Some(seen) = &self.seen else { return (self.owned.len(), 0) };
         let recipes = turn.recipes();
-        let plan = self.diff(turn, seen, &recipes);
-        let by_edit = plan.changes.iter().filter(|change| plan::is_by_edit(change, recipes.get(&change.id))).count();
-        (self.owned.len(), by_edit)
+        let is_ours = self.seen.as_ref().is_none_or(|seen| self.not_ours(turn, seen, &recipes).is_none());
+        if !is_ours {
+            return (self.owned.len(), 0);
+        }
+        // An edit counts although BIND is out of reach: what we published stands in for what cannot be read.
+        let published = self.seen.as_ref().map_or_else(|| self.remembered(&recipes), |seen| seen.rrsets.clone());
+        let plan = self.diff(turn, &published, &recipes);
+        let by_edit =
+            |change: &&Change| self.owned.contains_key(&change.id) && plan::is_by_edit(change, recipes.get(&change.id));
+        (self.owned.len(), plan.changes.iter().filter(by_edit).count())
+    }
+
+    /// What the zone holds as far as we remember. TTLs are not remembered.
+    fn remembered(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> Rrsets {
+        let sets = self.owned.iter().map(|(id, rdata)| {
+            let ttl = recipes.get(id).map_or(Ttl(0), |recipe| recipe.ttl);
+            (id.clone(), Rrset { ttl, rdata: rdata.clone() })
+        });
+        sets.collect()
     }
 
     /// The plan for the zone as it stands, for showing; `None` while it has not been read.
@@ -229,8 +250,8 @@ impl Zone {
     pub fn preview(&self, turn: Turn<'_>) -> Option<Preview> {
         let seen = self.seen.as_ref()?;
         let recipes = turn.recipes();
-        let plan = self.diff(turn, seen, &recipes);
-        let claim = self.claims(seen, &plan, &recipes);
+        let plan = self.diff(turn, &seen.rrsets, &recipes);
+        let claim = self.claims(seen, &recipes);
         let is_first = seen.generation.record().is_none();
         Some(Preview { zone: self.name.clone(), plan, claim, is_first, not_ours: self.not_ours(turn, seen, &recipes) })
     }
@@ -243,18 +264,19 @@ impl Zone {
             return (Step::Read(sent.changes.iter().map(|change| change.id.owner.clone()).collect()), Vec::new());
         }
         let recipes = turn.recipes();
-        let is_read = |id: &RrsetId| self.seen.as_ref().is_some_and(|seen| seen.names.contains(&id.owner));
-        let Some(seen) = self.seen.as_ref().filter(|_| recipes.keys().all(is_read)) else {
-            return (self.read_all(&recipes), Vec::new());
+        let names = self.names(&recipes);
+        let Some(seen) = self.seen.as_ref().filter(|seen| names.is_subset(&seen.names)) else {
+            return (self.read_all(names), Vec::new());
         };
         if let Some((state, words)) = self.not_ours(turn, seen, &recipes) {
             let events = self.enter(state, Some(words), None);
-            return (self.poll(turn.now, &recipes), events);
+            return (self.poll(turn.now, names), events);
         }
-        let mut plan = self.diff(turn, seen, &recipes);
-        let claim = self.claims(seen, &plan, &recipes);
+        let mut plan = self.diff(turn, &seen.rrsets, &recipes);
+        let claim = self.claims(seen, &recipes) || self.lost.is_some();
         let held = turn.hold_edits && hold_edits(&mut plan, &recipes);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
+        plan::keep_names(&mut plan.changes, &seen.rrsets, &recipes);
         plan::keep_targets(&mut plan, &seen.rrsets, turn.is_target_elsewhere);
         if plan.changes.is_empty() && !claim {
             let wrong = self.what_is_wrong(&plan);
@@ -269,17 +291,15 @@ impl Zone {
             self.portion = Portion::Whole;
             remember(&mut self.owned, turn, &seen.rrsets, &recipes);
             let events = self.enter(state, words, None);
-            return (self.poll(turn.now, &recipes), events);
+            return (self.poll(turn.now, names), events);
         }
         if !turn.may_write {
-            self.state = if self.state == ZoneState::Failing { self.state } else { ZoneState::Pending };
-            return (self.poll(turn.now, &recipes), Vec::new());
-        }
-        if self.state == ZoneState::InSync {
-            self.state = ZoneState::Pending;
+            let events = self.wait();
+            return (self.poll(turn.now, names), events);
         }
         let changes = self.portion.of(update::in_safe_order(plan.changes));
-        let generation = seen.generation.record().map_or(0, |record| record.generation).saturating_add(1);
+        // After a record that was deleted we go on from the last one: generations only grow.
+        let generation = self.marks().0.unwrap_or(0).saturating_add(1);
         let record = GenerationRecord { cluster: turn.me.cluster.clone(), owner: turn.me.owner.clone(), generation };
         let guard = Guard::Generation(seen.generation.clone());
         // What does not fit is planned again next turn, from what is published then.
@@ -293,7 +313,7 @@ impl Zone {
             generation,
             visible_by: turn.now,
         });
-        (Step::Write(update), Vec::new())
+        (Step::Write(update), self.wait())
     }
 
     /// An operator takes the zone over, whoever owns it.
@@ -303,21 +323,38 @@ impl Zone {
 
     /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
     pub fn forget(&mut self) {
-        self.maybe = self.sent.take().map(|sent| sent.generation).or(self.maybe);
+        if let Some(sent) = self.sent.take() {
+            self.maybe = Some(sent.generation);
+            self.lost = Some(sent);
+        }
         self.believed = self.seen.take().map(|seen| seen.rrsets);
     }
 
-    /// Reads every name of the file, and those that we own.
-    fn read_all(&mut self, recipes: &BTreeMap<RrsetId, Recipe>) -> Step {
-        self.asked = recipes.keys().chain(self.owned.keys()).map(|id| id.owner.clone()).collect();
-        Step::Read(self.asked.clone())
+    /// Something is to be written. What failed stays so until it succeeds.
+    fn wait(&mut self) -> Vec<Event> {
+        if self.state == ZoneState::Failing { Vec::new() } else { self.enter(ZoneState::Pending, None, None) }
     }
 
-    fn diff(&self, turn: Turn<'_>, seen: &Seen, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
+    /// The names that must be read: those of the file, those that we own, and those that we may have written. And
+    /// before a name goes, the names above it: somebody's MX may stand there and point to it.
+    fn names(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> BTreeSet<OwnerName> {
+        let lost = self.lost.iter().flat_map(|sent| &sent.changes).map(|change| &change.id);
+        let leaving = self.owned.keys().filter(|id| !recipes.contains_key(*id));
+        let above = leaving.flat_map(|id| id.owner.ancestors()).map(OwnerName::from_presentation);
+        let above = above.filter(|name| name.is_at_or_below(&self.name));
+        recipes.keys().chain(self.owned.keys()).chain(lost).map(|id| id.owner.clone()).chain(above).collect()
+    }
+
+    fn read_all(&mut self, names: BTreeSet<OwnerName>) -> Step {
+        self.asked.clone_from(&names);
+        Step::Read(names)
+    }
+
+    fn diff(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
         plan::diff(Inputs {
             recipes,
             all_down: turn.cluster.safety.all_down,
-            published: &seen.rrsets,
+            published,
             owned: &self.owned,
             is_known: &|id, rdata| is_known(turn, id, rdata),
             is_target_elsewhere: turn.is_target_elsewhere,
@@ -337,13 +374,13 @@ impl Zone {
     }
 
     /// The step of a zone that has nothing to write: look whether it is still what we believe.
-    fn poll(&mut self, now: Instant, recipes: &BTreeMap<RrsetId, Recipe>) -> Step {
+    fn poll(&mut self, now: Instant, names: BTreeSet<OwnerName>) -> Step {
         let due = |at: Option<Instant>, every| at.is_none_or(|at| now >= at + every);
         if due(self.read_at, READ_EVERY) || due(self.polled_at, SERIAL_EVERY) {
             self.believed = self.seen.as_ref().map(|seen| seen.rrsets.clone());
         }
         if due(self.read_at, READ_EVERY) {
-            return self.read_all(recipes);
+            return self.read_all(names);
         }
         if due(self.polled_at, SERIAL_EVERY) {
             return Step::Serial;
@@ -354,9 +391,12 @@ impl Zone {
     }
 }
 
-/// Takes changes that come from an edit out of the plan; whether there were any.
+/// Leaves of each change that comes from an edit what comes from health; whether there were any.
 fn hold_edits(plan: &mut Plan, recipes: &BTreeMap<RrsetId, Recipe>) -> bool {
-    let before = plan.changes.len();
-    plan.changes.retain(|change| !plan::is_by_edit(change, recipes.get(&change.id)));
-    plan.changes.len() < before
+    let (by_edit, mut changes): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
+        .into_iter()
+        .partition(|change| plan::is_by_edit(change, recipes.get(&change.id)));
+    changes.extend(by_edit.iter().filter_map(|change| plan::by_health(change, recipes.get(&change.id)?)));
+    plan.changes = changes;
+    !by_edit.is_empty()
 }

@@ -33,6 +33,11 @@ impl Alarms {
         Some(zone)
     }
 
+    /// Takes the zone whose time comes first, though it has not come yet.
+    pub(super) fn ring_first(&mut self) -> Option<OwnerName> {
+        self.ring(self.next()?)
+    }
+
     /// The next time that one rings.
     pub(super) fn next(&self) -> Option<Instant> {
         self.by_time.first().map(|(at, _)| *at)

@@ -43,10 +43,6 @@ impl Server {
         self.window = self.window.min(limit);
     }
 
-    pub(super) const fn is_up(&self) -> bool {
-        self.silence.is_none()
-    }
-
     /// Why it is waited for.
     pub(super) fn trouble(&self) -> Option<&str> {
         self.silence.as_ref().map(|silence| silence.words.as_str())
@@ -60,7 +56,7 @@ impl Server {
         }
     }
 
-    /// When a silent server is to be tried again.
+    /// When the server is to be tried again, if it is silent.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.silence.as_ref().map(|silence| silence.until)
     }

@@ -7,16 +7,16 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Done, Portion, READ_EVERY, RETRY, Seen, Sent, Trouble, Turn, Zone, owner::is_me, words};
+use super::{Done, PATIENCE, Portion, READ_EVERY, RETRY, Seen, Sent, Trouble, Turn, Zone, owner::is_me, words};
 use crate::{
     event::{Event, Kind},
-    plan::Rrsets,
+    plan::{Change, Rrsets},
     status::ZoneState,
-    update::{GenerationRecord, Reading, Verdict},
+    update::{GenerationRecord, GenerationRrset, Reading, Verdict},
 };
 
 /// How long an update may take from NOERROR until it is seen, and how often we look.
-const PATIENCE: Duration = Duration::from_secs(5);
+const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Zone {
@@ -41,7 +41,8 @@ impl Zone {
                 Vec::new()
             }
             Done::Read(Err(failure)) | Done::Serial(Err(failure)) => {
-                self.sent = None;
+                // What was written but not read back is looked for when the zone can be read again.
+                self.lost = self.sent.take().or_else(|| self.lost.take());
                 self.seen = None;
                 self.fail(turn.now, failure.words, failure.code)
             }
@@ -49,7 +50,8 @@ impl Zone {
             Done::Write(Err(failure)) => {
                 let sent = self.sent.take();
                 if failure.sent {
-                    self.maybe = sent.map(|sent| sent.generation);
+                    self.maybe = sent.as_ref().map(|sent| sent.generation);
+                    self.lost = sent;
                     self.seen = None;
                 }
                 self.fail(turn.now, failure.words, failure.code)
@@ -71,6 +73,13 @@ impl Zone {
                 let late = known.is_none() || (self.maybe.is_some() && known == self.generation);
                 self.maybe = late.then(|| record.generation.saturating_add(1));
             }
+            if let Some(sent) = self.lost.take_if(|sent| sent.generation <= record.generation)
+                && sent.generation == record.generation
+            {
+                events.extend(self.confirm(sent, &reading.rrsets).0);
+            }
+        } else if reading.generation != GenerationRrset::Absent {
+            self.lost = None;
         }
         if known.is_some() && known == self.generation && !self.twin {
             events.extend(self.drift(turn, &reading.rrsets));
@@ -113,13 +122,15 @@ impl Zone {
     fn written(&mut self, turn: Turn<'_>, verdict: &Verdict) -> Vec<Event> {
         if matches!(verdict, Verdict::Applied) {
             if let (Some(seen), Some(sent)) = (&mut self.seen, &mut self.sent) {
-                sent.visible_by = turn.now + PATIENCE;
+                sent.visible_by = turn.now + VISIBLE_WITHIN;
                 let record = GenerationRecord {
                     cluster: turn.me.cluster.clone(),
                     owner: turn.me.owner.clone(),
                     generation: sent.generation,
                 };
                 seen.generation = (&record).into();
+                // The record moved on: a message that was given up can do nothing any more.
+                self.lost = None;
                 self.generation = Some(sent.generation);
                 self.twin = false;
                 self.adopt = false;
@@ -129,11 +140,16 @@ impl Zone {
         }
         let sent = self.sent.take();
         match verdict {
-            // Somebody else wrote in between: the record tells who.
+            // Somebody else wrote in between: the record tells who. If the record is as it was, again and again, then
+            // BIND does not update what it lets us read.
             Verdict::GuardFailed => {
                 self.seen = None;
                 self.believed = None;
-                Vec::new()
+                if self.failures < PATIENCE {
+                    self.failures = self.failures.saturating_add(1);
+                    return Vec::new();
+                }
+                self.fail(turn.now, words::guard_failed(&self.name), Some(verdict.code().to_owned()))
             }
             Verdict::Refused | Verdict::ServFail => self.refused(turn.now, verdict, sent),
             other => self.fail(turn.now, other.words(&self.name), Some(other.code().to_owned())),
@@ -148,52 +164,75 @@ impl Zone {
                 self.portion = Portion::Whole;
                 self.fail(now, verdict.words(&self.name), Some(verdict.code().to_owned()))
             }
+            // Names that are known to be refused: no need to write the record only to ask again whether it is they.
+            (Portion::Whole, retried) if retried.iter().all(|change| self.troubles.contains_key(&change.id)) => {
+                self.portion = Portion::Parts(1);
+                if retried.len() == 1 { self.blame(now, verdict, &changes) } else { Vec::new() }
+            }
             (Portion::Whole, _) => {
                 self.portion = Portion::Record;
                 Vec::new()
             }
-            (Portion::Parts(_), [guilty]) => {
-                let tries = self.troubles.get(&guilty.id).map_or(0, |trouble| trouble.tries).saturating_add(1);
-                let words = format!("{}: {}", guilty.id, verdict.words(&self.name));
-                let trouble = Trouble { words, tries, until: now + self.backoff(tries), only: None };
-                self.troubles.insert(guilty.id.clone(), trouble);
-                self.portion = Portion::Parts(usize::MAX);
-                Vec::new()
-            }
-            (Portion::Parts(_), several) => {
-                self.portion = Portion::Parts(several.len().div_ceil(2));
+            (Portion::Parts(1), guilty) => self.blame(now, verdict, guilty),
+            (Portion::Parts(many), several) => {
+                self.portion = Portion::Parts(many.min(several.len()).div_ceil(2));
                 Vec::new()
             }
         }
     }
 
+    /// The guilty stand alone: they wait, and the rest goes on.
+    fn blame(&mut self, now: Instant, verdict: &Verdict, guilty: &[Change]) -> Vec<Event> {
+        for Change { id, .. } in guilty {
+            let tries = self.troubles.get(id).map_or(0, |trouble| trouble.tries).saturating_add(1);
+            let words = format!("{id}: {}", verdict.words(&self.name));
+            let trouble = Trouble { words, tries, until: now + self.backoff(tries), only: None };
+            self.troubles.insert(id.clone(), trouble);
+        }
+        self.portion = Portion::Parts(usize::MAX);
+        Vec::new()
+    }
+
     /// NOERROR is not "applied" (measured): what was changed is read, and only then told.
     fn read_back(&mut self, turn: Turn<'_>, sent: Sent, reading: Reading) -> Vec<Event> {
-        let Some(seen) = &mut self.seen else { return Vec::new() };
+        let read_generation = reading.generation.record().map(|record| record.generation);
+        let Some(seen) = self.seen.as_mut().filter(|_| read_generation == Some(sent.generation)) else {
+            // Somebody wrote after us: the whole reading tells who, and what is left of ours.
+            (self.seen, self.lost) = (None, Some(sent));
+            return Vec::new();
+        };
+        let moved_by_us_alone = reading.soa.serial == seen.serial.wrapping_add(1);
         seen.serial = reading.soa.serial;
-        let still_ours = reading.generation.record().map(|record| record.generation) == Some(sent.generation);
         let read: BTreeSet<_> = sent.changes.iter().map(|change| &change.id.owner).collect();
         seen.rrsets.retain(|id, _| !read.contains(&id.owner));
         seen.rrsets.extend(reading.rrsets);
+        let published = seen.rrsets.clone();
         self.polled_at = Some(turn.now);
-        let mut events = Vec::new();
-        for (change, why) in sent.changes.into_iter().zip(sent.why) {
-            let found = seen.rrsets.get(&change.id);
-            if found == change.after.as_ref() {
-                self.troubles.remove(&change.id);
-                let words = format!("{why} (generation {})", sent.generation);
-                let event = Event::new(Kind::Published, words).zone(&self.name).rrset(&change.id);
-                events.push(event.generation(sent.generation));
-            } else {
-                let words = words::ignored(&change, &seen.rrsets);
-                let only = Some((found.cloned(), change.after));
-                self.troubles.insert(change.id, Trouble { words, tries: 1, until: turn.now + READ_EVERY, only });
-            }
+        if !moved_by_us_alone {
+            // A hand edit beside our message, perhaps: the serial will not tell of it again.
+            self.read_at = None;
         }
-        if !still_ours {
-            self.seen = None;
+        let (events, ignored) = self.confirm(sent, &published);
+        for change in ignored {
+            let words = words::ignored(&change, &published);
+            let only = Some((published.get(&change.id).cloned(), change.after));
+            self.troubles.insert(change.id, Trouble { words, tries: 1, until: turn.now + READ_EVERY, only });
         }
         events
+    }
+
+    /// Tells of the changes of an applied message that are there, and gives back those that are not.
+    fn confirm(&mut self, sent: Sent, found: &Rrsets) -> (Vec<Event>, Vec<Change>) {
+        let Sent { changes, why, generation, .. } = sent;
+        let (there, ignored): (Vec<_>, Vec<_>) =
+            changes.into_iter().zip(why).partition(|(change, _)| found.get(&change.id) == change.after.as_ref());
+        self.own(there.iter().map(|(change, _)| change));
+        let events = there.into_iter().map(|(change, why)| {
+            self.troubles.remove(&change.id);
+            let event = Event::new(Kind::Published, format!("{why} (generation {generation})"));
+            event.zone(&self.name).rrset(&change.id).generation(generation)
+        });
+        (events.collect(), ignored.into_iter().map(|(change, _)| change).collect())
     }
 
     /// The zone as a whole cannot be read or written: tell it and wait.

@@ -1,13 +1,16 @@
 //! Whose a zone is, and what in it is ours.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Identity, Owned, Seen, Turn, Zone, words};
 use crate::{
     desired::Recipe,
     dns::{Rdata, RrsetId},
     layout,
-    plan::{self, Plan, Rrsets},
+    plan::{self, Change, Rrsets},
     status::ZoneState,
     update::{GenerationRecord, GenerationRrset},
 };
@@ -47,30 +50,48 @@ impl Zone {
     }
 
     /// Whether the record alone is to be written: the zone is as it should be, but not marked as ours yet.
-    pub(super) fn claims(&self, seen: &Seen, plan: &Plan, recipes: &BTreeMap<RrsetId, Recipe>) -> bool {
+    pub(super) fn claims(&self, seen: &Seen, recipes: &BTreeMap<RrsetId, Recipe>) -> bool {
         let marked = seen.generation.record().is_some() && !self.adopt;
-        !marked && plan.blocked.is_empty() && recipes.keys().any(|id| seen.rrsets.contains_key(id))
+        !marked && recipes.keys().any(|id| seen.rrsets.contains_key(id))
+    }
+
+    /// Notes what a message of ours is known to have changed.
+    pub(super) fn own<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) {
+        let mut owned = Owned::clone(&self.owned);
+        for change in changes {
+            match &change.after {
+                Some(set) => owned.insert(change.id.clone(), set.rdata.clone()),
+                None => owned.remove(&change.id),
+            };
+        }
+        self.owned = keep(&self.owned, owned);
     }
 }
 
-/// What is ours: all that the file lists and the zone has, and what the file no longer lists but still holds our data.
+/// What is ours: what we published and still stands, and what the file lists and holds nothing but data of ours. A
+/// stranger's data never becomes ours by standing at a name of the file: it would be deleted with the name.
 pub(super) fn remember(
     owned: &mut Arc<Owned>,
     turn: Turn<'_>,
     published: &Rrsets,
     recipes: &BTreeMap<RrsetId, Recipe>,
 ) {
-    let still_ours = |(id, ours): (&RrsetId, &_)| {
-        let set = published.get(id)?;
-        let ours = recipes.contains_key(id) || plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata));
-        ours.then(|| (id.clone(), set.rdata.clone()))
+    let holds = |id: &RrsetId, ours: &_| {
+        published.get(id).filter(|set| plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata)))
     };
-    let listed = recipes.keys().filter_map(|id| Some((id.clone(), published.get(id)?.rdata.clone())));
-    let now: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
-    // Who saves it looks for another pointer.
-    if now != **owned {
-        *owned = Arc::new(now);
-    }
+    let still_ours = |(id, ours): (&RrsetId, &BTreeSet<Rdata>)| match holds(id, ours) {
+        Some(set) => Some((id.clone(), set.rdata.clone())),
+        None => (published.contains_key(id) && recipes.contains_key(id)).then(|| (id.clone(), ours.clone())),
+    };
+    let listed = recipes.keys().filter(|id| !owned.contains_key(*id));
+    let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &BTreeSet::new())?.rdata.clone())));
+    let now = owned.iter().filter_map(still_ours).chain(listed).collect();
+    *owned = keep(owned, now);
+}
+
+/// The newer one, but the old pointer if nothing changed: who saves it looks for another pointer.
+fn keep(old: &Arc<Owned>, new: Owned) -> Arc<Owned> {
+    if **old == new { Arc::clone(old) } else { Arc::new(new) }
 }
 
 /// Whether a record is our own.

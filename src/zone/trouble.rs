@@ -1,9 +1,12 @@
 //! What BIND refuses or ignores, and how the guilty name is found.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use crate::{
-    dns::{Rrset, RrsetId},
+    dns::{RrType, Rrset, RrsetId},
     plan::{Change, Plan},
 };
 
@@ -29,14 +32,19 @@ pub(super) enum Portion {
 }
 
 impl Portion {
-    /// The changes of a plan, in safe order, that go into the next message.
-    pub(super) fn of(self, changes: Vec<Change>) -> Vec<Change> {
+    /// The changes of a plan, in safe order, that go into the next message. What takes the place of something deleted
+    /// at the same name goes with it, or the name would be bare if that is refused.
+    pub(super) fn of(self, mut changes: Vec<Change>) -> Vec<Change> {
         let many = match self {
             Self::Whole => usize::MAX,
             Self::Record => 0,
             Self::Parts(many) => many,
         };
-        changes.into_iter().take(many).collect()
+        let later = changes.split_off(many.min(changes.len()));
+        let bare: BTreeSet<_> = changes.iter().filter(|c| c.after.is_none()).map(|c| c.id.owner.clone()).collect();
+        let instead = |c: &Change| c.after.is_some() && c.id.rtype != RrType::Mx && bare.contains(&c.id.owner);
+        changes.extend(later.into_iter().filter(instead));
+        changes
     }
 
     /// The record alone was accepted: some name is to blame. A part was accepted: the rest may be too.

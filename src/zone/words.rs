@@ -16,14 +16,15 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
     let before = change.before.as_ref().map_or(&nothing, |set| &set.rdata);
     let after = change.after.as_ref().map_or(&nothing, |set| &set.rdata);
     let mut words = format!("{}:", change.id);
-    let mut part = |verb: &str, rdata: Vec<&Rdata>| {
+    let mut part = |verb: &str, rdata: Vec<&Rdata>, otherwise: &str| {
         if !rdata.is_empty() {
-            let list: Vec<_> = rdata.into_iter().map(|data| format!("{data}{}", because(data, recipe))).collect();
+            let because = |data| because(data, recipe).unwrap_or_else(|| otherwise.to_owned());
+            let list: Vec<_> = rdata.into_iter().map(|data| format!("{data}{}", because(data))).collect();
             let _ = write!(words, " {verb} {},", list.join(", "));
         }
     };
-    part("removed", before.difference(after).collect());
-    part("added", after.difference(before).collect());
+    part("removed", before.difference(after).collect(), " (not in the file)");
+    part("added", after.difference(before).collect(), "");
     if let (Some(before), Some(after)) = (&change.before, &change.after)
         && before.ttl != after.ttl
     {
@@ -34,13 +35,13 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
 }
 
 /// The node behind some data, and what decided.
-fn because(rdata: &Rdata, recipe: Option<&Recipe>) -> String {
-    let Some(member) = recipe.and_then(|recipe| recipe.member(rdata)) else { return String::new() };
-    match member.admin_state {
+fn because(rdata: &Rdata, recipe: Option<&Recipe>) -> Option<String> {
+    let member = recipe?.member(rdata)?;
+    Some(match member.admin_state {
         AdminState::Ready => format!(" ({} is {})", member.node, member.state.as_str()),
         AdminState::Drain => format!(" ({} is drained)", member.node),
         AdminState::Down => format!(" ({} is set down)", member.node),
-    }
+    })
 }
 
 /// The data of a set in one line.
@@ -109,6 +110,14 @@ pub(super) fn other_cluster(zone: &OwnerName, record: &GenerationRecord) -> Stri
     )
 }
 
+/// What is read and what is updated are not the same.
+pub(super) fn guard_failed(zone: &OwnerName) -> String {
+    format!(
+        "named refuses every update for the generation record at _rotad.{zone} is not what it lets us read (NXRRSET): \
+         another writer is at work, or `match-clients` of a view sends queries and updates to two zones of that name"
+    )
+}
+
 /// Another instance's record.
 pub(super) fn other_owner(zone: &OwnerName, record: &GenerationRecord) -> String {
     format!(
@@ -124,4 +133,51 @@ pub(super) fn twin(zone: &OwnerName) -> String {
         "the generation moved under our own name, but not by us: a copy of this machine runs; this one stands by; stop \
          the copy, then run `rotad adopt {zone}`"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cluster::NodeName,
+        desired::{Contribution, Member},
+        dns::Ttl,
+        health::State::{self, Down, Up},
+        rota::model::{id, rrset},
+    };
+
+    #[test]
+    fn a_change_says_what_left_what_came_and_why() {
+        let node = |at: u8, state: State, admin_state| Member {
+            node: NodeName::new(&format!("node{at}")),
+            rdata: Rdata::A([192, 0, 2, at].into()),
+            state,
+            admin_state,
+        };
+        let members = vec![
+            node(10, Up, AdminState::Ready),
+            node(11, Down, AdminState::Ready),
+            node(12, Up, AdminState::Drain),
+            node(13, Up, AdminState::Down),
+        ];
+        let recipe = Recipe { ttl: Ttl(60), contributions: vec![Contribution::Pool { members, min_healthy: 1 }] };
+        for (before, after, words) in [
+            ("-", "60 192.0.2.10", "added 192.0.2.10 (node10 is up), now 192.0.2.10"),
+            ("60 192.0.2.10 192.0.2.11", "60 192.0.2.10", "removed 192.0.2.11 (node11 is down), now 192.0.2.10"),
+            (
+                "60 192.0.2.12",
+                "60 192.0.2.10",
+                "removed 192.0.2.12 (node12 is drained), added 192.0.2.10 (node10 is up), now 192.0.2.10",
+            ),
+            ("60 192.0.2.10 192.0.2.13", "60 192.0.2.10", "removed 192.0.2.13 (node13 is set down), now 192.0.2.10"),
+            ("60 192.0.2.10 203.0.113.1", "60 192.0.2.10", "removed 203.0.113.1 (not in the file), now 192.0.2.10"),
+            ("300 192.0.2.10", "60 192.0.2.10", "TTL 60 instead of 300, now 192.0.2.10"),
+        ] {
+            let set = |text: &str| (text != "-").then(|| rrset(RrType::A, text));
+            let change = Change { id: id("imap.example.org A"), before: set(before), after: set(after) };
+            assert_eq!(super::change(&change, Some(&recipe)), format!("imap.example.org A: {words}"));
+        }
+        let gone = Change { id: id("old.example.org A"), before: Some(rrset(RrType::A, "60 192.0.2.10")), after: None };
+        assert_eq!(super::change(&gone, None), "old.example.org A: removed 192.0.2.10 (not in the file), now nothing");
+    }
 }

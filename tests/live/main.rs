@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "clippy permits them in `#[test]` functions alone; here the helpers are tests, too"
 )]
 

@@ -111,3 +111,18 @@ async fn the_serial_follows_the_updates_and_a_stranger_reads_nothing() {
     let error = primary(&bind).soa(&name(ZONE)).await.unwrap_err();
     assert!(matches!(error, ReadError::Tsig(TsigTrouble::BadSig(_))), "{error:?}");
 }
+
+#[tokio::test]
+async fn what_a_wildcard_makes_up_does_not_count() {
+    let records = "* A 192.0.2.99\n* TXT \"v=spf1 -all\"\nreal A 192.0.2.99\nempty TXT x\n*.deep CNAME real\n";
+    let named = Named::builder().zone(Zone::new(ZONE).records(records)).start();
+    let asked = owners(&["real", "made-up", "empty", "a.deep"]);
+    let mut writer = Writer::new(named.primary(), ZONE);
+    let reading = writer.primary.read(&name(ZONE), &asked).await.unwrap();
+    assert_eq!(reading.generation, GenerationRrset::Absent, "a TXT that nobody wrote");
+    assert_eq!(reading.rrsets.keys().map(ToString::to_string).collect::<Vec<_>>(), ["real.example.org A"]);
+    // And what is read so can be required, and written.
+    assert_eq!(writer.push(&[]).await, Verdict::Applied);
+    let reading = writer.primary.read(&name(ZONE), &asked).await.unwrap();
+    assert_eq!(reading.generation.record(), Some(&record(1)));
+}

@@ -86,6 +86,26 @@ fn a_domain_that_is_taken_out_leaves_the_zone_as_it_was() {
 }
 
 #[test]
+fn a_zone_out_of_reach_keeps_no_other_from_being_cleaned_up() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .service(MX)
+        .domain("a.nowhere.org", "services: [imap, mx], zone: nowhere.org")
+        .domain("gone.org", "services: [imap, mx]")
+        .domain("stays.org", "services: [imap, mx]")
+        .build();
+    let before = rota.records("gone.org");
+    rota.start();
+    rota.expect_zone_state("nowhere.org", "failing");
+    rota.expect_zone_state("gone.org", "in_sync");
+    rota.take_out("gone.org:");
+    rota.eventually("everything of ours has gone", |rota| without_record(rota, "gone.org") == before);
+    rota.kill("node01");
+    rota.expect_a("imap.stays.org", ["node00"]);
+}
+
+#[test]
 fn a_service_that_is_taken_out_leaves_the_others() {
     let mut rota = Rota::new()
         .nodes(2)

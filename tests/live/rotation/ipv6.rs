@@ -7,7 +7,7 @@ use super::*;
 /// Tells a test's other half that it is that half.
 const INSIDE: &str = "ROTAD_TEST_INSIDE";
 
-/// Whether this is the half with a network of its own, in which fd00::1 and fd00::2 are ours. In the other half, plays
+/// Whether this is the half with a network of its own, in which `fd00::1` and `fd00::2` are ours. In the other half, plays
 /// that one and is done.
 fn inside(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_none() {
@@ -18,8 +18,8 @@ fn inside(test: &str) -> bool {
             .env(INSIDE, "1")
             .output()
             .expect("unshare (util-linux) runs");
-        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
         return false;
     }
     let ip = |arguments: &str| {

@@ -10,14 +10,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
@@ -29,9 +26,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    named::{KEY, Named, Zone},
+    named::Named,
     node::{Node, Script},
 };
+
+mod builder;
+
+pub use builder::Builder;
 
 /// How long anything may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -40,136 +41,6 @@ const DEADLINE: Duration = Duration::from_secs(15);
 pub const IMAP: &str = "imap: { publish: address, name: imap, checks: [imap] }";
 /// The MX of a domain, to host names that live in it.
 pub const MX: &str = "mx: { publish: mx, preference: 10, exchange: \"{node}.{domain}\", checks: [smtp] }";
-
-/// How an installation is to be.
-#[derive(Default)]
-pub struct Builder {
-    nodes: Vec<Member>,
-    services: Vec<String>,
-    domains: Vec<String>,
-    top: Vec<String>,
-    safety: Vec<String>,
-    zones: BTreeMap<String, Zone>,
-    network: Option<u16>,
-    key: Option<String>,
-}
-
-impl Builder {
-    /// Adds so many nodes: node00, node01 and so on, each with an IPv4 address.
-    pub fn nodes(mut self, many: u8) -> Self {
-        for _ in 0..many {
-            let address = self.next_address();
-            self.nodes.push(Member::new(format!("node{:02}", self.nodes.len()), vec![address]));
-        }
-        self
-    }
-
-    /// Adds a node with an address of its own.
-    pub fn node(mut self, name: &str, address: &str) -> Self {
-        self.nodes.push(Member::new(name.to_owned(), vec![address.parse().expect("an address")]));
-        self
-    }
-
-    /// Gives a node one more address.
-    pub fn address(mut self, node: &str, address: &str) -> Self {
-        let member = self.nodes.iter_mut().find(|member| member.name == node).expect("a node of the builder");
-        member.addresses.push(address.parse().expect("an address"));
-        self
-    }
-
-    /// Adds a line of `services`.
-    pub fn service(mut self, line: &str) -> Self {
-        self.services.push(line.to_owned());
-        self
-    }
-
-    /// Adds a domain, and its zone unless there is one; `rest` is what stands in its braces.
-    pub fn domain(mut self, name: &str, rest: &str) -> Self {
-        self.domains.push(format!("{name}: {{ {rest} }}"));
-        if !rest.contains("zone:") {
-            self.zones.entry(name.to_owned()).or_insert_with(|| Zone::new(name));
-        }
-        self
-    }
-
-    /// Adds a zone to `named`, instead of the one that a domain of its name would get.
-    pub fn zone(mut self, name: &str, zone: Zone) -> Self {
-        self.zones.insert(name.to_owned(), zone);
-        self
-    }
-
-    /// Adds a line of `safety`.
-    pub fn safety(mut self, line: &str) -> Self {
-        self.safety.push(line.to_owned());
-        self
-    }
-
-    /// Adds lines at the top of the file.
-    pub fn top(mut self, lines: &str) -> Self {
-        self.top.push(lines.to_owned());
-        self
-    }
-
-    /// `named` knows one more key.
-    pub fn key(mut self, name: &str) -> Self {
-        self.key = Some(name.to_owned());
-        self
-    }
-
-    /// The address of a node that is or will be: to write it into a zone beforehand.
-    pub fn address_of(&mut self, node: u8) -> Ipv4Addr {
-        let network = *self.network.get_or_insert_with(network);
-        let [high, low] = network.to_be_bytes();
-        Ipv4Addr::new(127, high, low, node + 1)
-    }
-
-    fn next_address(&mut self) -> IpAddr {
-        let next = u8::try_from(self.nodes.len()).expect("few nodes");
-        self.address_of(next).into()
-    }
-
-    /// Everything but the daemon.
-    pub fn build(mut self) -> Rota {
-        let mut named = Named::builder().option("allow-transfer { any; };");
-        for zone in self.zones.values() {
-            named = named.zone(zone.clone());
-        }
-        if let Some(key) = &self.key {
-            named = named.key(key, "hmac-sha256");
-        }
-        let named = named.start();
-        // Room for nodes that come later.
-        self.address_of(0);
-        let addresses: BTreeSet<IpAddr> = self.nodes.iter().flat_map(|member| member.addresses.clone()).collect();
-        let ports = [(); 3].map(|()| free_port(&addresses));
-        let directory = tempfile::Builder::new().prefix("rota-").tempdir().expect("a temporary directory");
-        fs::copy(named.key_file(KEY), directory.path().join("rotad.key")).expect("the key is copied");
-        let mut rota = Rota {
-            yaml: String::new(),
-            members: BTreeMap::new(),
-            journal: Arc::default(),
-            daemon: None,
-            directory: Some(directory),
-            network: self.network.expect("just set"),
-            ports,
-            named,
-        };
-        let nodes: Vec<String> = self.nodes.iter().map(Member::line).collect();
-        for member in self.nodes {
-            rota.seat(member);
-        }
-        rota.write(&rota.first_yaml(&self.top, &self.safety, &nodes, &self.services, &self.domains));
-        rota
-    }
-
-    /// Everything, running, with every zone in sync.
-    pub fn start(self) -> Rota {
-        let mut rota = self.build();
-        rota.start();
-        rota.expect_in_sync();
-        rota
-    }
-}
 
 /// One node of the file.
 struct Member {
@@ -209,8 +80,8 @@ pub struct Rota {
     yaml: String,
     members: BTreeMap<String, Member>,
     network: u16,
-    /// Of the checks imap, smtp and web, the same on every node.
-    ports: [u16; 3],
+    /// Of each check, the same on every node.
+    ports: BTreeMap<&'static str, u16>,
     journal: Arc<Mutex<String>>,
     daemon: Option<Child>,
 }
@@ -223,43 +94,6 @@ impl Rota {
     }
 
     // --- the file ---------------------------------------------------------------------------------------------------
-
-    fn first_yaml(
-        &self,
-        top: &[String],
-        safety: &[String],
-        nodes: &[String],
-        services: &[String],
-        domains: &[String],
-    ) -> String {
-        let directory = self.path().display();
-        let [imap, smtp, web] = self.ports;
-        // Slow while all is well and quick in doubt: a death is noticed soon, and a busy machine is no death.
-        let pace = "interval: 500ms, fast_interval: 50ms, timeout: 450ms, rise: 2, fall: 2";
-        let mut yaml = format!(
-            "bind: {{ server: \"127.0.0.1:{}\", key_file: rotad.key, timeout: 2s }}\ncluster: mail\nttl: 60s\n\
-             state_dir: {directory}/state\nstatus_socket: {directory}/status.sock\n",
-            self.named.port,
-        );
-        for lines in top {
-            yaml.push_str(&format!("{lines}\n"));
-        }
-        yaml.push_str(&block("nodes", nodes));
-        let checks = [
-            format!("imap: {{ kind: imap, port: {imap}, {pace} }}"),
-            format!("smtp: {{ kind: smtp, port: {smtp}, {pace} }}"),
-            format!("web: {{ kind: http, port: {web}, body: login, {pace} }}"),
-        ];
-        yaml.push_str(&block("checks", &checks));
-        yaml.push_str(&block("services", services));
-        if !domains.is_empty() {
-            yaml.push_str(&block("domains", domains));
-        }
-        if !safety.is_empty() {
-            yaml.push_str(&block("safety", safety));
-        }
-        yaml
-    }
 
     /// Where the installation lives.
     pub fn path(&self) -> &Path {
@@ -278,7 +112,7 @@ impl Rota {
 
     /// Puts another file in the place of the file, as editors do.
     pub fn write(&mut self, yaml: &str) {
-        self.yaml = yaml.to_owned();
+        yaml.clone_into(&mut self.yaml);
         self.replace_file("cluster.yaml", yaml);
     }
 
@@ -305,11 +139,14 @@ impl Rota {
 
     /// Lets a node listen.
     fn seat(&mut self, mut member: Member) {
-        let [imap, smtp, web] = self.ports;
         for address in &member.addresses {
-            let scripts = [(imap, Script::imap()), (smtp, Script::smtp()), (web, Script::http(200, "login"))];
-            for (port, script) in scripts {
-                member.doors.push(Node::start(&SocketAddr::new(*address, port).to_string(), script));
+            for (check, port) in &self.ports {
+                let script = match *check {
+                    "imap" => Script::imap(),
+                    "smtp" => Script::smtp(),
+                    _ => Script::http(200, "login"),
+                };
+                member.doors.push(Node::start(&SocketAddr::new(*address, *port).to_string(), script));
             }
         }
         self.members.insert(member.name.clone(), member);
@@ -323,6 +160,10 @@ impl Rota {
         let line = member.line();
         self.seat(member);
         self.edit("nodes:\n", &format!("nodes:\n  {line}\n"));
+    }
+
+    fn member(&self, node: &str) -> &Member {
+        self.members.get(node).unwrap_or_else(|| panic!("there is no node {node}"))
     }
 
     fn doors(&mut self, node: &str, wanted: impl Fn(SocketAddr) -> bool) -> impl Iterator<Item = &mut Node> {
@@ -348,14 +189,13 @@ impl Rota {
 
     /// One service of a node stops: imap, smtp or web.
     pub fn kill_check(&mut self, node: &str, check: &str) {
-        let at = ["imap", "smtp", "web"].iter().position(|name| *name == check).expect("a check");
-        let port = self.ports[at];
+        let port = *self.ports.get(check).expect("a check");
         self.doors(node, |door| door.port() == port).for_each(Node::stop);
     }
 
     /// The addresses of nodes, of one family.
     fn addresses<'a>(&self, nodes: impl IntoIterator<Item = &'a str>, v6: bool) -> BTreeSet<String> {
-        let members = nodes.into_iter().map(|node| &self.members[node]);
+        let members = nodes.into_iter().map(|node| self.member(node));
         members
             .flat_map(|member| &member.addresses)
             .filter(|address| address.is_ipv6() == v6)
@@ -365,7 +205,7 @@ impl Rota {
 
     /// The first address of a node.
     pub fn ip(&self, node: &str) -> IpAddr {
-        self.members[node].addresses[0]
+        *self.member(node).addresses.first().expect("every node has one")
     }
 
     // --- the daemon -------------------------------------------------------------------------------------------------
@@ -606,30 +446,6 @@ impl Drop for Rota {
             && let Some(directory) = self.directory.take()
         {
             eprintln!("rotad's files are kept in {}\n{}", directory.keep().display(), self.journal());
-        }
-    }
-}
-
-fn block(key: &str, lines: &[String]) -> String {
-    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
-    format!("{key}:\n{lines}")
-}
-
-/// The middle octets of addresses in 127.0.0.0/8 that no other test has: one part from the process, one counted.
-fn network() -> u16 {
-    static COUNT: AtomicU16 = AtomicU16::new(0);
-    let process = u16::try_from(std::process::id() % 200).expect("below 200") + 20;
-    (process << 8) + COUNT.fetch_add(1, Ordering::Relaxed) % 256
-}
-
-/// A port that is free on these addresses, and that no outgoing connection takes: those are from 32768 on.
-fn free_port(addresses: &BTreeSet<IpAddr>) -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let process = u16::try_from(std::process::id() % 17_000).expect("below 17000");
-        let port = 15_000 + (process + NEXT.fetch_add(1, Ordering::Relaxed)) % 17_000;
-        if addresses.iter().all(|address| TcpListener::bind((*address, port)).is_ok()) {
-            return port;
         }
     }
 }

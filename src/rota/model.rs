@@ -1,0 +1,376 @@
+//! A world for tests: a model of BIND that answers as the real one was measured to, and rotas that work with it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+mod bind;
+
+pub(crate) use self::bind::{Bind, Content};
+use super::Rota;
+use crate::{
+    check::Target,
+    cluster::{CheckName, Cluster, NodeName},
+    config::fixture,
+    desired,
+    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
+    event::{Event, Kind},
+    health::{Health, HealthView, State},
+    io::clock,
+    layout::Layout,
+    standings::Standings,
+    status::ZoneState,
+    update::{Update, Verdict},
+    zone::{Done, Failure, Identity, Owned, Step, Zone},
+};
+
+pub(crate) fn name(text: &str) -> OwnerName {
+    OwnerName::from_presentation(text)
+}
+
+/// `imap.example.org A`.
+pub(crate) fn id(text: &str) -> RrsetId {
+    let (owner, rtype) = text.rsplit_once(' ').unwrap();
+    let rtype = RrType::ALL.into_iter().find(|known| known.as_str() == rtype).unwrap();
+    RrsetId { owner: name(owner), rtype }
+}
+
+/// `60 192.0.2.10 192.0.2.11`, `60 10:mx.example.org`, `60 target.example.org`: the TTL, then data without spaces.
+pub(crate) fn rrset(rtype: RrType, text: &str) -> Rrset {
+    let (ttl, data) = text.split_once(' ').unwrap();
+    let rdata = data.split(' ').map(|data| match rtype {
+        RrType::A => Rdata::A(data.parse().unwrap()),
+        RrType::Aaaa => Rdata::Aaaa(data.parse().unwrap()),
+        RrType::Cname => Rdata::Cname(name(data)),
+        RrType::Mx => {
+            let (preference, exchange) = data.split_once(':').unwrap();
+            Rdata::Mx { preference: preference.parse().unwrap(), exchange: name(exchange) }
+        }
+    });
+    Rrset { ttl: Ttl(ttl.parse().unwrap()), rdata: rdata.collect() }
+}
+
+/// The reverse, without the TTL; "-" for no set.
+pub(crate) fn data(set: Option<&Rrset>) -> String {
+    let text = |rdata: &Rdata| match rdata {
+        Rdata::Mx { preference, exchange } => format!("{preference}:{exchange}"),
+        Rdata::Cname(target) => target.to_string(),
+        address => address.to_string(),
+    };
+    set.map_or_else(|| "-".to_owned(), |set| set.rdata.iter().map(text).collect::<Vec<_>>().join(" "))
+}
+
+pub(crate) fn identity(owner: &str) -> Identity {
+    Identity { cluster: "mail".to_owned(), owner: owner.to_owned() }
+}
+
+/// A file with the usual head.
+pub(crate) fn cluster(yaml: &str) -> Arc<Cluster> {
+    Arc::new(fixture::cluster(&format!("{}{yaml}", fixture::HEAD)))
+}
+
+/// A rota and what it is about to do.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub rota: Rota,
+    /// Each with the file that it was made from.
+    pub in_flight: Vec<(OwnerName, Step, Arc<Cluster>)>,
+    pub events: Vec<Event>,
+}
+
+impl Client {
+    pub fn new(now: Instant, owner: &str, cluster: &Arc<Cluster>, remembered: BTreeMap<OwnerName, Arc<Owned>>) -> Self {
+        let rota = Rota::new(now, identity(owner), Arc::clone(cluster), remembered, false);
+        Self { rota, in_flight: Vec::new(), events: Vec::new() }
+    }
+
+    pub fn remembered(&self) -> BTreeMap<OwnerName, Arc<Owned>> {
+        self.rota.zones().iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.owned()))).collect()
+    }
+
+    /// Takes one step.
+    pub fn start(&mut self, now: Instant) -> bool {
+        self.events.extend(self.rota.tick(now));
+        let (step, events) = self.rota.take(now);
+        self.events.extend(events);
+        let Some((zone, step)) = step else { return false };
+        assert!(self.in_flight.iter().all(|(other, ..)| *other != zone), "two steps under way in {zone}");
+        self.in_flight.push((zone, step, Arc::clone(self.rota.cluster())));
+        true
+    }
+
+    pub fn finish(&mut self, now: Instant, zone: &OwnerName, done: Done) {
+        let events = self.rota.done(now, zone, done);
+        self.events.extend(events);
+    }
+
+    pub fn zone(&self, zone: &str) -> &Zone {
+        &self.rota.zones()[zone]
+    }
+
+    pub fn state(&self, zone: &str) -> ZoneState {
+        self.zone(zone).state()
+    }
+
+    pub fn error(&self, zone: &str) -> &str {
+        self.zone(zone).error().unwrap_or_default()
+    }
+
+    /// The lines of a kind so far, which are then forgotten.
+    pub fn told(&mut self, kind: Kind) -> Vec<String> {
+        let events = std::mem::take(&mut self.events);
+        events.into_iter().filter(|event| event.kind == kind).map(|event| event.message).collect()
+    }
+}
+
+/// What becomes of a message on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Answered,
+    /// BIND does what is asked, and the answer is lost.
+    AnswerLost,
+    /// Given up, but BIND may get to it later.
+    Late,
+    /// The connection is refused.
+    Unsent,
+}
+
+/// One BIND, one or more rotas, one clock, one health.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub now: Instant,
+    pub bind: Bind,
+    pub clients: Vec<Client>,
+    pub health: BTreeMap<Target, State>,
+    /// Messages that were given up, with the file that they come from.
+    pub late: Vec<Sent>,
+    /// Every message that was sent.
+    pub sent: Vec<Sent>,
+}
+
+/// A message and the file in force when it was made.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub update: Update,
+    pub cluster: Arc<Cluster>,
+}
+
+impl World {
+    /// A world with one rota, and health in which every node is up.
+    pub fn new(cluster: &Arc<Cluster>) -> Self {
+        let now = clock::now();
+        let mut world = Self {
+            now,
+            bind: Bind::default(),
+            clients: vec![Client::new(now, "us", cluster, BTreeMap::new())],
+            health: BTreeMap::new(),
+            late: Vec::new(),
+            sent: Vec::new(),
+        };
+        for zone in cluster.zones.keys() {
+            world.bind.zones.insert(zone.clone(), Content { serial: 1, ..Content::default() });
+        }
+        world.all(State::Up);
+        world
+    }
+
+    pub fn us(&mut self) -> &mut Client {
+        &mut self.clients[0]
+    }
+
+    pub fn zone(&mut self, zone: &str) -> &mut Content {
+        self.bind.zones.entry(name(zone)).or_default()
+    }
+
+    /// Every target of the first rota's file stands so.
+    pub fn all(&mut self, state: State) {
+        let cluster = Arc::clone(self.clients[0].rota.cluster());
+        self.health = targets(&cluster).map(|target| (target, state)).collect();
+        self.tell_health();
+    }
+
+    /// All targets of a node stand so.
+    pub fn node(&mut self, node: &str, state: State) {
+        for (target, stands) in &mut self.health {
+            if target.node.as_str() == node {
+                *stands = state;
+            }
+        }
+        self.tell_health();
+    }
+
+    pub fn view(&self) -> Arc<HealthView> {
+        let health = |state: State| Arc::new(Health { state, ..Health::new(self.now) });
+        let targets = self.health.iter().map(|(target, state)| (target.clone(), health(*state))).collect();
+        Arc::new(HealthView { targets, first_round_done: true, gaps: 0 })
+    }
+
+    pub fn tell_health(&mut self) {
+        let view = self.view();
+        for client in &mut self.clients {
+            let events = client.rota.set_health(Arc::clone(&view));
+            client.events.extend(events);
+        }
+    }
+
+    pub fn edit(&mut self, at: usize, cluster: &Arc<Cluster>) {
+        let now = self.now;
+        for zone in cluster.zones.keys() {
+            self.bind.zones.entry(zone.clone()).or_default();
+        }
+        for target in targets(cluster) {
+            self.health.entry(target).or_insert(State::Unknown);
+        }
+        let client = &mut self.clients[at];
+        let events = client.rota.set_cluster(now, Arc::clone(cluster));
+        client.events.extend(events);
+        self.tell_health();
+    }
+
+    /// The rota is killed and started anew from what it had saved.
+    pub fn restart(&mut self, at: usize, cluster: &Arc<Cluster>, remembered: BTreeMap<OwnerName, Arc<Owned>>) {
+        let owner = self.clients[at].rota.me.owner.clone();
+        let abandoned = std::mem::take(&mut self.clients[at].in_flight);
+        for (_, step, cluster) in abandoned {
+            if let Step::Write(update) = step {
+                self.late.push(Sent { update, cluster });
+            }
+        }
+        self.clients[at] = Client::new(self.now, &owner, cluster, remembered);
+        self.tell_health();
+    }
+
+    /// Sends a message to BIND, and looks at what it did.
+    pub fn deliver(&mut self, sent: &Sent) -> Verdict {
+        let before = self.bind.clone();
+        let verdict = self.bind.update(&sent.update);
+        if verdict == Verdict::Applied {
+            self.check(&before, sent);
+        }
+        verdict
+    }
+
+    /// The invariants that hold for every message that BIND applies.
+    fn check(&self, before: &Bind, sent: &Sent) {
+        let Sent { update, cluster } = sent;
+        let nothing = Content::default();
+        let (old, new) = (before.zones.get(&update.zone).unwrap_or(&nothing), &self.bind.zones[&update.zone]);
+        // 1: no set that the file lists a node for is left empty.
+        let layout = Layout::new(cluster);
+        let standings = Standings::new(cluster, &HealthView::default());
+        if let Some(zone) = layout.zones.get(&update.zone) {
+            let recipes = desired::recipes(cluster, zone, &standings);
+            for listed in recipes.keys() {
+                let held = |content: &Content| content.stands(&listed.owner, |_| true);
+                assert!(
+                    !old.rrsets.contains_key(listed) || new.rrsets.contains_key(listed),
+                    "{listed} was left empty by {update:?}"
+                );
+                assert!(!held(old) || held(new), "{} was left bare by {update:?}", listed.owner);
+            }
+        }
+        // 2: generations grow.
+        if let Some(was) = old.record() {
+            let is = new.record().unwrap();
+            assert!(is.generation > was.generation, "{was} became {is}");
+        }
+        // 8: no MX of the zone is left dangling that was not before.
+        let (was, dangling) = (before.dangling(), self.bind.dangling());
+        let dangling = dangling.difference(&was).cloned();
+        let here = |name: &OwnerName| name.is_at_or_below(&update.zone);
+        let dangling: Vec<_> = dangling.filter(|(id, target)| here(&id.owner) && here(target)).collect();
+        assert!(dangling.is_empty(), "{dangling:?} dangle after {update:?}");
+        // 9: nothing but the changes.
+        let changed: BTreeSet<_> = update.changes.iter().map(|change| &change.id).collect();
+        for id in old.rrsets.keys().chain(new.rrsets.keys()) {
+            assert!(changed.contains(id) || old.rrsets.get(id) == new.rrsets.get(id), "{id} changed unasked");
+        }
+        // And never an empty set.
+        assert!(new.rrsets.values().all(|set| !set.rdata.is_empty()));
+    }
+
+    /// Lets one step that is under way end.
+    pub fn finish(&mut self, at: usize, flight: usize, fate: Fate) {
+        let now = self.now;
+        let (zone, step, cluster) = self.clients[at].in_flight.remove(flight);
+        let lost = |sent| Failure { words: "no answer in 5s".to_owned(), code: None, sent };
+        let done = match (step, fate) {
+            (Step::Rest, _) => unreachable!("a rest is not under way"),
+            (Step::Read(owners), Fate::Answered) => Done::Read(self.bind.read(&zone, &owners)),
+            (Step::Read(_), fate) => Done::Read(Err(lost(fate != Fate::Unsent))),
+            (Step::Serial, Fate::Answered) => {
+                Done::Serial(self.bind.read(&zone, &BTreeSet::new()).map(|reading| reading.soa.serial))
+            }
+            (Step::Serial, fate) => Done::Serial(Err(lost(fate != Fate::Unsent))),
+            (Step::Write(update), fate) => {
+                let sent = Sent { update, cluster };
+                self.sent.push(sent.clone());
+                match fate {
+                    Fate::Answered => Done::Write(Ok(self.deliver(&sent))),
+                    Fate::AnswerLost => {
+                        self.deliver(&sent);
+                        Done::Write(Err(lost(true)))
+                    }
+                    Fate::Late => {
+                        self.late.push(sent);
+                        Done::Write(Err(lost(true)))
+                    }
+                    Fate::Unsent => Done::Write(Err(lost(false))),
+                }
+            }
+        };
+        self.clients[at].finish(now, &zone, done);
+    }
+
+    /// Lets a rota take every step that it may take now, all answered. Bounded: a rota that never rests is wrong.
+    pub fn settle(&mut self, at: usize) {
+        for _ in 0..2_000 {
+            let now = self.now;
+            while self.clients[at].start(now) {}
+            if self.clients[at].in_flight.is_empty() {
+                return;
+            }
+            self.finish(at, 0, Fate::Answered);
+        }
+        panic!("it never comes to rest");
+    }
+
+    /// The first rota alone.
+    pub fn run(&mut self) {
+        self.settle(0);
+    }
+
+    /// Time passes; every rota does what it wants to do meanwhile.
+    pub fn pass(&mut self, span: Duration) {
+        let until = self.now + span;
+        for at in 0..self.clients.len() {
+            self.settle(at);
+        }
+        loop {
+            let wakes = self.clients.iter().filter_map(|client| client.rota.wake_at());
+            let Some(next) = wakes.min().filter(|next| *next <= until) else { break };
+            self.now = self.now.max(next);
+            for at in 0..self.clients.len() {
+                self.settle(at);
+            }
+        }
+        self.now = until;
+    }
+}
+
+/// Every target of a file.
+pub(crate) fn targets(cluster: &Cluster) -> impl Iterator<Item = Target> {
+    let checks: Vec<CheckName> = cluster.checks.keys().cloned().collect();
+    let nodes: Vec<(NodeName, Vec<IpAddr>)> =
+        cluster.nodes.iter().map(|(name, node)| (name.clone(), node.addresses.iter().copied().collect())).collect();
+    nodes.into_iter().flat_map(move |(node, addresses)| {
+        let checks = checks.clone();
+        addresses.into_iter().flat_map(move |address| {
+            let node = node.clone();
+            checks.clone().into_iter().map(move |check| Target { node: node.clone(), check, address })
+        })
+    })
+}

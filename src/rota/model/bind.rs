@@ -1,0 +1,142 @@
+//! BIND, as it was measured to answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{data, id, name, rrset};
+use crate::{
+    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    plan::{self, Rrsets},
+    update::{GenerationRecord, GenerationRrset, Guard, Reading, Soa, Txt, Update, Verdict},
+    zone::Failure,
+};
+
+/// One zone of BIND.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Content {
+    pub serial: u32,
+    pub generation: BTreeSet<Txt>,
+    pub rrsets: Rrsets,
+}
+
+impl Content {
+    pub fn record(&self) -> Option<GenerationRecord> {
+        GenerationRrset::new(self.generation.clone()).record().cloned()
+    }
+
+    /// What a person, or a restore, puts there.
+    pub fn edit(&mut self, rrset_id: &str, content: &str) {
+        self.serial += 1;
+        let rrset_id = id(rrset_id);
+        let alias = rrset_id.rtype == RrType::Cname;
+        if content == "-" {
+            self.rrsets.remove(&rrset_id);
+        } else if !self.stands(&rrset_id.owner, |other| (other == RrType::Cname) != alias) {
+            self.rrsets.insert(rrset_id.clone(), rrset(rrset_id.rtype, content));
+        }
+    }
+
+    pub fn get(&self, rrset_id: &str) -> String {
+        data(self.rrsets.get(&id(rrset_id)))
+    }
+
+    pub fn stands(&self, owner: &OwnerName, is_in_the_way: impl Fn(RrType) -> bool) -> bool {
+        self.rrsets.keys().any(|id| id.owner == *owner && is_in_the_way(id.rtype))
+    }
+}
+
+/// BIND, as measured on 9.18.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bind {
+    pub zones: BTreeMap<OwnerName, Content>,
+    /// Names that no `update-policy` grants.
+    pub refused: BTreeSet<OwnerName>,
+    /// Names whose update fails with SERVFAIL.
+    pub failing: BTreeSet<OwnerName>,
+    /// Zones that are frozen.
+    pub frozen: BTreeSet<OwnerName>,
+    /// Quotas of `update-policy`.
+    pub quota: BTreeMap<OwnerName, usize>,
+    /// Zones that are not served.
+    pub gone: BTreeSet<OwnerName>,
+}
+
+impl Bind {
+    pub fn update(&mut self, update: &Update) -> Verdict {
+        if self.gone.contains(&update.zone) {
+            return Verdict::NotAuth;
+        }
+        let names = || update.changes.iter().map(|change| &change.id.owner);
+        if self.frozen.contains(&update.zone) || names().any(|name| self.refused.contains(name)) {
+            return Verdict::Refused;
+        }
+        let zone = self.zones.entry(update.zone.clone()).or_default();
+        let holds = match &update.guard {
+            Guard::Generation(GenerationRrset::Absent) => zone.generation.is_empty(),
+            Guard::Generation(GenerationRrset::Present { raw, .. }) => zone.generation == *raw,
+            Guard::Never => false,
+        };
+        if !holds {
+            return Verdict::GuardFailed;
+        }
+        if names().any(|name| self.failing.contains(name)) {
+            return Verdict::ServFail;
+        }
+        let mut after = zone.clone();
+        after.generation = BTreeSet::from([(&update.record).into()]);
+        for change in &update.changes {
+            after.rrsets.remove(&change.id);
+        }
+        for rtype in RrType::ALL {
+            for change in update.changes.iter().filter(|change| change.id.rtype == rtype) {
+                let Some(set) = &change.after else { continue };
+                let alias = rtype == RrType::Cname;
+                if after.stands(&change.id.owner, |other| (other == RrType::Cname) != alias) {
+                    continue;
+                }
+                let most = self.quota.get(&change.id.owner).copied().unwrap_or(usize::MAX);
+                let rdata = set.rdata.iter().take(most).cloned().collect();
+                after.rrsets.insert(change.id.clone(), Rrset { ttl: set.ttl, rdata });
+            }
+        }
+        // `check-mx`: an exchange that is added must have an address, if it lies in the zone.
+        let exchanges = update.changes.iter().filter_map(|change| change.after.as_ref());
+        let mut exchanges = exchanges.flat_map(|set| &set.rdata).filter_map(plan::exchange);
+        let bare = |exchange: &OwnerName| {
+            exchange.is_at_or_below(&update.zone)
+                && !after.stands(exchange, |rtype| matches!(rtype, RrType::A | RrType::Aaaa))
+        };
+        if exchanges.any(bare) {
+            return Verdict::Refused;
+        }
+        after.serial += 1;
+        *zone = after;
+        Verdict::Applied
+    }
+
+    pub fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, Failure> {
+        if self.gone.contains(zone) {
+            return Err(Failure { words: "not served".to_owned(), code: Some("NOERROR".to_owned()), sent: false });
+        }
+        let content = self.zones.get(zone).cloned().unwrap_or_default();
+        let rrsets = content.rrsets.into_iter().filter(|(id, _)| owners.contains(&id.owner));
+        Ok(Reading {
+            soa: Soa { serial: content.serial, mname: name("ns.example.org") },
+            generation: GenerationRrset::new(content.generation),
+            rrsets: rrsets.collect(),
+        })
+    }
+
+    /// MX records that point to a name of one of the zones that has no address.
+    pub fn dangling(&self) -> BTreeSet<(RrsetId, OwnerName)> {
+        let exchange = |id: &RrsetId, rdata: &Rdata| Some((id.clone(), plan::exchange(rdata)?.clone()));
+        let sets = self.zones.values().flat_map(|zone| &zone.rrsets);
+        let targets = sets.flat_map(|(id, set)| set.rdata.iter().filter_map(move |rdata| exchange(id, rdata)));
+        targets
+            .filter(|(_, target)| {
+                let mut homes = self.zones.iter().filter(|(zone, _)| target.is_at_or_below(zone)).peekable();
+                let known = homes.peek().is_some();
+                known && !homes.any(|(_, zone)| zone.stands(target, |t| matches!(t, RrType::A | RrType::Aaaa)))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,360 @@
+//! Random lives of one or two rotas with a BIND that loses, delays and repeats, people who edit by hand, and files
+//! that change. The checks of [`World`] run after every message; in the end everything is as it should be.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+
+use super::model::{Client, Content, Fate, World, cluster, id, name, targets};
+use crate::{
+    cluster::Cluster, desired, dns::RrType, health::State, layout::Layout, plan::Rrsets, standings::Standings,
+    status::ZoneState, update::Update,
+};
+
+/// The files that the cluster goes through.
+static FILES: LazyLock<Vec<Arc<Cluster>>> = LazyLock::new(|| {
+    let nodes = "
+nodes:
+  n0: { addresses: [192.0.2.10] }
+  n1: { addresses: [192.0.2.11, \"2001:db8::11\"] }
+  n2: { addresses: [192.0.2.12] }
+checks:
+  smtp: { kind: smtp }
+  imap: { kind: imap }
+services:
+  imap: { publish: address, name: imap, checks: [imap] }
+  pinned: { publish: address, name: web, checks: [imap], pinned: { name: \"web{index}\", when_down: repoint } }
+  own_mx: { publish: mx, preference: 10, exchange: \"{node}.{domain}\", checks: [smtp] }
+  far_mx: { publish: mx, preference: 20, exchange: \"{node}.a.test\", checks: [smtp], min_healthy: 2 }
+  pop: { publish: alias, name: pop, target: imap.a.test }
+  popped: { publish: address, name: pop, checks: [imap] }
+safety: { max_change: 100% }
+";
+    let domains = [
+        "domains: { a.test: { services: [imap, own_mx, pop] }, b.test: { services: [far_mx, imap] } }",
+        "domains: { a.test: { services: [imap, own_mx, popped] }, b.test: { services: [far_mx] } }",
+        "domains: { a.test: { services: [imap, pinned] }, b.test: { services: [own_mx] } }",
+        "domains: { a.test: { services: [imap], nodes: [n0, n1] } }",
+        "domains: { a.test: { services: [own_mx, far_mx], nodes: [n1, n2] }, b.test: { services: [imap, far_mx] } }",
+    ];
+    let mut files: Vec<String> = domains.iter().map(|domains| format!("{nodes}{domains}\n")).collect();
+    files.push(files[0].replace("192.0.2.12]", "192.0.2.12], admin_state: drain"));
+    files.push(files[0].replace("192.0.2.12]", "192.0.2.13]").replace("ttl: 60s", "ttl: 30s"));
+    files.push(files[1].replace("safety: {", "safety: { all_down: all,"));
+    files.iter().map(|yaml| cluster(yaml)).collect()
+});
+
+/// What people put where; "-" takes it away.
+const BY_HAND: [(&str, &str, &str); 10] = [
+    ("a.test", "imap.a.test A", "60 192.0.2.11"),
+    ("a.test", "imap.a.test A", "-"),
+    ("a.test", "imap.a.test A", "300 203.0.113.9"),
+    ("a.test", "a.test MX", "60 10:mx.elsewhere.test"),
+    ("a.test", "n0.a.test A", "60 192.0.2.10"),
+    ("a.test", "n2.a.test A", "-"),
+    ("b.test", "imap.b.test A", "60 203.0.113.9 192.0.2.10"),
+    ("b.test", "b.test MX", "-"),
+    ("a.test", "www.a.test A", "60 203.0.113.80"),
+    ("b.test", "imap.b.test AAAA", "60 2001:db8::99"),
+];
+
+#[derive(Debug, Clone)]
+enum Event {
+    Node(usize, State),
+    Edit(usize, usize),
+    Start(usize),
+    Finish(usize, usize, Fate),
+    Run(usize),
+    Deliver(usize),
+    Replay(usize),
+    Pass(u64),
+    ByHand(usize),
+    Alias,
+    NoRecord,
+    Keep,
+    Restore,
+    Refuse(&'static str),
+    Fail(&'static str),
+    Quota(&'static str),
+    Freeze,
+    Thaw,
+    Save(usize),
+    Kill(usize, usize),
+}
+
+fn event(rotas: usize) -> impl Strategy<Value = Event> {
+    let state = prop_oneof![Just(State::Up), Just(State::Down), Just(State::Unknown)];
+    let fate = prop_oneof![4 => Just(Fate::Answered), 1 => Just(Fate::AnswerLost), 1 => Just(Fate::Late), 1 => Just(Fate::Unsent)];
+    let owner =
+        || prop_oneof![Just("imap.a.test"), Just("n0.a.test"), Just("pop.a.test"), Just("b.test"), Just("a.test")];
+    prop_oneof![
+        6 => (0..3_usize, state).prop_map(|(node, state)| Event::Node(node, state)),
+        3 => (0..rotas, 0..FILES.len()).prop_map(|(at, file)| Event::Edit(at, file)),
+        10 => (0..rotas).prop_map(Event::Start),
+        12 => (0..rotas, 0..4_usize, fate).prop_map(|(at, flight, fate)| Event::Finish(at, flight, fate)),
+        6 => (0..rotas).prop_map(Event::Run),
+        3 => (0..8_usize).prop_map(Event::Deliver),
+        2 => (0..8_usize).prop_map(Event::Replay),
+        4 => (1..200_u64).prop_map(Event::Pass),
+        3 => (0..BY_HAND.len()).prop_map(Event::ByHand),
+        1 => Just(Event::Alias),
+        1 => Just(Event::NoRecord),
+        1 => Just(Event::Keep),
+        1 => Just(Event::Restore),
+        2 => owner().prop_map(Event::Refuse),
+        1 => owner().prop_map(Event::Fail),
+        1 => owner().prop_map(Event::Quota),
+        1 => Just(Event::Freeze),
+        3 => Just(Event::Thaw),
+        2 => (0..rotas).prop_map(Event::Save),
+        2 => (0..rotas, 0..FILES.len()).prop_map(|(at, file)| Event::Kill(at, file)),
+    ]
+}
+
+/// A life so far.
+struct Life {
+    world: World,
+    kept: BTreeMap<crate::dns::OwnerName, Content>,
+    saved: Vec<BTreeMap<crate::dns::OwnerName, Arc<crate::zone::Owned>>>,
+    /// The file on disk of each rota.
+    files: Vec<Arc<Cluster>>,
+    /// A zone came from a backup: what was signed before that is too old by now to be applied.
+    restored: bool,
+}
+
+impl Life {
+    fn new(owners: &[&str]) -> Self {
+        let mut world = World::new(&FILES[0]);
+        world.bind.zones.insert(name("b.test"), Content::default());
+        world.zone("a.test").edit("mail.a.test A", "3600 203.0.113.1");
+        world.health = FILES.iter().flat_map(|file| targets(file)).map(|target| (target, State::Unknown)).collect();
+        world.clients = owners.iter().map(|owner| Client::new(world.now, owner, &FILES[0], BTreeMap::new())).collect();
+        world.tell_health();
+        let kept = world.bind.zones.clone();
+        let rotas = owners.len();
+        Self {
+            world,
+            kept,
+            saved: vec![BTreeMap::new(); rotas],
+            files: vec![Arc::clone(&FILES[0]); rotas],
+            restored: false,
+        }
+    }
+
+    fn happen(&mut self, event: &Event) {
+        let world = &mut self.world;
+        match *event {
+            Event::Node(node, state) => world.node(&format!("n{node}"), state),
+            Event::Edit(at, file) => {
+                self.files[at] = Arc::clone(&FILES[file]);
+                world.edit(at, &FILES[file]);
+            }
+            Event::Start(at) => {
+                let now = world.now;
+                world.clients[at].start(now);
+            }
+            Event::Finish(at, flight, fate) => {
+                if flight < world.clients[at].in_flight.len() {
+                    let fate = if self.restored && fate == Fate::Late { Fate::Unsent } else { fate };
+                    world.finish(at, flight, fate);
+                }
+            }
+            Event::Run(at) => world.settle(at),
+            Event::Deliver(at) => {
+                if at < world.late.len() {
+                    let sent = world.late.remove(at);
+                    world.deliver(&sent);
+                }
+            }
+            Event::Replay(_) if self.restored => {}
+            Event::Replay(back) => {
+                if let Some(at) = world.sent.len().checked_sub(back + 1) {
+                    let sent = world.sent[at].clone();
+                    world.deliver(&sent);
+                }
+            }
+            Event::Pass(seconds) => {
+                world.now += Duration::from_secs(seconds);
+            }
+            Event::ByHand(at) => {
+                let (zone, id, content) = BY_HAND[at];
+                world.zone(zone).edit(id, content);
+            }
+            Event::Alias => {
+                let zone = world.zone("a.test");
+                zone.rrsets.retain(|id, _| id.owner != name("imap.a.test"));
+                zone.edit("imap.a.test CNAME", "60 elsewhere.test");
+            }
+            // Between two rotas this would undo the lock itself.
+            Event::NoRecord if world.clients.len() > 1 => {}
+            Event::NoRecord => {
+                world.zone("a.test").generation.clear();
+                world.zone("a.test").serial += 1;
+                // What was signed before is too old by now.
+                world.late.clear();
+                world.sent.clear();
+            }
+            Event::Keep => self.kept = world.bind.zones.clone(),
+            Event::Restore => {
+                world.bind.zones = self.kept.clone();
+                world.late.clear();
+                self.restored = true;
+            }
+            Event::Refuse(owner) => {
+                world.bind.refused.insert(name(owner));
+            }
+            Event::Fail(owner) => {
+                world.bind.failing.insert(name(owner));
+            }
+            Event::Quota(owner) => {
+                world.bind.quota.insert(name(owner), 1);
+            }
+            Event::Freeze => {
+                world.bind.frozen.insert(name("a.test"));
+            }
+            Event::Thaw => self.thaw(),
+            Event::Save(at) => self.saved[at] = world.clients[at].remembered(),
+            Event::Kill(at, file) => {
+                self.files[at] = Arc::clone(&FILES[file]);
+                let saved = self.saved[at].clone();
+                world.restart(at, &FILES[file], saved);
+                if self.restored {
+                    world.late.clear();
+                }
+            }
+        }
+    }
+
+    fn thaw(&mut self) {
+        let bind = &mut self.world.bind;
+        bind.refused.clear();
+        bind.failing.clear();
+        bind.quota.clear();
+        bind.frozen.clear();
+    }
+
+    /// Everybody is healthy, BIND does what it is asked, people took away what only people may take away.
+    fn heal(&mut self) {
+        self.thaw();
+        let world = &mut self.world;
+        for sent in std::mem::take(&mut world.late) {
+            world.deliver(&sent);
+        }
+        for zone in world.bind.zones.values_mut() {
+            if zone.rrsets.remove(&id("imap.a.test CNAME")).is_some() {
+                zone.serial += 1;
+            }
+        }
+        for state in world.health.values_mut() {
+            *state = State::Up;
+        }
+        for at in 0..world.clients.len() {
+            while !world.clients[at].in_flight.is_empty() {
+                world.finish(at, 0, Fate::Answered);
+            }
+        }
+        world.tell_health();
+        world.pass(Duration::from_mins(20));
+        self.unblock();
+        self.world.pass(Duration::from_mins(20));
+    }
+
+    /// What a rota that has lost its memory does not take for its own, and stands in the way of a CNAME or is one.
+    fn unblock(&mut self) {
+        for client in &self.world.clients {
+            let cluster = client.rota.cluster();
+            let standings = Standings::new(cluster, &self.world.view());
+            for (zone, layout) in &Layout::new(cluster).zones {
+                if client.rota.zones()[zone].state() != ZoneState::Failing {
+                    continue;
+                }
+                let listed = desired::recipes(cluster, layout, &standings);
+                let content = self.world.bind.zones.get_mut(zone).unwrap();
+                content
+                    .rrsets
+                    .retain(|id, _| listed.contains_key(id) || !listed.keys().any(|other| other.owner == id.owner));
+                content.serial += 1;
+            }
+        }
+    }
+
+    /// Whether the zones are as the file of a rota wants them; foreign ones are left out.
+    fn check_right(&self, at: usize) {
+        let client = &self.world.clients[at];
+        let cluster = client.rota.cluster();
+        assert_eq!(**cluster, *self.files[at]);
+        let standings = Standings::new(cluster, &self.world.view());
+        for (zone, layout) in &Layout::new(cluster).zones {
+            let state = client.rota.zones()[zone].state();
+            if state == ZoneState::Foreign || state == ZoneState::Standby {
+                continue;
+            }
+            assert_eq!(state, ZoneState::InSync, "{zone}: {:?}", client.rota.zones()[zone].error());
+            let published = &self.world.bind.zones[zone].rrsets;
+            for (id, recipe) in desired::recipes(cluster, layout, &standings) {
+                let set = published.get(&id);
+                let wanted = desired::settle(&id, &recipe, cluster.safety.all_down, set);
+                assert_eq!(set, wanted.as_ref(), "{id}");
+                let by_health = recipe.candidates().len();
+                assert!(by_health > 0 && set.is_some(), "{id} is missing");
+            }
+        }
+    }
+}
+
+fn live(owners: &[&str], events: &[Event]) -> Life {
+    let mut life = Life::new(owners);
+    for event in events {
+        life.happen(event);
+    }
+    life.heal();
+    life
+}
+
+fn unmanaged(rrsets: &Rrsets) -> BTreeSet<String> {
+    let ours = |owner: &str| owner.starts_with("mail.");
+    let lines = rrsets.iter().filter(|(id, _)| ours(id.owner.as_str()) && id.rtype == RrType::A);
+    lines.map(|(id, set)| format!("{id} {set:?}")).collect()
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_to_one_rota_its_zones_come_out_right(events in prop::collection::vec(event(1), 0..120)) {
+        let mut life = live(&["us"], &events);
+        life.check_right(0);
+        for zone in life.world.clients[0].rota.zones().values() {
+            prop_assert_ne!(zone.state(), ZoneState::Standby, "{:?}", zone.error());
+        }
+        prop_assert_eq!(unmanaged(&life.world.bind.zones[&name("a.test")].rrsets).len(), 1);
+        // 7: nothing more is wanted, and a restart moves no serial.
+        let writes = life.world.sent.len();
+        life.world.pass(Duration::from_mins(20));
+        let (file, saved) = (Arc::clone(&life.files[0]), life.world.clients[0].remembered());
+        life.world.restart(0, &file, saved);
+        life.world.pass(Duration::from_mins(20));
+        let more: Vec<&Update> = life.world.sent.iter().skip(writes).map(|sent| &sent.update).collect();
+        prop_assert!(more.is_empty(), "{:?}", more);
+    }
+
+    #[test]
+    fn two_rotas_never_fight(
+        twins in any::<bool>(),
+        events in prop::collection::vec(event(2), 0..120),
+    ) {
+        let owners = if twins { ["us", "us"] } else { ["us", "them"] };
+        let mut life = live(&owners, &events);
+        // Their files may differ, and then each is right for whoever owns the zone.
+        for at in 0..2 {
+            if !twins {
+                life.check_right(at);
+            }
+        }
+        let writes = life.world.sent.len();
+        life.world.pass(Duration::from_hours(1));
+        prop_assert_eq!(life.world.sent.len(), writes, "they go on writing");
+    }
+}

@@ -1,0 +1,346 @@
+use std::time::Duration;
+
+use super::{
+    model::{Client, Fate, World, cluster, name},
+    *,
+};
+use crate::{
+    health::State::{Down, Unknown, Up},
+    zone::Failure,
+};
+
+/// A file of `count` domains with imap on three nodes, and whatever is put after it.
+fn file(count: usize, more: &str) -> Arc<Cluster> {
+    let domains: Vec<_> = (0..count).map(|at| format!("d{at:02}.test: {{ services: [imap] }}")).collect();
+    cluster(&format!(
+        "nodes: {{ n0: {{ addresses: [192.0.2.10] }}, n1: {{ addresses: [192.0.2.11] }}, n2: {{ addresses: [192.0.2.12] }} }}
+checks: {{ imap: {{ kind: imap }}, smtp: {{ kind: smtp }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+  mx: {{ publish: mx, preference: 10, exchange: \"{{node}}.elsewhere.net\", checks: [smtp] }}
+domains:
+  {}
+{more}",
+        domains.join("\n  ")
+    ))
+}
+
+fn settled(cluster: &Arc<Cluster>) -> World {
+    let mut world = World::new(cluster);
+    world.run();
+    world.us().events.clear();
+    world.sent.clear();
+    world
+}
+
+fn lost() -> Failure {
+    Failure { words: "no answer in 5s".to_owned(), code: None, sent: true }
+}
+
+#[test]
+fn nothing_is_written_before_the_first_round_or_the_end_of_patience() {
+    let file = file(1, "");
+    for (done, after, writes) in [(true, 0, 1), (false, 59, 0), (false, 60, 1)] {
+        let mut world = World::new(&file);
+        world.clients = vec![Client::new(world.now, "us", &file, BTreeMap::new())];
+        let view = HealthView { first_round_done: done, ..HealthView::clone(&world.view()) };
+        world.us().rota.set_health(Arc::new(view));
+        world.pass(Duration::from_secs(after));
+        assert_eq!(world.sent.len(), writes, "first round done: {done}, {after} s");
+        let expected = if writes == 0 { Mode::Starting } else { Mode::Active };
+        assert_eq!(world.us().rota.mode(), expected);
+        assert_eq!(world.us().told(Kind::FirstRound).len(), writes);
+    }
+}
+
+#[test]
+fn a_look_never_writes() {
+    let file = file(2, "");
+    let mut world = World::new(&file);
+    let now = world.now;
+    let client = Client::new(now, "us", &file, BTreeMap::new());
+    world.clients = vec![Client { rota: client.rota.looking_only(), ..client }];
+    world.tell_health();
+    world.pass(Duration::from_mins(5));
+    assert_eq!(world.sent.len(), 0);
+    let previews = world.us().rota.previews(now);
+    assert_eq!(previews.iter().map(|preview| preview.plan.changes.len()).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
+fn an_edit_beyond_measure_stays_out_of_force() {
+    for (domains, left, in_force) in [(9, 0, true), (10, 7, true), (10, 6, false), (12, 1, false), (10, 10, true)] {
+        let mut world = settled(&file(domains, ""));
+        let smaller = file(left.max(1), "");
+        world.edit(0, &smaller);
+        world.pass(Duration::from_mins(2));
+        assert_eq!(*world.us().rota.cluster() == smaller, in_force, "{domains} to {left}");
+        assert_eq!(world.us().told(Kind::TooMuchChange).len(), usize::from(!in_force));
+        assert_eq!(world.us().rota.refused_edit().is_some(), !in_force);
+        let gone = world.bind.zones.values().filter(|zone| zone.rrsets.is_empty()).count();
+        assert_eq!(gone, if in_force { domains - left.max(1) } else { 0 }, "{domains} to {left}");
+    }
+}
+
+#[test]
+fn an_edit_counts_although_bind_is_out_of_reach() {
+    let mut world = settled(&file(12, ""));
+    for at in 0..12 {
+        world.bind.gone.insert(name(&format!("d{at:02}.test")));
+    }
+    world.pass(Duration::from_mins(2));
+    let smaller = file(1, "");
+    world.edit(0, &smaller);
+    world.bind.gone.clear();
+    world.pass(Duration::from_mins(5));
+    assert_ne!(*world.us().rota.cluster(), smaller);
+    assert!(world.bind.zones.values().all(|zone| !zone.rrsets.is_empty()));
+}
+
+#[test]
+fn an_edit_beyond_measure_before_a_start_waits_and_health_is_followed() {
+    let before = file(12, "");
+    let after = cluster(
+        &"nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] }, n3: { addresses: [192.0.2.13] } }
+checks: { imap: { kind: imap }, smtp: { kind: smtp } }
+services: { imap: { publish: address, name: imap, checks: [imap], ttl: 5m } }
+domains:
+  DOMAINS
+"
+        .replace(
+            "DOMAINS",
+            &(0..12).map(|at| format!("d{at:02}.test: {{ services: [imap] }}")).collect::<Vec<_>>().join("\n  "),
+        ),
+    );
+    let mut world = settled(&before);
+    let saved = world.us().remembered();
+    world.restart(0, &after, saved.clone());
+    world.all(Up);
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.us().told(Kind::TooMuchChange).len(), 1);
+    // n2 is not listed any more and stays; n3, which is new, comes; the TTL waits.
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.11 192.0.2.12 192.0.2.13");
+    assert_eq!(world.zone("d00.test").rrsets.values().next().unwrap().ttl.0, 60);
+    assert_eq!(world.us().state("d00.test"), crate::status::ZoneState::Pending);
+    world.node("n1", Down);
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.12 192.0.2.13");
+    // --force lets it through.
+    world.clients[0].rota = Rota::new(world.now, model::identity("us"), Arc::clone(&after), saved, true);
+    world.tell_health();
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.13");
+    assert_eq!(world.zone("d00.test").rrsets.values().next().unwrap().ttl.0, 300);
+}
+
+#[test]
+fn what_was_never_ours_does_not_count_as_change() {
+    let mut world = settled(&file(10, ""));
+    for at in 10..30 {
+        world.zone(&format!("d{at}.test")).edit(&format!("imap.d{at}.test A"), "3600 192.0.2.10");
+    }
+    let larger = file(30, "");
+    world.edit(0, &larger);
+    world.pass(Duration::from_mins(2));
+    assert_eq!(*world.us().rota.cluster(), larger);
+    let saved = world.us().remembered();
+    let ten = saved.into_iter().filter(|(zone, _)| zone.as_str() < "d10").collect();
+    for at in 10..30 {
+        world.zone(&format!("d{at}.test")).generation.clear();
+        world.zone(&format!("d{at}.test")).edit(&format!("imap.d{at}.test A"), "3600 203.0.113.1");
+    }
+    world.restart(0, &larger, ten);
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.us().told(Kind::TooMuchChange), Vec::<String>::new());
+}
+
+#[test]
+fn a_health_change_calls_the_zones_that_it_touches_and_no_others() {
+    let file = cluster(
+        "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] }, n2: { addresses: [192.0.2.12] } }
+checks: { imap: { kind: imap }, smtp: { kind: smtp } }
+services:
+  imap: { publish: address, name: imap, checks: [imap] }
+  smtp: { publish: address, name: smtp, checks: [smtp] }
+domains:
+  a.test: { services: [imap], nodes: [n0, n1] }
+  b.test: { services: [imap], nodes: [n1, n2] }
+  c.test: { services: [smtp] }
+",
+    );
+    for (node, touched) in
+        [("n0", &["a.test", "c.test"][..]), ("n2", &["b.test", "c.test"]), ("n1", &["a.test", "b.test", "c.test"])]
+    {
+        let mut world = settled(&file);
+        assert!(world.us().rota.is_idle());
+        world.node(node, Down);
+        let ready: BTreeSet<_> = world.us().rota.ready.iter().map(|(_, zone)| zone.to_string()).collect();
+        assert_eq!(ready, touched.iter().map(|zone| (*zone).to_owned()).collect(), "{node}");
+        // The same health again is no news.
+        world.run();
+        world.tell_health();
+        assert!(world.us().rota.is_idle());
+    }
+}
+
+#[test]
+fn zones_that_clients_look_up_come_first() {
+    let mut world = World::new(&file(
+        0,
+        "  a.test: { services: [mx] }\n  b.test: { services: [imap] }\n  c.test: { services: [mx, imap] }\n",
+    ));
+    let now = world.now;
+    while world.us().start(now) {}
+    let order: Vec<_> = world.us().in_flight.iter().map(|(zone, ..)| zone.to_string()).collect();
+    assert_eq!(order, ["b.test", "c.test", "a.test"]);
+}
+
+#[test]
+fn silence_halves_the_window_and_then_one_step_asks_at_a_time() {
+    let mut world = settled(&file(40, ""));
+    world.node("n1", Down);
+    let now = world.now;
+    while world.us().start(now) {}
+    assert_eq!(world.us().in_flight.len(), 32, "max_in_flight");
+    for (zone, ..) in std::mem::take(&mut world.us().in_flight) {
+        world.us().finish(now, &zone, Done::Write(Err(lost())));
+        assert!(!world.us().start(now));
+    }
+    assert_eq!(world.us().told(Kind::PrimaryLost).len(), 1, "one silence, not thirty-two");
+    assert!(world.us().rota.server_trouble().is_some());
+    // Tried again after 0.2, 0.4, ... 30 s, one step each time, another zone each time.
+    let (mut asked, mut waits) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        let before = world.now;
+        let mut wake = world.now;
+        while !world.us().start(wake) {
+            wake = world.us().rota.wake_at().unwrap();
+        }
+        assert!(!world.us().start(wake));
+        waits.push(wake.duration_since(before).as_millis());
+        world.now = wake;
+        let (zone, ..) = world.us().in_flight.remove(0);
+        asked.push(zone.clone());
+        world.us().finish(wake, &zone, Done::Read(Err(lost())));
+    }
+    assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000, 30_000]);
+    assert!(asked.iter().collect::<BTreeSet<_>>().len() > 8, "{asked:?}");
+    assert_eq!(world.us().told(Kind::PrimaryLost).len(), 0);
+    // It answers again: everything is written, and told once.
+    world.pass(Duration::from_mins(3));
+    assert_eq!(world.us().told(Kind::PrimaryBack).len(), 1);
+    assert!(
+        world
+            .bind
+            .zones
+            .iter()
+            .all(|(zone, content)| content.get(&format!("imap.{zone} A")) == "192.0.2.10 192.0.2.12")
+    );
+}
+
+#[test]
+fn health_that_flaps_while_bind_is_silent_costs_nothing_and_the_newest_wins() {
+    let mut world = settled(&file(3, ""));
+    for round in 0..50 {
+        world.node("n1", if round % 2 == 0 { Down } else { Up });
+        let now = world.now;
+        while world.us().start(now) {}
+        while !world.us().in_flight.is_empty() {
+            world.finish(0, 0, Fate::Unsent);
+        }
+        world.now += Duration::from_secs(1);
+        assert!(world.us().rota.ready.len() <= 3);
+    }
+    world.node("n2", Down);
+    world.pass(Duration::from_mins(2));
+    let sent_before = world.sent.iter().filter(|sent| sent.update.record.generation == 2).count();
+    assert!(sent_before >= 3);
+    assert!(
+        world
+            .bind
+            .zones
+            .iter()
+            .all(|(zone, content)| content.get(&format!("imap.{zone} A")) == "192.0.2.10 192.0.2.11")
+    );
+    assert!(world.bind.zones.values().all(|zone| zone.record().unwrap().generation == 2));
+}
+
+#[test]
+fn a_zone_that_swallows_every_message_does_not_starve_the_others() {
+    let mut world = settled(&file(4, ""));
+    world.node("n1", Down);
+    let until = world.now + Duration::from_mins(1);
+    while world.now < until {
+        let now = world.now;
+        while world.us().start(now) {}
+        while !world.us().in_flight.is_empty() {
+            let is_hole = world.us().in_flight[0].0 == name("d00.test");
+            world.finish(0, 0, if is_hole { Fate::Unsent } else { Fate::Answered });
+        }
+        world.now += Duration::from_millis(100);
+    }
+    let right =
+        |world: &mut World, zone: &str| world.zone(zone).get(&format!("imap.{zone} A")) == "192.0.2.10 192.0.2.12";
+    assert!(right(&mut world, "d01.test") && right(&mut world, "d02.test") && right(&mut world, "d03.test"));
+    assert!(!right(&mut world, "d00.test"));
+}
+
+#[test]
+fn a_zone_out_of_the_file_is_forgotten_when_it_is_clean() {
+    let mut world = settled(&file(3, ""));
+    world.edit(0, &file(2, ""));
+    world.run();
+    assert_eq!(world.zone("d02.test").get("imap.d02.test A"), "-");
+    assert!(!world.us().rota.zones().contains_key("d02.test"));
+    assert!(!world.us().remembered().contains_key("d02.test"));
+    world.pass(Duration::from_mins(30));
+    assert!(world.us().rota.is_idle());
+}
+
+#[test]
+fn an_edit_while_a_step_is_under_way_is_taken_in_by_the_next_one() {
+    let smtp = file(1, "").as_ref().clone();
+    assert_eq!(smtp.domains.len(), 1);
+    let both = cluster(
+        "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] }, n2: { addresses: [192.0.2.12] } }
+checks: { imap: { kind: imap }, smtp: { kind: smtp } }
+services:
+  imap: { publish: address, name: imap, checks: [imap] }
+  smtp: { publish: address, name: smtp, checks: [smtp] }
+domains: { d00.test: { services: [imap, smtp] } }
+",
+    );
+    for fate in [Fate::Answered, Fate::AnswerLost, Fate::Late, Fate::Unsent] {
+        // While it is read, and while it is written.
+        for steps in 0..2 {
+            let mut world = World::new(&file(1, ""));
+            let now = world.now;
+            for _ in 0..steps {
+                assert!(world.us().start(now));
+                world.finish(0, 0, Fate::Answered);
+            }
+            assert!(world.us().start(now));
+            world.edit(0, &both);
+            world.all(Up);
+            world.finish(0, 0, fate);
+            world.pass(Duration::from_mins(2));
+            for set in ["imap.d00.test A", "smtp.d00.test A"] {
+                assert_eq!(world.zone("d00.test").get(set), "192.0.2.10 192.0.2.11 192.0.2.12", "{fate:?} {steps}");
+            }
+        }
+    }
+}
+
+#[test]
+fn shortages_are_told_when_they_begin_and_end() {
+    let mut world = settled(&file(2, ""));
+    world.all(Down);
+    world.run();
+    assert_eq!(
+        world.us().told(Kind::TooFewHealthy),
+        ["service imap A on n0, n1, n2: too few healthy nodes: what is published is held"]
+    );
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.11 192.0.2.12");
+    world.node("n0", Unknown);
+    assert_eq!(world.us().told(Kind::EnoughHealthy), ["service imap A on n0, n1, n2: enough healthy nodes again"]);
+}

@@ -2,4 +2,5 @@
 
 pub mod named;
 pub mod node;
+pub mod proxy;
 pub mod rota;

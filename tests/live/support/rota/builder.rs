@@ -4,15 +4,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::{IpAddr, Ipv4Addr, TcpListener},
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 use super::{
-    super::named::{KEY, Named, Zone},
-    Member, Rota,
+    super::{
+        named::{KEY, Named, Zone},
+        proxy::Proxy,
+    },
+    Daemon, Member, Rota,
 };
 
 /// How an installation is to be.
@@ -26,6 +26,8 @@ pub struct Builder {
     zones: BTreeMap<String, Zone>,
     network: Option<u16>,
     key: Option<String>,
+    options: Vec<String>,
+    proxy: bool,
 }
 
 impl Builder {
@@ -91,6 +93,18 @@ impl Builder {
         self
     }
 
+    /// Adds a statement to the options of `named`.
+    pub fn named_option(mut self, text: &str) -> Self {
+        self.options.push(text.to_owned());
+        self
+    }
+
+    /// The daemon reaches `named` through a [`Proxy`].
+    pub fn proxy(mut self) -> Self {
+        self.proxy = true;
+        self
+    }
+
     /// The address of a node that is or will be: to write it into a zone beforehand.
     pub fn address_of(&mut self, node: u8) -> Ipv4Addr {
         let network = *self.network.get_or_insert_with(network);
@@ -109,6 +123,7 @@ impl Builder {
         for zone in self.zones.values() {
             named = named.zone(zone.clone());
         }
+        named = self.options.iter().fold(named, |named, option| named.option(option));
         if let Some(key) = &self.key {
             named = named.key(key, "hmac-sha256");
         }
@@ -122,8 +137,8 @@ impl Builder {
         let mut rota = Rota {
             yaml: String::new(),
             members: BTreeMap::new(),
-            journal: Arc::default(),
-            daemon: None,
+            daemon: Daemon::new(&directory.path().join("cluster.yaml")),
+            proxy: self.proxy.then(|| Proxy::start(named.address())),
             directory: Some(directory),
             network: self.network.expect("just set"),
             ports,
@@ -150,7 +165,7 @@ impl Builder {
         let head = format!(
             "bind: {{ server: \"127.0.0.1:{port}\", key_file: rotad.key, timeout: 2s }}\ncluster: mail\nttl: 60s\n\
              state_dir: {path}/state\nstatus_socket: {path}/status.sock\n{top}",
-            port = rota.named.port,
+            port = rota.proxy.as_ref().map_or(rota.named.port, |proxy| proxy.address().port()),
             path = rota.path().display(),
             top = self.top,
         );

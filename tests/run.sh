@@ -18,6 +18,7 @@ NEEDS=(
     util-linux:/usr/bin/unshare
     iproute2:/bin/ip
     procps:/bin/ps
+    faketime:/usr/bin/faketime
     shellcheck:/usr/bin/shellcheck
 )
 

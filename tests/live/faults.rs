@@ -1,8 +1,12 @@
 //! What goes wrong in the world, and what must become of it: `tests/FAULTS.md` has the list.
 
+mod bind;
+mod file;
+mod host;
 mod killed;
 mod late;
 mod network;
+mod rivals;
 
 use super::support::{
     named::{Zone, exchange},

@@ -127,19 +127,20 @@ fn b15_a_forged_key_error_starts_a_retry_and_no_belief() {
 fn b16_an_answer_to_something_else_is_not_believed() {
     let mut rota = plain();
     // Signed by BIND, and bent on the way.
-    let bends: [fn(&[u8]) -> Vec<u8>; 4] = [
-        |answer| [&[answer[0] ^ 0x55], &answer[1..]].concat(),
-        |answer| [&answer[..2], &[answer[2] & 0x7f], &answer[3..]].concat(),
-        |answer| [&answer[..2], &[answer[2] & 0x87], &answer[3..]].concat(),
-        |answer| {
+    let bends = [
+        Fate::Replace(|answer| [&[answer[0] ^ 0x55], &answer[1..]].concat()),
+        // Not QR; not the opcode UPDATE: RFC 1035 section 4.1.1.
+        Fate::Replace(|answer| [&answer[..2], &[answer[2] & 0x7f], &answer[3..]].concat()),
+        Fate::Replace(|answer| [&answer[..2], &[answer[2] & 0x87], &answer[3..]].concat()),
+        Fate::Replace(|answer| {
             let mut other = Message::from_vec(answer).expect("a message");
             other.queries[0].name = "elsewhere.example.".parse().expect("a name");
             other.metadata.message_type = MessageType::Response;
             other.to_vec().expect("a small message")
-        },
+        }),
     ];
     for bend in bends {
-        lose(&mut rota, Which::UpdateAnswer, &Fate::Replace(bend));
+        lose(&mut rota, Which::UpdateAnswer, &bend);
     }
     let journal = rota.journal();
     for words in ["an answer that nobody waits for", "the answer belongs to another question"] {

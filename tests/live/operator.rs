@@ -1,6 +1,7 @@
 //! What operators ask of rotad, and what keeps it from doing harm when it was asked for nothing.
 
 mod adopt;
+mod doctor;
 mod gap;
 mod hold;
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{
     cluster::Cluster,
     desired,
-    dns::{OwnerName, RrsetId},
+    dns::{OwnerName, RrType, RrsetId},
     health::HealthView,
     layout::Layout,
     standings::Standings,
@@ -90,7 +90,7 @@ pub fn grants(key: &OwnerName, zone: &OwnerName, record: bool, ids: &[RrsetId]) 
     }
     let record = record.then(|| format!("grant {key} name _rotad.{zone} TXT;"));
     let sets = types.into_iter().map(|(owner, types)| {
-        let types: Vec<_> = types.into_iter().map(|rtype| rtype.as_str()).collect();
+        let types: Vec<_> = types.into_iter().map(RrType::as_str).collect();
         format!("grant {key} name {owner} {};", types.join(" "))
     });
     record.into_iter().chain(sets).collect()

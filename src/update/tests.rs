@@ -118,7 +118,7 @@ fn each_guard_has_its_prerequisite() {
     let with = |guard| shown(Update { guard, ..update(vec![]) }.message().unwrap().prerequisites());
     assert_eq!(with(GenerationRrset::Absent), ["_rotad.example.org. 0 NONE TXT UPDATE"]);
     let foreign = GenerationRrset::new([Txt(vec![b"a".to_vec()]), Txt(vec![b"b".to_vec(), b"c".to_vec()])].into());
-    assert_eq!(with(foreign.into()), ["_rotad.example.org. 0 IN TXT a", "_rotad.example.org. 0 IN TXT bc"]);
+    assert_eq!(with(foreign), ["_rotad.example.org. 0 IN TXT a", "_rotad.example.org. 0 IN TXT bc"]);
 }
 
 #[test]

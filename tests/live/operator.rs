@@ -4,6 +4,7 @@ mod adopt;
 mod doctor;
 mod gap;
 mod hold;
+mod keys;
 
 use super::support::{
     named::Zone,

@@ -82,6 +82,7 @@ pub struct Rota {
     network: u16,
     /// Of each check, the same on every node.
     ports: BTreeMap<&'static str, u16>,
+    log: Option<&'static str>,
     journal: Arc<Mutex<String>>,
     daemon: Option<Child>,
 }
@@ -216,6 +217,7 @@ impl Rota {
         for variable in ["ROTAD_LOG", "JOURNAL_STREAM", "NOTIFY_SOCKET", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"] {
             command.env_remove(variable);
         }
+        command.envs(self.log.map(|filter| ("ROTAD_LOG", filter)));
         command
     }
 

@@ -316,20 +316,6 @@ impl Zone {
         (Step::Write(update), self.wait())
     }
 
-    /// An operator takes the zone over, whoever owns it.
-    pub const fn adopt(&mut self) {
-        self.adopt = true;
-    }
-
-    /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
-    pub fn forget(&mut self) {
-        if let Some(sent) = self.sent.take() {
-            self.maybe = Some(sent.generation);
-            self.lost = Some(sent);
-        }
-        self.believed = self.seen.take().map(|seen| seen.rrsets);
-    }
-
     /// Something is to be written. What failed stays so until it succeeds.
     fn wait(&mut self) -> Vec<Event> {
         if self.state == ZoneState::Failing { Vec::new() } else { self.enter(ZoneState::Pending, None, None) }

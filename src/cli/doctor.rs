@@ -61,10 +61,16 @@ async fn examine(cluster: &Cluster, keys: &Keys) -> Report {
         let primary = Primary::new(&cluster.bind, Arc::new(Keys::one(key)));
         let error = match greet(&primary, zone).await {
             Err(ReadError::Lost(Lost { reason, .. })) => return Report { unreachable: Some(reason), ..report },
-            Err(ReadError::Tsig(trouble)) => Some(trouble.to_string()),
+            Err(ReadError::Tsig(trouble)) => {
+                if let TsigTrouble::BadTime { server_time, our_time } = trouble {
+                    report.clock_offset = our_time.checked_signed_diff(server_time);
+                }
+                Some(trouble.to_string())
+            }
             Err(ReadError::Unusable(_)) => None,
-            Ok(offset) => {
-                report.clock_offset = offset;
+            Ok(theirs) => {
+                let ours = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                report.clock_offset = theirs.and_then(|theirs| ours.checked_signed_diff(theirs));
                 None
             }
         };
@@ -80,12 +86,9 @@ async fn examine(cluster: &Cluster, keys: &Keys) -> Report {
     report
 }
 
-/// Our clock minus BIND's.
-async fn greet(primary: &Primary, zone: &OwnerName) -> Result<Option<i64>, ReadError> {
-    let answer = primary.ask(zone, &role_query(zone)?).await?;
-    let ours = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let offset = |theirs| Some(i64::try_from(ours).ok()? - i64::try_from(theirs).ok()?);
-    Ok(time_signed(&answer).and_then(offset))
+/// Asks whether a key is accepted; BIND's clock.
+async fn greet(primary: &Primary, zone: &OwnerName) -> Result<Option<u64>, ReadError> {
+    Ok(time_signed(&primary.ask(zone, &role_query(zone)?).await?))
 }
 
 async fn examine_zones(

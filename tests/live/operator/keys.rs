@@ -21,8 +21,9 @@ fn secret(clause: &str) -> &str {
 }
 
 fn with_keys(keys: &[(&str, &str)]) -> Rota {
-    let allowed: String = keys.iter().map(|(key, _)| format!("key {key}; ")).collect();
-    let zone = Zone::read_only("mydomain.org").statement(&format!("allow-update {{ key rotad; {allowed}}};"));
+    let allowed: Vec<_> = keys.iter().map(|(key, _)| format!("key {key};")).collect();
+    let zone =
+        Zone::read_only("mydomain.org").statement(&format!("allow-update {{ key rotad; {} }};", allowed.join(" ")));
     let builder = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]");
     let builder = keys.iter().fold(builder, |builder, (key, algorithm)| builder.key(key, algorithm));
     builder.zone("mydomain.org", zone).build()

@@ -9,15 +9,19 @@
 //! `etc/cluster.yaml` is the manual of the format.
 
 mod checks;
+mod clash;
 mod cross;
 mod defaults;
 mod domains;
 mod field;
 mod nodes;
 mod problem;
+mod references;
 mod services;
 mod settings;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 #[cfg(test)]
@@ -31,7 +35,7 @@ use std::{
 };
 
 use self::{domains::Domains, problem::Report, tree::Node};
-use crate::cluster::{Cluster, zones_of};
+use crate::cluster::{Cluster, NodeName, ServiceName, zones_of};
 
 /// cluster.yaml as written.
 #[derive(Debug)]
@@ -40,6 +44,17 @@ pub struct Draft {
     folder: PathBuf,
     root: Option<Node>,
     report: Report,
+}
+
+/// Where a file puts the status socket, were the rest of it as broken as it may: just then people ask for the status.
+#[must_use]
+pub fn status_socket_of(text: &str, folder: &Path) -> PathBuf {
+    let value = text.lines().find_map(|line| line.strip_prefix("status_socket:"));
+    let value = value.and_then(|value| value.split(" #").next()).unwrap_or_default();
+    match value.trim().trim_matches(['"', '\'']) {
+        "" => defaults::STATUS_SOCKET.into(),
+        path => folder.join(path),
+    }
 }
 
 /// What was found beside a good cluster, or instead of one.
@@ -93,6 +108,9 @@ impl Draft {
     }
 }
 
+/// Where a problem with the file as a whole is shown.
+const FILE_START: problem::Place = problem::Place { file: 0, line: 1, column: 1, length: 0 };
+
 fn cluster(
     root: &Node,
     folder: &Path,
@@ -102,7 +120,7 @@ fn cluster(
     let whole = shape::root(root);
     if let tree::Value::Null = root.value {
         report.problem(
-            problem::Place { line: 1, column: 1, ..whole.key_at },
+            FILE_START,
             "the file is empty, which would withdraw everything; etc/cluster.yaml is a sample to begin with",
         );
         return None;
@@ -122,25 +140,7 @@ fn cluster(
         safety,
     } = shape::File::read("", whole, report)?;
 
-    let mut need = |field: Option<field::Field<'_>>, what: &str| {
-        if field.is_none() {
-            report.problem(problem::Place { line: 1, column: 1, ..problem::Place::default() }, what);
-        }
-    };
-    need(bind, "there is no \"bind\"; write where the key is: \"bind: { key_file: rotad.key }\"");
-    need(
-        nodes,
-        "there are no \"nodes\", which would withdraw all; write \"nodes: { node00: { addresses: [192.0.2.10] } }\"",
-    );
-    need(
-        services,
-        "there are no \"services\"; write what is published: \"services: { imap: { publish: address, name: imap } }\"",
-    );
-    need(
-        domains.or(domain_lists),
-        "there are no \"domains\", which would withdraw all; write \"domains: { mydomain.org: { services: [imap] } }\"",
-    );
-
+    refuse_missing(&[bind, nodes, services, domains.or(domain_lists)], report);
     let bind = bind.and_then(|field| settings::bind(field, folder, report));
     let name =
         cluster.map_or_else(|| Some(defaults::CLUSTER.to_owned()), |field| settings::cluster_name(field, report));
@@ -154,7 +154,9 @@ fn cluster(
     let mut node_names = BTreeSet::new();
     let nodes = nodes.map(|field| {
         let nodes = nodes::read(field, &mut node_names, report);
-        refuse_empty(field, "node", report);
+        if node_names.is_empty() && matches!(&field.node.value, tree::Value::Map(entries) if entries.is_empty()) {
+            field.problem("there is no node, which would withdraw all; list one at least", report);
+        }
         nodes
     });
     let mut check_names = BTreeSet::new();
@@ -165,44 +167,57 @@ fn cluster(
         min_healthy: safety.as_ref().map_or(defaults::MIN_HEALTHY, |(_, min_healthy)| *min_healthy),
     };
     let services = services.map(|field| services::read(field, &given, report)).unwrap_or_default();
-    let given = domains::Given { nodes: &node_names, services: &services.places };
+    let given = domains::Given {
+        nodes: &node_names,
+        all_nodes: node_names.iter().map(|name| NodeName::new(name)).collect(),
+        services: services.places.keys().map(ServiceName::as_str).collect(),
+    };
     let mut found = Domains::default();
+    let before = report.count();
     if let Some(field) = domains {
         domains::read(field, &given, &mut found, report);
-        if domain_lists.is_none() {
-            refuse_empty(field, "domain", report);
-        }
     }
     if let Some(field) = domain_lists {
         domains::read_lists(field, folder, &given, lists, &mut found, report);
-        if found.all.is_empty() && domains.is_none() && report.count() == 0 {
-            field.problem("there is no domain at all, which would withdraw all; write one under \"domains\"", report);
-        }
+    }
+    if let Some(field) = domains.or(domain_lists)
+        && found.all.is_empty()
+        && report.count() == before
+    {
+        field.problem("there is no domain, which would withdraw all; list one at least", report);
     }
 
-    let (safety, _) = safety?;
+    let complete = name.is_some() && bind.is_some() && state_dir.is_some() && status_socket.is_some();
+    let complete = complete && http.is_some() && nodes.is_some() && safety.is_some();
+    // A part with problems is stood in for by its default, so that names that meet are found at the same time.
     let cluster = Cluster {
-        name: name?,
-        bind: bind?,
-        state_dir: state_dir?,
-        status_socket: status_socket?,
-        http: http?,
-        nodes: nodes?,
+        name: name.unwrap_or_default(),
+        bind: bind.unwrap_or(defaults::BIND),
+        state_dir: state_dir.unwrap_or_default(),
+        status_socket: status_socket.unwrap_or_default(),
+        http: http.flatten(),
+        nodes: nodes.unwrap_or_default(),
         checks,
         services: services.good,
         zones: zones_of(&found.all),
         profiles: found.profiles,
         domains: found.all,
-        safety,
+        safety: safety.map_or(defaults::SAFETY, |(safety, _)| safety),
     };
     let places = cross::Places { services: &services.places, profiles: &found.profile_places, domains: &found.places };
     cross::check(&cluster, &places, report);
-    Some(cluster)
+    complete.then_some(cluster)
 }
 
-/// An empty map where everything hangs on it.
-fn refuse_empty(field: field::Field<'_>, what: &str, report: &mut Report) {
-    if matches!(&field.node.value, tree::Value::Map(entries) if entries.is_empty()) {
-        field.problem(&format!("there is no {what}, which would withdraw all; list one at least"), report);
+/// The parts without which there is nothing to do.
+fn refuse_missing(parts: &[Option<field::Field<'_>>; 4], report: &mut Report) {
+    let texts = [
+        "there is no \"bind\"; write where the key is: \"bind: { key_file: rotad.key }\"",
+        "there are no \"nodes\", which would withdraw all; write \"nodes: { node00: { addresses: [192.0.2.10] } }\"",
+        "there are no \"services\"; write what is published: \"services: { imap: { publish: address, name: imap } }\"",
+        "there are no \"domains\", which would withdraw all; write \"domains: { mydomain.org: { services: [imap] } }\"",
+    ];
+    for (_, text) in parts.iter().zip(texts).filter(|(part, _)| part.is_none()) {
+        report.problem(FILE_START, text);
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cluster::{Cluster, Domain, NodeName, Profile, Publish, Service},
+    cluster::{Cluster, NodeName, Profile, Publish, Service},
     dns::{OwnerName, Ttl},
 };
 
@@ -69,10 +69,7 @@ impl Layout {
 
     fn add_hosts(&mut self, cluster: &Cluster, domain: &OwnerName, profile: &Profile, service: &Service) {
         for (node, exchange) in exchanges(cluster, domain, profile, service) {
-            let Some((home, at)) = cluster.domain_of(&exchange) else { continue };
-            if publishes_address(cluster, home, at, &exchange) {
-                continue;
-            }
+            let Some((_, at)) = cluster.domain_of(&exchange) else { continue };
             if let Some(zone) = self.zones.get_mut(&at.zone) {
                 let host =
                     zone.hosts.entry(exchange).or_insert_with(|| Host { ttl: service.ttl, nodes: BTreeSet::new() });
@@ -115,23 +112,5 @@ pub fn all_exchanges<'a>(cluster: &'a Cluster, domain: &'a OwnerName) -> impl It
     patterns.flat_map(move |pattern| {
         let nodes = cluster.nodes.iter();
         nodes.filter_map(move |(name, node)| OwnerName::parse(&pattern.fill(name, &node.index, domain)).ok())
-    })
-}
-
-/// Whether an address service of the domain gives this name its addresses: then an exchange of that name follows it.
-fn publishes_address(cluster: &Cluster, domain: &OwnerName, at: &Domain, name: &OwnerName) -> bool {
-    let Some(profile) = cluster.profile(at) else { return false };
-    services(cluster, profile).any(|service| match &service.publish {
-        Publish::Address { name: label, pinned } => {
-            domain.child(label).is_ok_and(|owner| owner == *name)
-                || pinned.as_ref().is_some_and(|pinned| {
-                    profile.nodes.iter().any(|node| {
-                        cluster.nodes.get(node).is_some_and(|n| {
-                            domain.child(&pinned.name.fill(node, &n.index, domain)).is_ok_and(|owner| owner == *name)
-                        })
-                    })
-                })
-        }
-        Publish::Mx { .. } | Publish::Alias { .. } => false,
     })
 }

@@ -1,7 +1,9 @@
 //! rotad keeps the A, AAAA, MX and CNAME sets of BIND zones in step with the health of a cluster.
 //!
-//! Read the modules in the order in which data flows. Everything here decides, without clock, file or socket; all
-//! that touches the world is in `io`, and `daemon` wires the two together.
+//! Read the modules in the order in which data flows: [`dns`], [`config`], [`cluster`], [`layout`], [`check`], [`schedule`],
+//! [`health`], [`standings`], [`desired`], [`plan`], [`tsig`], [`update`], [`zone`], [`rota`], then [`state`], [`status`] and
+//! [`event`]. They decide, without clock, file or socket; all that touches the world is in [`io`], [`daemon`] wires the two
+//! together, and [`cli`] has the commands.
 //!
 //! ```text
 //!  cluster.yaml                                                                              BIND 9

@@ -7,7 +7,7 @@ use rotad::{
     cli::{self, Cli, Command, Failure},
     daemon,
     exit::Exit,
-    io::{files, journal, systemd},
+    io::{files, journal},
 };
 
 fn main() -> ExitCode {
@@ -56,8 +56,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             Ok(if pass { Exit::Done } else { Exit::Failed })
         }
         Command::Status { json, watch } => {
-            let cluster = files::load(&file)?.cluster;
-            cli::status::run(&systemd::status_socket(&cluster.status_socket), json, watch).await?;
+            cli::status::of_file(&file, json, watch).await?;
             Ok(Exit::Done)
         }
     }

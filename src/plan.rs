@@ -35,6 +35,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What cannot be changed, and why.
     pub blocked: BTreeMap<RrsetId, String>,
+    /// What is to be deleted once no MX of another zone points to it any more.
+    pub waiting: BTreeSet<RrsetId>,
 }
 
 /// What the diff works with.
@@ -71,7 +73,7 @@ pub fn diff(inputs: Inputs<'_>) -> Plan {
             plan.changes.push(Change { id: id.clone(), before: Some(before.clone()), after: None });
         }
     }
-    keep_targets(&mut plan.changes, inputs.published, inputs.is_target_elsewhere);
+    keep_targets(&mut plan, inputs.published, inputs.is_target_elsewhere);
     block_aliases(&mut plan, inputs.published);
     keep_names(&mut plan.changes, inputs.published, inputs.recipes);
     plan.changes.sort_by(|a, b| a.id.cmp(&b.id));
@@ -84,22 +86,28 @@ pub fn is_ours(id: &RrsetId, set: &Rrset, ours: &BTreeSet<Rdata>, is_known: &dyn
     set.rdata == *ours || set.rdata.iter().all(|rdata| is_known(id, rdata))
 }
 
-/// Takes deletions out of a plan that would leave an MX without addresses: BIND would let it dangle (measured).
-pub fn keep_targets(changes: &mut Vec<Change>, published: &Rrsets, elsewhere: &dyn Fn(&OwnerName) -> bool) {
-    if changes.iter().all(|change| change.after.is_some()) {
+/// Takes deletions out of a plan that would leave an MX without addresses: BIND would let it dangle (measured). Those
+/// that another zone's MX keeps from going wait for that zone.
+pub fn keep_targets(plan: &mut Plan, published: &Rrsets, elsewhere: &dyn Fn(&OwnerName) -> bool) {
+    if plan.changes.iter().all(|change| change.after.is_some()) {
         return;
     }
     let mut after = published.clone();
-    apply(&mut after, changes);
+    apply(&mut after, &plan.changes);
     let targets: BTreeSet<&OwnerName> = after.values().flat_map(|set| &set.rdata).filter_map(exchange).collect();
     let has_address = |owner: &OwnerName| {
         [RrType::A, RrType::Aaaa].into_iter().any(|rtype| after.contains_key(&RrsetId { owner: owner.clone(), rtype }))
     };
-    changes.retain(|change| {
-        change.after.is_some()
-            || !matches!(change.id.rtype, RrType::A | RrType::Aaaa)
-            || has_address(&change.id.owner)
-            || !(targets.contains(&change.id.owner) || elsewhere(&change.id.owner))
+    let waiting = &mut plan.waiting;
+    plan.changes.retain(|change| {
+        let last_address = change.after.is_none()
+            && matches!(change.id.rtype, RrType::A | RrType::Aaaa)
+            && !has_address(&change.id.owner);
+        let waits = last_address && elsewhere(&change.id.owner);
+        if waits {
+            waiting.insert(change.id.clone());
+        }
+        !(waits || last_address && targets.contains(&change.id.owner))
     });
 }
 

@@ -52,6 +52,8 @@ pub struct Rota {
     alarms: Alarms,
     /// Zones with a step under way.
     busy: BTreeSet<OwnerName>,
+    /// Zones that wait for what others do.
+    waiting: BTreeSet<OwnerName>,
     server: Server,
     /// When the first round ends although not every check has answered.
     patience_ends: Instant,
@@ -107,6 +109,7 @@ impl Rota {
             ready: BTreeSet::new(),
             alarms: Alarms::default(),
             busy: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             first_round_done: false,
             edits: if force { Edits::Free } else { Edits::Unjudged },
             refused_edit: None,
@@ -279,6 +282,12 @@ impl Rota {
             Some(at) if at > now => self.alarms.set(name, Some(at)),
             _ => self.call(name),
         }
+        // Not at every answer: with many zones under way each would look at all of them.
+        if self.busy.is_empty() {
+            for name in std::mem::take(&mut self.waiting) {
+                self.call(&name);
+            }
+        }
         events
     }
 
@@ -357,6 +366,9 @@ impl Rota {
     /// A zone has nothing to do now. One that is out of the file, and cleaned up, is forgotten.
     fn put_down(&mut self, name: &OwnerName) {
         let Some(zone) = self.zones.get(name) else { return };
+        if zone.waits_for_others() {
+            self.waiting.insert(name.clone());
+        }
         if zone.is_empty() && !self.layout.zones.contains_key(name) {
             self.zones.remove(name);
             self.alarms.set(name, None);

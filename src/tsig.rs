@@ -20,7 +20,7 @@ use hickory_proto::{
         },
     },
 };
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit, Mac, digest::InvalidLength};
 use zeroize::Zeroizing;
 
 pub use self::clauses::KeyError;
@@ -174,30 +174,23 @@ impl Key {
     }
 }
 
-/// Feeds `$data` to the key's HMAC and hands it on. HMAC takes secrets of any length; the error is never seen.
+/// Feeds `$data` to the key's HMAC and hands it on.
 macro_rules! with_hmac {
     ($key:expr, $data:expr, |$hmac:ident| $then:expr) => {
         match $key.label.algorithm {
-            Algorithm::HmacMd5 => {
-                Hmac::<md5::Md5>::new_from_slice(&$key.secret).map(|h| h.chain_update($data)).map(|$hmac| $then)
-            }
-            Algorithm::HmacSha1 => {
-                Hmac::<sha1::Sha1>::new_from_slice(&$key.secret).map(|h| h.chain_update($data)).map(|$hmac| $then)
-            }
-            Algorithm::HmacSha224 => {
-                Hmac::<sha2::Sha224>::new_from_slice(&$key.secret).map(|h| h.chain_update($data)).map(|$hmac| $then)
-            }
-            Algorithm::HmacSha256 => {
-                Hmac::<sha2::Sha256>::new_from_slice(&$key.secret).map(|h| h.chain_update($data)).map(|$hmac| $then)
-            }
-            Algorithm::HmacSha384 => {
-                Hmac::<sha2::Sha384>::new_from_slice(&$key.secret).map(|h| h.chain_update($data)).map(|$hmac| $then)
-            }
-            Algorithm::HmacSha512 => {
-                Hmac::<sha2::Sha512>::new_from_slice(&$key.secret).map(|h| h.chain_update($data)).map(|$hmac| $then)
-            }
+            Algorithm::HmacMd5 => fed::<Hmac<md5::Md5>>(&$key.secret, $data).map(|$hmac| $then),
+            Algorithm::HmacSha1 => fed::<Hmac<sha1::Sha1>>(&$key.secret, $data).map(|$hmac| $then),
+            Algorithm::HmacSha224 => fed::<Hmac<sha2::Sha224>>(&$key.secret, $data).map(|$hmac| $then),
+            Algorithm::HmacSha256 => fed::<Hmac<sha2::Sha256>>(&$key.secret, $data).map(|$hmac| $then),
+            Algorithm::HmacSha384 => fed::<Hmac<sha2::Sha384>>(&$key.secret, $data).map(|$hmac| $then),
+            Algorithm::HmacSha512 => fed::<Hmac<sha2::Sha512>>(&$key.secret, $data).map(|$hmac| $then),
         }
     };
+}
+
+/// HMAC takes secrets of any length (RFC 2104 section 2): the error is never seen.
+fn fed<M: Mac + KeyInit>(secret: &[u8], data: &[u8]) -> Result<M, InvalidLength> {
+    Ok(<M as KeyInit>::new_from_slice(secret)?.chain_update(data))
 }
 
 impl Key {

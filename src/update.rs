@@ -13,6 +13,9 @@ mod verdict;
 pub use self::{
     generation::{GenerationRecord, GenerationRrset, Txt},
     message::{Guard, Unencodable, Update, in_safe_order},
-    reading::{Reading, Soa, Unusable, any_query, generation_of, generation_query, rrsets_of, soa_of, soa_query},
+    reading::{
+        Reading, Soa, Unusable, any_query, below, generation_of, generation_query, holds_anything, rrsets_of, soa_of,
+        soa_query, wildcards,
+    },
     verdict::{Answer, Garbage, TsigTrouble, Verdict, judge},
 };

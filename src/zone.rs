@@ -55,6 +55,7 @@ pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
 
 /// One zone.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; no two make a state together")]
 pub struct Zone {
     name: OwnerName,
     state: ZoneState,
@@ -75,6 +76,8 @@ pub struct Zone {
     lost: Option<Sent>,
     /// Somebody else writes under our name: a copy of this machine.
     twin: bool,
+    /// Whether it has something to delete once no MX of another zone points to it.
+    waits: bool,
     /// Take the zone over at the next read, whoever owns it.
     adopt: bool,
     /// What the state directory remembers, or will.
@@ -108,6 +111,8 @@ struct Sent {
     /// Each change in words.
     why: Vec<String>,
     generation: u64,
+    /// Once BIND applied it: until when the reading may still show the zone as it was.
+    visible_by: Instant,
 }
 
 impl Zone {
@@ -126,6 +131,7 @@ impl Zone {
             maybe: None,
             lost: None,
             twin: false,
+            waits: false,
             adopt: false,
             owned,
             sent: None,
@@ -193,6 +199,12 @@ impl Zone {
         self.owned.is_empty() && self.sent.is_none() && self.lost.is_none()
     }
 
+    /// Whether it has something to delete once no MX of another zone points to it.
+    #[must_use]
+    pub const fn waits_for_others(&self) -> bool {
+        self.waits
+    }
+
     /// Whether an MX in it points to this name, or could: nothing is known of a zone before it is read. While it
     /// cannot be read, what we published counts: one zone out of reach must not stop the cleaning of all others.
     #[must_use]
@@ -200,7 +212,11 @@ impl Zone {
         let is_target = |rdata: &Rdata| plan::exchange(rdata) == Some(name);
         match &self.seen {
             Some(seen) => seen.rrsets.values().flat_map(|set| &set.rdata).any(is_target),
-            None => self.state != ZoneState::Failing || self.owned.values().flatten().any(is_target),
+            // It may never be read again; but a lost message may have written an MX that we do not remember.
+            None if self.state == ZoneState::Failing && self.lost.is_none() => {
+                self.owned.values().flatten().any(is_target)
+            }
+            None => true,
         }
     }
 
@@ -243,6 +259,7 @@ impl Zone {
     /// The next step. [`Zone::wake_at`] says when to ask again though nothing changes.
     pub fn next(&mut self, turn: Turn<'_>) -> (Step, Vec<Event>) {
         self.wake_at = None;
+        self.waits = false;
         if let Some(sent) = &self.sent {
             return (Step::Read(sent.changes.iter().map(|change| change.id.owner.clone()).collect()), Vec::new());
         }
@@ -260,20 +277,20 @@ impl Zone {
         let held = turn.hold_edits && hold_edits(&mut plan, &recipes);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
         plan::keep_names(&mut plan.changes, &seen.rrsets, &recipes);
-        plan::keep_targets(&mut plan.changes, &seen.rrsets, turn.is_target_elsewhere);
+        plan::keep_targets(&mut plan, &seen.rrsets, turn.is_target_elsewhere);
         if plan.changes.is_empty() && !claim {
             let wrong = self.what_is_wrong(&plan);
-            let state = if wrong.is_some() {
-                ZoneState::Failing
-            } else if held {
-                ZoneState::Pending
-            } else {
-                ZoneState::InSync
+            self.waits = !plan.waiting.is_empty();
+            let (state, words) = match plan.waiting.first() {
+                _ if wrong.is_some() => (ZoneState::Failing, wrong),
+                Some(id) => (ZoneState::Pending, Some(words::waiting(id))),
+                None if held => (ZoneState::Pending, None),
+                None => (ZoneState::InSync, None),
             };
             self.failures = 0;
             self.portion = Portion::Whole;
             remember(&mut self.owned, turn, &seen.rrsets, &recipes);
-            let events = self.enter(state, wrong, None);
+            let events = self.enter(state, words, None);
             return (self.poll(turn.now, names), events);
         }
         if !turn.may_write {
@@ -290,8 +307,12 @@ impl Zone {
         let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, Vec::new()) };
         let why = |change: &Change| words::change(change, recipes.get(&change.id));
         self.believed = None;
-        self.sent =
-            Some(Sent { why: update.changes.iter().map(why).collect(), changes: update.changes.clone(), generation });
+        self.sent = Some(Sent {
+            why: update.changes.iter().map(why).collect(),
+            changes: update.changes.clone(),
+            generation,
+            visible_by: turn.now,
+        });
         (Step::Write(update), self.wait())
     }
 

@@ -8,7 +8,11 @@ use std::{
 
 use tokio::{io::AsyncReadExt, net::UnixStream, time::timeout};
 
-use crate::status::Status;
+use crate::{
+    cli::Failure,
+    io::{files, systemd},
+    status::Status,
+};
 
 /// How long the daemon may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,6 +48,20 @@ pub enum Error {
     /// The terminal or pipe failed.
     #[error("the status cannot be written")]
     Output(#[from] io::Error),
+}
+
+/// Asks the daemon of a file. A broken edit does not stop it from being asked: the daemon runs on with the file before,
+/// and its status says so.
+pub async fn of_file(file: &Path, json: bool, watch: bool) -> Result<(), Failure> {
+    let loaded = files::load(file);
+    let socket = match &loaded {
+        Ok(loaded) => loaded.cluster.status_socket.clone(),
+        Err(_) => files::status_socket_of_broken(file),
+    };
+    match (run(&systemd::status_socket(&socket), json, watch).await, loaded) {
+        (Err(Error::Unreachable { .. }), Err(broken)) => Err(broken.into()),
+        (asked, _) => Ok(asked?),
+    }
 }
 
 /// Shows the snapshot: as text, or with `json` as the daemon sent it; with `watch` again each second until Ctrl-C.

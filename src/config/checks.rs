@@ -25,9 +25,9 @@ const KINDS: [(&str, Word); 5] =
     [("tcp", Word::Tcp), ("smtp", Word::Smtp), ("imap", Word::Imap), ("pop3", Word::Pop3), ("http", Word::Http)];
 
 /// Reads `checks`. One that has problems is left out; `names` has it all the same.
-pub(super) fn read(
-    field: Field<'_>,
-    names: &mut BTreeSet<CheckName>,
+pub(super) fn read<'a>(
+    field: Field<'a>,
+    names: &mut BTreeSet<&'a str>,
     report: &mut Report,
 ) -> BTreeMap<CheckName, Check> {
     let mut checks = BTreeMap::new();
@@ -36,7 +36,7 @@ pub(super) fn read(
             continue;
         }
         let name = CheckName::new(entry.key);
-        names.insert(name.clone());
+        names.insert(entry.key);
         if let Some(check) = check(&format!("check \"{name}\""), entry, report) {
             checks.insert(name, check);
         }

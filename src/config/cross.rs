@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::problem::{Place, Report};
+use super::{
+    clash::{self, Clash},
+    problem::{Place, Report},
+};
 use crate::{
     cluster::{Claim, Claimed, Cluster, Domain, Profile, ProfileId, Publish, Service, ServiceName, Share},
     dns::{NameError, OwnerName},
@@ -13,6 +16,8 @@ use crate::{
 
 /// Records of one `RRset`: BIND answers SERVFAIL to an update past `max-records-per-type` (100).
 const MAX_RECORDS: usize = 100;
+/// First label of the generation record's owner name.
+const RESERVED: &str = "_rotad";
 /// Octets of a name on the wire (RFC 1035 section 2.3.4).
 const MAX_NAME: usize = 255;
 
@@ -43,7 +48,7 @@ struct Cross<'a> {
     places: &'a Places<'a>,
     report: &'a mut Report,
     /// Pairs of services that have been told of: a thousand domains make no thousand problems.
-    told: BTreeSet<(&'a ServiceName, &'a ServiceName)>,
+    told: BTreeSet<(&'a ServiceName, &'a ServiceName, bool)>,
 }
 
 /// The names that a profile gives to each of its domains.
@@ -57,8 +62,8 @@ struct Layout<'a> {
     foreign: Vec<Claim<'a>>,
     /// The longest name in octets, without the domain.
     longest: usize,
-    /// The alias that stands at the domain itself, if there is one.
-    apex_alias: Option<&'a ServiceName>,
+    /// The part before the domain, the target and the service of each alias.
+    aliases: Vec<(String, &'a OwnerName, &'a ServiceName)>,
 }
 
 impl<'a> Cross<'a> {
@@ -169,12 +174,14 @@ impl<'a> Cross<'a> {
                 }
                 _ => true,
             };
-            let relative = claim.owner.as_str().strip_suffix(example.as_str()).filter(|_| follows_domain);
-            match relative.map(|relative| relative.trim_end_matches('.').to_owned()) {
+            match before(&claim.owner, example).filter(|_| follows_domain).map(str::to_owned) {
                 Some(relative) => {
+                    if relative == RESERVED {
+                        self.reserved(&claim);
+                    }
                     layout.longest = layout.longest.max(relative.len());
-                    if relative.is_empty() && matches!(claim.what, Claimed::Alias(_)) {
-                        layout.apex_alias = Some(service);
+                    if let Claimed::Alias(target) = claim.what {
+                        layout.aliases.push((relative.clone(), target, service));
                     }
                     layout.relative.entry(relative).or_default().push(claim);
                 }
@@ -200,6 +207,15 @@ impl<'a> Cross<'a> {
         );
     }
 
+    /// The generation record's name is nobody else's.
+    fn reserved(&mut self, claim: &Claim<'_>) {
+        let text = format!(
+            "service \"{}\": {} is where the generation record of the zone lives; choose another name",
+            claim.service, claim.owner
+        );
+        self.report.problem(self.place(claim.service), text);
+    }
+
     /// Everything that one owner name is to hold.
     fn meet(&mut self, claims: &[Claim<'a>]) {
         for (index, later) in claims.iter().enumerate() {
@@ -216,56 +232,18 @@ impl<'a> Cross<'a> {
         let (Some(first), Some(second)) = (self.service(earlier.service), self.service(later.service)) else {
             return false;
         };
-        let same_service = earlier.service == later.service;
-        let owner = &later.owner;
-        let with = |claim: &Claim<'_>| match claim.what {
-            Claimed::Shared => format!("the addresses of service \"{}\"", claim.service),
-            Claimed::Pinned(node) => format!("the pinned name of node \"{node}\" in service \"{}\"", claim.service),
-            Claimed::Mx => format!("the MX of service \"{}\"", claim.service),
-            Claimed::Exchange(_) => format!("an MX exchange of service \"{}\"", claim.service),
-            Claimed::Alias(_) => format!("the alias of service \"{}\"", claim.service),
-        };
-        let both = format!("{owner} is {} and {}", with(earlier), with(later));
-        let ttls = || {
-            format!(
-                "{both}, with TTLs of {}s and {}s; one set has one TTL: write the same in both",
-                first.ttl, second.ttl
-            )
-        };
-        let wrong = match (earlier.what, later.what) {
-            (Claimed::Alias(one), Claimed::Alias(other)) if one != other => {
-                Some(format!("{both}, to {one} and {other}; an alias has one target: take one service out"))
+        let Some(clash) = clash::between((earlier, first), (later, second)) else { return false };
+        let refused = matches!(clash, Clash::Refused(_));
+        let news = self.told.insert((earlier.service, later.service, refused));
+        let place = self.place(later.service);
+        match clash {
+            Clash::Refused(text) if news => {
+                self.report.problem(place, format!("service \"{}\": {text}", later.service));
             }
-            (Claimed::Exchange(_), Claimed::Alias(_)) | (Claimed::Alias(_), Claimed::Exchange(_)) => {
-                Some(format!("{both}; an MX cannot point to a CNAME (RFC 2181 section 10.3): choose another name"))
-            }
-            (Claimed::Alias(_), Claimed::Alias(_)) | (Claimed::Mx, Claimed::Mx) => (first.ttl != second.ttl).then(ttls),
-            (Claimed::Alias(_), _) | (_, Claimed::Alias(_)) => {
-                Some(format!("{both}; nothing can stand beside a CNAME (RFC 1034 section 3.6.2): choose another name"))
-            }
-            (Claimed::Mx, _) | (_, Claimed::Mx) => None,
-            (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) if same_service => Some(format!(
-                "{both}; write \"{{node}}\" or \"{{index}}\" into the pinned name, and give each node an index of its own"
-            )),
-            (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) => {
-                Some(format!("{both}; a pinned name is one node's alone: choose another name"))
-            }
-            (Claimed::Exchange(_), Claimed::Exchange(_)) if same_service => None,
-            _ if first.ttl != second.ttl => Some(ttls()),
-            (Claimed::Shared, Claimed::Exchange(_)) | (Claimed::Exchange(_), Claimed::Shared) => {
-                if self.told.insert((earlier.service, later.service)) {
-                    let text = format!("{both}: its addresses follow membership, not health");
-                    self.report.warning(self.place(later.service), text);
-                }
-                None
-            }
-            _ => None,
-        };
-        let Some(wrong) = wrong else { return false };
-        if self.told.insert((earlier.service, later.service)) {
-            self.report.problem(self.place(later.service), format!("service \"{}\": {wrong}", later.service));
+            Clash::Odd(text) if news => self.report.warning(place, format!("service \"{}\": {text}", later.service)),
+            Clash::Refused(_) | Clash::Odd(_) => {}
         }
-        true
+        refused
     }
 
     /// Exchanges outside of the domains that they belong to: in another domain of the file, or nowhere.
@@ -278,6 +256,9 @@ impl<'a> Cross<'a> {
         claims.sort_by(|a, b| (&a.owner, a.service).cmp(&(&b.owner, b.service)));
         for claim in claims {
             let Some((home, domain)) = self.cluster.domain_of(&claim.owner) else { continue };
+            if claim.owner.as_str().split('.').next() == Some(RESERVED) {
+                self.reserved(&claim);
+            }
             self.settle(&claim, home, layouts.get(&domain.profile));
             match hosts.get(&claim.owner).cloned() {
                 Some(first) => {
@@ -305,11 +286,15 @@ impl<'a> Cross<'a> {
             .filter(|(_, domain)| profiles.get(domain.profile.0 as usize).copied().unwrap_or_default())
             .filter_map(|(name, domain)| Some((name, cluster.profile(domain)?)))
             .flat_map(|(name, profile)| cluster.try_claims(name, profile).map(move |claim| (name, claim)))
-            .filter(|(_, (service, _))| scattered(service));
+            .filter(|(_, (service, claim))| {
+                let exchange = claim.as_ref().map_or(true, |claim| matches!(claim.what, Claimed::Exchange(_)));
+                exchange && scattered(service)
+            });
         let mut claims = Vec::new();
         for (domain, (service, claim)) in names {
             match claim {
-                Ok(claim) if matches!(claim.what, Claimed::Exchange(_)) => claims.push(claim),
+                // Those that are nobody's business here would be as many as domains times nodes.
+                Ok(claim) if cluster.domain_of(&claim.owner).is_some() => claims.push(claim),
                 Ok(_) => {}
                 Err((name, error)) => self.bad_name(domain, service, &name, &error),
             }
@@ -319,8 +304,8 @@ impl<'a> Cross<'a> {
 
     /// An exchange against what the domain that it falls in has at that name.
     fn settle(&mut self, exchange: &Claim<'a>, home: &OwnerName, layout: Option<&Layout<'a>>) {
-        let Some(relative) = exchange.owner.as_str().strip_suffix(home.as_str()) else { return };
-        let there = layout.and_then(|layout| layout.relative.get(relative.trim_end_matches('.')));
+        let Some(relative) = before(&exchange.owner, home) else { return };
+        let there = layout.and_then(|layout| layout.relative.get(relative));
         for claim in there.into_iter().flatten() {
             // The layout's owners are those of its example.
             let claim = Claim { owner: exchange.owner.clone(), ..claim.clone() };
@@ -349,16 +334,16 @@ impl<'a> Cross<'a> {
                 ),
             );
         }
-        if let Some(service) = layout.apex_alias
-            && domain.zone == *name
-        {
-            self.report.problem(
-                self.domain_place(name),
-                format!(
-                    "domain \"{name}\": service \"{service}\" makes the zone's own name an alias, but SOA and NS live \
-                     there and nothing can stand beside a CNAME (RFC 1034 section 3.6.2); give the service a name"
-                ),
-            );
+        for (relative, target, service) in &layout.aliases {
+            let wrong = if relative.is_empty() && domain.zone == *name {
+                "makes the zone's own name an alias, but SOA and NS live there and nothing can stand beside a CNAME (RFC \
+                 1034 section 3.6.2); give the service a name"
+            } else if before(target, name) == Some(relative) {
+                "makes a name an alias of itself; choose another target, or leave the service out here"
+            } else {
+                continue;
+            };
+            self.report.problem(self.domain_place(name), format!("domain \"{name}\": service \"{service}\" {wrong}"));
         }
         for above in name.ancestors() {
             if above != domain.zone.as_str()
@@ -387,9 +372,7 @@ impl<'a> Cross<'a> {
         (name, domain, layout): (&OwnerName, &Domain, &Layout<'a>),
         (upper, upper_domain, upper_layout): (&OwnerName, &Domain, &Layout<'a>),
     ) {
-        let Some(prefix) = name.as_str().strip_suffix(upper.as_str()).map(|head| head.trim_end_matches('.')) else {
-            return;
-        };
+        let Some(prefix) = before(name, upper) else { return };
         for relative in upper_layout.tails.get(prefix).into_iter().flatten() {
             let inside = relative.strip_suffix(prefix).unwrap_or_default().trim_end_matches('.');
             for claim in upper_layout.relative.get(relative).into_iter().flatten() {
@@ -418,4 +401,10 @@ impl<'a> Cross<'a> {
             }
         }
     }
+}
+
+/// The part of `name` before `domain`, without the dot between; empty for the domain itself.
+fn before<'n>(name: &'n OwnerName, domain: &OwnerName) -> Option<&'n str> {
+    let head = name.as_str().strip_suffix(domain.as_str())?;
+    if head.is_empty() { Some(head) } else { head.strip_suffix('.') }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    cluster::{AllDown, Safety, Share, WhenDown},
+    cluster::{AllDown, Bind, KeySource, Safety, Share, WhenDown},
     dns::Ttl,
 };
 
@@ -29,6 +29,16 @@ pub(super) const MAX_IN_FLIGHT: usize = 32;
 pub(super) const MAX_IN_FLIGHT_RANGE: RangeInclusive<usize> = 1..=90;
 /// md5 and sha1 keys are for BINDs that know nothing better.
 pub(super) const ALLOW_WEAK_KEYS: bool = false;
+
+/// The primary, but for the key, which has no default.
+pub(super) const BIND: Bind = Bind {
+    server: SERVER,
+    key: KeySource::Credential(String::new()),
+    timeout: BIND_TIMEOUT,
+    connections: CONNECTIONS,
+    max_in_flight: MAX_IN_FLIGHT,
+    allow_weak_keys: ALLOW_WEAK_KEYS,
+};
 
 /// One rota a primary is the ordinary case, and needs no name.
 pub(super) const CLUSTER: &str = "rotad";

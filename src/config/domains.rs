@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     field::{Field, name_problem},
-    problem::{Place, Report, did_you_mean},
-    shape,
+    problem::{Place, Report},
+    references, shape,
+    tree::Value,
 };
 use crate::{
     cluster::{Domain, NodeName, Profile, ProfileId, ServiceName},
@@ -18,9 +19,11 @@ use crate::{
 /// What domains take from the rest of the file.
 pub(super) struct Given<'a> {
     /// The names under `nodes`.
-    pub nodes: &'a BTreeSet<NodeName>,
+    pub nodes: &'a BTreeSet<&'a str>,
+    /// The same, as a domain has them that lists none.
+    pub all_nodes: BTreeSet<NodeName>,
     /// The names under `services`.
-    pub services: &'a BTreeMap<ServiceName, Place>,
+    pub services: BTreeSet<&'a str>,
 }
 
 /// What `domains` and `domain_lists` say.
@@ -121,72 +124,30 @@ fn profile(
     report: &mut Report,
 ) -> Option<Profile> {
     let nodes = match nodes {
-        None => Some(given.nodes.clone()),
+        None => Some(given.all_nodes.clone()),
         Some(field) => {
-            let known = Known {
-                is: &|name| given.nodes.contains(name),
-                all: &|| given.nodes.iter().map(NodeName::as_str).collect(),
-            };
-            references(object, field, "node", &known, report)
-                .map(|names| names.into_iter().map(NodeName::new).collect())
+            refuse_empty(field, report);
+            let names = references::read(object, field, "node", given.nodes, report);
+            names.map(|names| names.into_iter().map(NodeName::new).collect())
         }
     };
     let Some(services) = services else {
         report.problem(field.key_at, format!("{object}: has no services; write \"services: [imap]\""));
         return None;
     };
-    let known = Known {
-        is: &|name| given.services.contains_key(name),
-        all: &|| given.services.keys().map(ServiceName::as_str).collect(),
-    };
-    let services = references(object, services, "service", &known, report)?;
+    refuse_empty(services, report);
+    let services = references::read(object, services, "service", &given.services, report)?;
     Some(Profile { services: services.into_iter().map(ServiceName::new).collect(), nodes: nodes? })
 }
 
-/// The names that may be referred to.
-struct Known<'a> {
-    is: &'a dyn Fn(&str) -> bool,
-    all: &'a dyn Fn() -> Vec<&'a str>,
-}
-
-/// The names that a list refers to; unknown ones are reported and left out.
-fn references<'a>(
-    object: &str,
-    field: Field<'a>,
-    what: &str,
-    known: &Known<'_>,
-    report: &mut Report,
-) -> Option<Vec<&'a str>> {
-    let items = field.items(&format!("a list of {what}s"), report)?;
-    if items.is_empty() {
+/// A list that leaves a domain without anything.
+fn refuse_empty(field: Field<'_>, report: &mut Report) {
+    if matches!(&field.node.value, Value::List(items) if items.is_empty()) {
         field.problem(
             "the list is empty, which would withdraw what it serves; take the entry out if that is meant",
             report,
         );
-        return None;
     }
-    let mut names: Vec<&str> = Vec::with_capacity(items.len());
-    let mut good = true;
-    for item in items {
-        let Some(text) = item.text(&format!("the name of a {what}"), report) else {
-            good = false;
-            continue;
-        };
-        if !(known.is)(text) {
-            let near = did_you_mean(text, (known.all)());
-            report.problem(
-                item.node.at,
-                format!("{object} uses {what} \"{text}\", which no \"{what}s\" entry defines{near}"),
-            );
-            good = false;
-        } else if names.contains(&text) {
-            item.problem(&format!("\"{text}\" is listed twice; keep one"), report);
-            good = false;
-        } else {
-            names.push(text);
-        }
-    }
-    good.then_some(names)
 }
 
 /// The files that `domain_lists` names, in order; those that are no good are left to [`read_lists`].

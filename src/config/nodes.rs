@@ -12,7 +12,11 @@ const EXAMPLE: &str = "a list of literal addresses, IPv6 in quotes: [192.0.2.10,
 
 /// Reads `nodes`. A node that has problems is left out; `names` has it all the same, so that nobody who uses it is
 /// blamed.
-pub(super) fn read(field: Field<'_>, names: &mut BTreeSet<NodeName>, report: &mut Report) -> BTreeMap<NodeName, Node> {
+pub(super) fn read<'a>(
+    field: Field<'a>,
+    names: &mut BTreeSet<&'a str>,
+    report: &mut Report,
+) -> BTreeMap<NodeName, Node> {
     let entries = shape::entries("nodes", field, "{ node00: { addresses: [192.0.2.10] } }", report).unwrap_or_default();
     let mut nodes = BTreeMap::new();
     let mut holders: BTreeMap<IpAddr, NodeName> = BTreeMap::new();
@@ -21,7 +25,7 @@ pub(super) fn read(field: Field<'_>, names: &mut BTreeSet<NodeName>, report: &mu
             continue;
         }
         let name = NodeName::new(entry.key);
-        names.insert(name.clone());
+        names.insert(entry.key);
         let object = format!("node \"{name}\"");
         if let Some(node) = node(&object, &name, entry, &mut holders, report) {
             nodes.insert(name, node);

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+/// Bytes of a line that is shown at all: finding a place in a longer one, for each of many problems, takes too long.
+const SNIPPET_LINE: usize = 1024;
 /// Characters of a long line that a snippet shows on each side of the place.
 const SNIPPET_RADIUS: usize = 60;
 
@@ -110,6 +112,9 @@ impl fmt::Display for Problem {
 
 impl Extract {
     fn of(line: &str, place: Place) -> Option<Self> {
+        if line.len() > SNIPPET_LINE {
+            return None;
+        }
         let first = place.column.saturating_sub(1);
         let skipped = first.saturating_sub(SNIPPET_RADIUS);
         let mut text = String::new();
@@ -191,11 +196,7 @@ impl Report {
 
 /// A message that repeats what the file has, without what terminals and line readers would obey.
 fn printable(message: &str) -> String {
-    let escape = |character: char| match character.is_control() {
-        true => character.escape_default().collect(),
-        false => character.to_string(),
-    };
-    message.chars().map(escape).collect()
+    message.replace(char::is_control, "\u{fffd}")
 }
 
 /// Words less alike than this (Jaro-Winkler, 0 to 1) are no slip of the fingers.

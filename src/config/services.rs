@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     defaults,
     field::{Field, name_problem},
-    problem::{Place, Report, did_you_mean},
+    problem::{Place, Report},
+    references,
     settings::own_name,
     shape,
 };
@@ -17,7 +18,7 @@ use crate::{
 /// What services take from the rest of the file.
 pub(super) struct Given<'a> {
     /// The names under `checks`.
-    pub checks: &'a BTreeSet<CheckName>,
+    pub checks: &'a BTreeSet<&'a str>,
     /// The TTL of those that give none.
     pub ttl: Ttl,
     /// The minimum of those that give none.
@@ -33,7 +34,25 @@ pub(super) struct Services {
     pub places: BTreeMap<ServiceName, Place>,
 }
 
-/// Placeholders and what each is for.
+/// The forms that `publish` names.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Address,
+    Mx,
+    Alias,
+}
+
+impl Form {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Mx => "mx",
+            Self::Alias => "alias",
+        }
+    }
+}
+
+/// Placeholders of a pinned name and of an exchange.
 const NODE_AND_INDEX: &[&str] = &["{node}", "{index}"];
 const ALL_PLACEHOLDERS: &[&str] = &["{node}", "{index}", "{domain}"];
 
@@ -73,7 +92,10 @@ fn service(
         *shape;
     let ttl = ttl.map_or(Some(given.ttl), |field| field.ttl(report));
     let min_healthy_share = min_healthy.map_or(Some(given.min_healthy), |field| field.share(report));
-    let names = checks.map_or(Some(Vec::new()), |field| self::checks(object, field, given.checks, report));
+    let names = checks.map_or(Some(Vec::new()), |field| {
+        let names = references::read(object, field, "check", given.checks, report)?;
+        Some(names.into_iter().map(CheckName::new).collect())
+    });
     let any = checks_any.map_or(Some(None), |field| {
         let most = names.as_ref().map_or(usize::MAX, |names| names.len().max(1));
         field.number(1..=most, report).map(Some)
@@ -86,45 +108,37 @@ fn service(
         );
         return None;
     };
-    let mut only = |fields: &[Option<Field<'_>>], form: &str| {
-        for field in fields.iter().flatten() {
-            report.problem(
-                field.key_at,
-                format!("{object}: \"{}\" does not belong to publish: {form}; leave it out", field.key),
-            );
-        }
-    };
-    let words = [("address", "address"), ("mx", "mx"), ("alias", "alias")];
-    let form = match &publish.node.value {
-        super::tree::Value::Scalar(text) => text.as_str(),
-        _ => "",
-    };
-    match form {
-        "address" => only(&[preference, exchange, target], form),
-        "mx" => only(&[name, pinned, target], form),
+    let forms = [Form::Address, Form::Mx, Form::Alias].map(|form| (form.as_str(), form));
+    let form = publish.word(&forms, report)?;
+    let foreign: &[Option<Field<'_>>] = match form {
+        Form::Address => &[preference, exchange, target],
+        Form::Mx => &[name, pinned, target],
         // An alias follows no health.
-        "alias" => only(&[preference, exchange, pinned, checks, checks_any, min_healthy], form),
-        _ => {}
+        Form::Alias => &[preference, exchange, pinned, checks, checks_any, min_healthy],
+    };
+    for field in foreign.iter().flatten() {
+        let text = format!("{object}: \"{}\" does not belong to publish: {}; leave it out", field.key, form.as_str());
+        report.problem(field.key_at, text);
     }
     let need = |given: &Option<Field<'_>>, example: &str, report: &mut Report| {
         if given.is_none() {
             report.problem(field.key_at, format!("{object}: incomplete; write {example}"));
         }
     };
-    let publish = match publish.word(&words, report)? {
-        "address" => {
+    let publish = match form {
+        Form::Address => {
             need(&name, "name: imap", report);
             let name = name.and_then(|field| relative_name(field, report));
             let pinned = pinned.map_or(Some(None), |field| self::pinned(object, field, report).map(Some));
             Publish::Address { name: name?, pinned: pinned? }
         }
-        "mx" => {
+        Form::Mx => {
             let preference = preference.map_or(Some(defaults::PREFERENCE), |field| field.number(0..=u16::MAX, report));
             need(&exchange, "exchange: \"{node}.mail.example.org\"", report);
             let exchange = exchange.and_then(|field| exchange_pattern(field, report));
             Publish::Mx { preference: preference?, exchange: exchange? }
         }
-        _ => {
+        Form::Alias => {
             need(&name, "name: pop3", report);
             need(&target, "target: imap.mail.example.org", report);
             let name = name.and_then(|field| relative_name(field, report));
@@ -133,26 +147,6 @@ fn service(
         }
     };
     Some(Service { publish, checks: names?, checks_any: any?, ttl: ttl?, min_healthy: min_healthy_share? })
-}
-
-fn checks(object: &str, field: Field<'_>, known: &BTreeSet<CheckName>, report: &mut Report) -> Option<Vec<CheckName>> {
-    let mut list: Vec<CheckName> = Vec::new();
-    for item in field.items("a list of checks, such as [imap]", report)? {
-        let text = item.text("the name of a check", report)?;
-        let name = CheckName::new(text);
-        if !known.contains(&name) {
-            let near = did_you_mean(text, known.iter().map(CheckName::as_str));
-            report.problem(
-                item.node.at,
-                format!("{object} uses check \"{text}\", which no \"checks\" entry defines{near}"),
-            );
-        } else if list.contains(&name) {
-            item.problem(&format!("\"{text}\" is listed twice; keep one"), report);
-        } else {
-            list.push(name);
-        }
-    }
-    Some(list)
 }
 
 /// A name relative to the domain; `@` is the domain itself.
@@ -171,10 +165,6 @@ fn relative(text: &str, filled: &str, field: Field<'_>, report: &mut Report) -> 
             &format!("\"{text}\" is absolute; names are relative to the domain: leave the final dot out"),
             report,
         );
-        return false;
-    }
-    if text.eq_ignore_ascii_case("_rotad") {
-        field.problem("\"_rotad\" is where the generation record of the zone lives; choose another name", report);
         return false;
     }
     match OwnerName::parse(filled) {

@@ -24,9 +24,10 @@ const MAX_DEPTH: usize = 32;
 /// Uses of anchors: one list shared by every domain is fine.
 const MAX_ALIASES: usize = 200_000;
 /// Nodes that aliases may bring in together: 100,000 domains that share one list are 600,000.
-const MAX_REPLAYED: usize = 1_000_000;
-/// Aliases within what an alias names; each level of an alias bomb is one.
-const MAX_ALIAS_DEPTH: usize = 4;
+const MAX_REPLAYED: usize = 2_000_000;
+/// The same for each byte of the file, with some to begin with: an alias bomb is a small file.
+const REPLAYED_PER_BYTE: usize = 4;
+const REPLAYED_AT_LEAST: usize = 20_000;
 
 /// One node of the file.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Value {
 
 /// Reads the main file; `None` and a problem when it is no YAML.
 pub(super) fn read(source: &Source, report: &mut Report) -> Option<Node> {
-    match serde_saphyr::from_str_with_options::<Spanned<Raw>>(&source.text, options()) {
+    match serde_saphyr::from_str_with_options::<Spanned<Raw>>(&source.text, options(source.text.len())) {
         Ok(raw) => Some(resolve(raw, &source.text, None)),
         Err(error) => {
             let place = error.location().map_or(Place { line: 1, column: 1, ..Place::default() }, place);
@@ -85,21 +86,19 @@ pub(super) fn read(source: &Source, report: &mut Report) -> Option<Node> {
     }
 }
 
-fn options() -> Options {
+fn options(bytes: usize) -> Options {
+    let replayed = bytes.saturating_mul(REPLAYED_PER_BYTE).saturating_add(REPLAYED_AT_LEAST).min(MAX_REPLAYED);
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_nodes: MAX_NODES,
             max_events: 2 * MAX_NODES,
             max_depth: MAX_DEPTH,
             max_aliases: MAX_ALIASES,
-            max_recorded_anchor_events: MAX_REPLAYED,
+            max_recorded_anchor_events: replayed,
             enforce_alias_anchor_ratio: false,
             flow_nesting_limit: MAX_DEPTH,
         },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MAX_REPLAYED,
-            max_replay_stack_depth: MAX_ALIAS_DEPTH,
-        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: replayed },
         // Found by `shape`, which can say where the first one is and goes on.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,

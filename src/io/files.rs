@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     cluster::Cluster,
-    config::{Draft, Problem, Source},
+    config::{self, Draft, Problem, Source},
 };
 
 /// Bytes of cluster.yaml: 100,000 domains written out are 7 MB; more belongs in a domain list.
@@ -149,6 +149,13 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         }
         Err(problems) => Err(LoadError { problems, warnings: checked.warnings, inputs }),
     }
+}
+
+/// Where the status socket is by a file that cannot be loaded.
+#[must_use]
+pub fn status_socket_of_broken(path: &Path) -> PathBuf {
+    let text = std::fs::read(path).unwrap_or_default();
+    config::status_socket_of(&String::from_utf8_lossy(&text), path.parent().unwrap_or(Path::new("")))
 }
 
 /// A hash of a content, to tell whether it has changed.

@@ -29,8 +29,8 @@ use crate::{
     event::{Event, Kind},
     tsig::{Key, Keys},
     update::{
-        Answer, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, generation_of, generation_query,
-        rrsets_of, soa_of, soa_query,
+        Answer, GenerationRrset, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, below, generation_of,
+        generation_query, holds_anything, rrsets_of, soa_of, soa_query, wildcards,
     },
 };
 
@@ -136,20 +136,33 @@ impl Primary {
     /// [`ReadError`]: nothing is known of the zone.
     pub async fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, ReadError> {
         let soa = self.soa(zone).await?;
-        let generation = generation_of(zone, &self.ask(zone, &generation_query(zone)?).await?)?;
-        let keys = self.keys.borrow().clone();
-        let key = keys.in_order().next().map(|(_, key)| key.clone());
-        let key = key.ok_or_else(|| Lost::unsent("there is no key"))?;
-        let mut answers = Vec::with_capacity(owners.len());
-        for owner in owners {
-            let answer = self.send(zone, any_query(owner)?, key.clone(), &self.reads).await?;
-            answers.push((owner, answer));
-        }
+        let wildcards = wildcards(zone, owners);
+        // The generation comes first: a write between it and the rest then fails at the guard.
+        let queries = [generation_query(zone)].into_iter().chain(owners.iter().chain(&wildcards).map(any_query));
+        let mut answers = self.ask_all(zone, queries).await?.into_iter();
+        let generation = answers.next().map_or(Ok(GenerationRrset::Absent), |answer| generation_of(zone, &answer))?;
         let mut rrsets = BTreeMap::new();
-        for (owner, answer) in answers {
-            rrsets.extend(rrsets_of(owner, &signed(received(answer).await?)?)?);
+        for (owner, answer) in owners.iter().zip(answers.by_ref()) {
+            rrsets.extend(rrsets_of(owner, &answer)?);
         }
-        Ok(Reading { soa, generation, rrsets })
+        let mut reading = Reading { soa, generation, rrsets };
+        if wildcards.iter().zip(answers).any(|(wildcard, answer)| holds_anything(wildcard, &answer)) {
+            self.drop_synthesized(zone, &mut reading).await?;
+        }
+        Ok(reading)
+    }
+
+    /// Takes out of a reading what a wildcard made up for names that do not exist (RFC 4592): an update's prerequisite
+    /// does not see it, and neither must we.
+    async fn drop_synthesized(&self, zone: &OwnerName, reading: &mut Reading) -> Result<(), ReadError> {
+        let names: Vec<_> = reading.names(zone).into_iter().filter_map(|name| Some((below(&name)?, name))).collect();
+        let answers = self.ask_all(zone, names.iter().map(|(below, _)| any_query(below))).await?;
+        for ((below, name), answer) in names.iter().zip(&answers) {
+            if holds_anything(below, answer) {
+                reading.forget(zone, name);
+            }
+        }
+        Ok(())
     }
 
     /// Reads the SOA alone.
@@ -162,6 +175,26 @@ impl Primary {
 
     async fn ask(&self, zone: &OwnerName, query: &Message) -> Result<Message, ReadError> {
         Ok(signed(self.exchange(zone, query, &self.reads).await?)?)
+    }
+
+    /// Asks many questions in one go, and takes the answers in their order.
+    async fn ask_all(
+        &self,
+        zone: &OwnerName,
+        queries: impl Iterator<Item = Result<Message, Unusable>>,
+    ) -> Result<Vec<Message>, ReadError> {
+        let keys = self.keys.borrow().clone();
+        let key = keys.in_order().next().map(|(_, key)| key.clone());
+        let key = key.ok_or_else(|| Lost::unsent("there is no key"))?;
+        let mut waiting = Vec::new();
+        for query in queries {
+            waiting.push(self.send(zone, query?, key.clone(), &self.reads).await?);
+        }
+        let mut answers = Vec::with_capacity(waiting.len());
+        for answer in waiting {
+            answers.push(signed(received(answer).await?)?);
+        }
+        Ok(answers)
     }
 
     /// Sends a message with the key that works, and where BIND does not accept that one, with the others.

@@ -4,6 +4,9 @@
 //! it, so any event there makes us look. What decides is the content's hash. A slow poll beside it finds what inotify
 //! cannot see (a directory swapped as a whole, a network file system, no watches left).
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -68,8 +71,6 @@ const PACE: Pace =
 pub async fn run(path: PathBuf, initial: Loaded, current: watch::Sender<Arc<Current>>, reload: mpsc::Receiver<()>) {
     let touched = Arc::new(Notify::new());
     let eyes = Eyes::open(&touched);
-    // An edit since the first load has no event any more.
-    touched.notify_one();
     Watch::new(path, initial, current).run(eyes, &touched, reload, PACE).await;
 }
 
@@ -155,6 +156,10 @@ impl Watch {
             let Ok(directories) = spawn_blocking(move || directories(&files)).await else { return };
             eyes.unwatch(watched.difference(&directories));
             eyes.watch(&directories);
+            if !directories.is_subset(&watched) {
+                // An edit between the reading and the watching has no event.
+                touched.notify_one();
+            }
             watched = directories;
 
             let mut asked = false;
@@ -204,7 +209,7 @@ impl Watch {
         let (old, new) = (Arc::clone(&self.current.borrow().cluster), loaded.cluster);
         let changes = old.changes(&new);
         let what = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join(", ") };
-        emit(&Event::new(Kind::ConfigLoaded, format!("{} is in force: {what}", self.path.display())));
+        emit(&Event::new(Kind::ConfigLoaded, format!("{} was read: {what}", self.path.display())));
         for warning in &loaded.warnings {
             emit(&Event::new(Kind::ConfigWarning, warning.headline()));
         }

@@ -28,6 +28,26 @@ pub struct Reading {
     pub rrsets: BTreeMap<RrsetId, Rrset>,
 }
 
+impl Reading {
+    /// The names that hold something, the generation record's included.
+    #[must_use]
+    pub fn names(&self, zone: &OwnerName) -> BTreeSet<OwnerName> {
+        let record = match self.generation {
+            GenerationRrset::Absent => None,
+            GenerationRrset::Present { .. } => GenerationRecord::owner_name(zone).ok(),
+        };
+        self.rrsets.keys().map(|id| id.owner.clone()).chain(record).collect()
+    }
+
+    /// Takes out what a name seemed to hold.
+    pub fn forget(&mut self, zone: &OwnerName, name: &OwnerName) {
+        self.rrsets.retain(|id, _| id.owner != *name);
+        if GenerationRecord::owner_name(zone).is_ok_and(|record| record == *name) {
+            self.generation = GenerationRrset::Absent;
+        }
+    }
+}
+
 /// The parts of an SOA that matter here (RFC 1035 section 3.3.13).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Soa {
@@ -113,6 +133,28 @@ fn query(name: &OwnerName, rtype: RecordType) -> Result<Message, Unusable> {
     let mut message = Message::new(0, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(wire(name)?, rtype));
     Ok(message)
+}
+
+/// The wildcards that could answer for these names, or for the generation record.
+#[must_use]
+pub fn wildcards(zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> BTreeSet<OwnerName> {
+    let above = owners.iter().flat_map(OwnerName::ancestors).map(OwnerName::from_presentation);
+    let above = above.filter(|name| name.is_at_or_below(zone)).chain([zone.clone()]);
+    above.filter_map(|name| name.child("*").ok()).filter(|wildcard| !owners.contains(wildcard)).collect()
+}
+
+/// A name below this one that nobody has. If it holds something all the same, so does every name that does not exist
+/// there, and `name` does not exist either: no wildcard reaches below a name that does (RFC 4592 section 2.2.1).
+/// `None`: the name leaves no room.
+#[must_use]
+pub fn below(name: &OwnerName) -> Option<OwnerName> {
+    name.child("_rotad-asks").ok()
+}
+
+/// Whether the answer to [`any_query`] has records of any type at the name.
+#[must_use]
+pub fn holds_anything(owner: &OwnerName, answer: &Message) -> bool {
+    answer.answers.iter().any(|record| name(&record.name) == *owner)
 }
 
 /// Reads the answer to [`soa_query`].

@@ -215,14 +215,12 @@ proptest! {
             record: record(generation + 1),
             changes: changes.clone(),
         };
-        let mut last = generation;
         let mut seen = 0;
-        for part in first.split() {
+        for (last, part) in (generation..).zip(first.split()) {
             let message = part.message().unwrap();
             let required = &message.prerequisites()[0].data;
             prop_assert_eq!(required, &RData::TXT(TXT::new(vec![record(last).to_string()])));
             prop_assert_eq!(part.record.generation, last + 1);
-            last += 1;
             seen += part.changes.len();
             let classes: Vec<_> = message.updates().iter().map(|record| record.dns_class).collect();
             let deletions = classes.iter().take_while(|class| **class == DNSClass::ANY).count();

@@ -15,11 +15,21 @@ use crate::{
     update::{GenerationRecord, GenerationRrset, Reading, Verdict},
 };
 
+/// How long an update may take from NOERROR until it is seen, and how often we look.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 impl Zone {
     /// Takes in what became of the last step. Then ask [`Zone::next`], at once or when [`Zone::wake_at`] says.
     pub fn done(&mut self, turn: Turn<'_>, done: Done) -> Vec<Event> {
         match done {
             Done::Read(Ok(reading)) => match self.sent.take() {
+                // An inline-signing zone shows an update a moment after NOERROR (measured).
+                Some(sent) if turn.now < sent.visible_by && is_before(&reading, &sent) => {
+                    self.sent = Some(sent);
+                    self.wake_at = Some(turn.now + LOOK_AGAIN);
+                    Vec::new()
+                }
                 Some(sent) => self.read_back(turn, sent, reading),
                 None => self.read(turn, reading),
             },
@@ -109,7 +119,8 @@ impl Zone {
     /// BIND's answer to our message.
     fn written(&mut self, turn: Turn<'_>, verdict: &Verdict) -> Vec<Event> {
         if matches!(verdict, Verdict::Applied) {
-            if let (Some(seen), Some(sent)) = (&mut self.seen, &self.sent) {
+            if let (Some(seen), Some(sent)) = (&mut self.seen, &mut self.sent) {
+                sent.visible_by = turn.now + VISIBLE_WITHIN;
                 let record = GenerationRecord {
                     cluster: turn.me.cluster.clone(),
                     owner: turn.me.owner.clone(),
@@ -187,13 +198,6 @@ impl Zone {
     /// NOERROR is not "applied" (measured): what was changed is read, and only then told.
     fn read_back(&mut self, turn: Turn<'_>, sent: Sent, reading: Reading) -> Vec<Event> {
         let read_generation = reading.generation.record().map(|record| record.generation);
-        if read_generation.is_some_and(|read| read < sent.generation) && self.failures < PATIENCE {
-            // A zone with `inline-signing` is read from its signed copy, which follows a moment later (measured).
-            self.failures = self.failures.saturating_add(1);
-            self.wake_at = Some(turn.now + RETRY.0);
-            self.sent = Some(sent);
-            return Vec::new();
-        }
         let Some(seen) = self.seen.as_mut().filter(|_| read_generation == Some(sent.generation)) else {
             // Somebody wrote after us: the whole reading tells who, and what is left of ours.
             (self.seen, self.lost) = (None, Some(sent));
@@ -221,7 +225,7 @@ impl Zone {
 
     /// Tells of the changes of an applied message that are there, and gives back those that are not.
     fn confirm(&mut self, sent: Sent, found: &Rrsets) -> (Vec<Event>, Vec<Change>) {
-        let Sent { changes, why, generation } = sent;
+        let Sent { changes, why, generation, .. } = sent;
         let (there, ignored): (Vec<_>, Vec<_>) =
             changes.into_iter().zip(why).partition(|(change, _)| found.get(&change.id) == change.after.as_ref());
         self.own(there.iter().map(|(change, _)| change));
@@ -280,4 +284,9 @@ impl Zone {
         event.rcode = rcode;
         vec![event]
     }
+}
+
+/// Whether a reading shows the zone as it was before a message that BIND has applied.
+fn is_before(reading: &Reading, sent: &Sent) -> bool {
+    reading.generation.record().is_none_or(|record| record.generation < sent.generation)
 }

@@ -80,6 +80,11 @@ pub(super) fn ignored(change: &Change, found: &Rrsets) -> String {
     }
 }
 
+/// An address that goes when the last MX has gone.
+pub(super) fn waiting(id: &RrsetId) -> String {
+    format!("{id} is out of the file, and goes when no MX of another zone points to it any more")
+}
+
 /// Data of a stranger at first contact.
 pub(super) fn foreign(zone: &OwnerName, id: &RrsetId, stranger: &Rdata) -> String {
     format!(

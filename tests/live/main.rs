@@ -2,11 +2,13 @@
 //!
 //! One crate, so that it is linked once.
 
+//! Tests against a real `named`, from outside.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a helper of a test fails as the test does; clippy's own exception ends at helper functions"
+    clippy::indexing_slicing,
+    reason = "clippy permits them in `#[test]` functions alone; here the helpers are tests, too"
 )]
 
 mod support;
@@ -16,4 +18,5 @@ mod checks;
 mod journald;
 mod notify;
 mod plain;
+mod rotation;
 mod unit;

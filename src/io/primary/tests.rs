@@ -20,6 +20,8 @@ use tokio::{
 use super::*;
 use crate::{
     cluster::KeySource,
+    dns::{RrType, RrsetId},
+    plan::Change,
     update::{GenerationRecord, GenerationRrset, Guard},
 };
 
@@ -148,10 +150,11 @@ async fn silence_loses_all_that_wait_and_the_next_call_connects_again() {
         send(&mut stream, &answer(&request, ResponseCode::NoError)).await;
         stream
     };
-    let (verdict, stream) = tokio::join!(async { primary.update(&update(2)).await }, serve);
+    let (verdict, mut stream) = tokio::join!(async { primary.update(&update(2)).await }, serve);
     assert_eq!(verdict, Ok(Verdict::Applied));
-    // The server closes an idle connection: no error, a new one is made.
-    drop(stream);
+    // The server closes an idle connection: no error, ours is closed in order, a new one is made.
+    stream.shutdown().await.unwrap();
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let request = receive(&mut stream).await;
@@ -174,6 +177,20 @@ async fn a_server_that_does_not_listen_was_certainly_sent_nothing() {
     drop(listener);
     let lost = primary.update(&update(1)).await.unwrap_err();
     assert!(!lost.sent && lost.reason.starts_with("cannot connect to named at 127.0.0.1:"), "{lost}");
+}
+
+#[tokio::test]
+async fn a_message_over_64_kib_is_not_sent() {
+    let (_listener, primary) = server().await;
+    let change = |at| Change {
+        id: RrsetId { owner: OwnerName::from_presentation(&format!("host-{at}.example.org")), rtype: RrType::A },
+        before: None,
+        after: None,
+    };
+    let update = Update { changes: (0..4000).map(change).collect(), ..update(1) };
+    let lost = primary.update(&update).await.unwrap_err();
+    assert!(!lost.sent && lost.reason.contains("no wire form"), "{lost}");
+    assert!(update.split().len() > 1, "it is to be split first");
 }
 
 #[tokio::test]

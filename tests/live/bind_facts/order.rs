@@ -1,6 +1,6 @@
 //! Order, loss, replay and rivalry.
 
-use std::time::Duration;
+use std::{io::Read, time::Duration};
 
 use hickory_proto::op::{Message, ResponseCode};
 use rotad::{
@@ -119,6 +119,36 @@ async fn a_paused_named_loses_the_message_and_the_record_tells_what_became_of_it
         assert!(turns < 2, "one message was abandoned; it can overtake us once");
     }
     assert_eq!(named.a("imap.example.org"), ["192.0.2.2".to_owned()].into());
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_in_the_record_and_costs_no_second_serial() {
+    let named = Named::with_zone(ZONE);
+    let relay = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut bind = named.bind_with(&named.key_file(KEY));
+    (bind.server, bind.timeout) = (relay.local_addr().unwrap(), Duration::from_millis(500));
+    let server = named.address();
+    // Hands one message on, and keeps the answer to itself.
+    let relay = std::thread::spawn(move || {
+        let (mut stream, _) = relay.accept().unwrap();
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).unwrap();
+        let mut message = vec![0; u16::from_be_bytes(length).into()];
+        stream.read_exact(&mut message).unwrap();
+        let answer = Message::from_vec(&exchange(server, &message).unwrap()).unwrap();
+        (answer.response_code, stream.read(&mut length).unwrap_err().kind())
+    });
+    let mut writer = Writer::new(primary(&bind), ZONE);
+    let change = set("imap.example.org", A, &["192.0.2.1"]);
+    let lost = writer.try_push(std::slice::from_ref(&change)).await.unwrap_err();
+    assert!(lost.sent, "{lost}");
+    assert_eq!(relay.join().unwrap(), (ResponseCode::NoError, std::io::ErrorKind::ConnectionReset));
+    writer.primary = named.primary();
+    let reading = writer.primary.read(&name(ZONE), &[name("imap.example.org")].into()).await.unwrap();
+    assert_eq!(reading.generation.record(), Some(&record(1)), "the lost message was applied");
+    assert_eq!(reading.rrsets.get(&change.id), change.after.as_ref());
+    assert_eq!(writer.push(&[change]).await, Verdict::GuardFailed, "the same message again is no news");
+    assert_eq!(named.serial(ZONE), reading.soa.serial);
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn five_causes_give_one_signed_refusal() {
         .start();
     let secondary = Named::builder().zone(Zone::secondary("none.example", main.port)).start();
     crate::support::named::eventually("the secondary has the zone", || !secondary.a("imap.none.example").is_empty());
-    main.rndc(&["freeze", "frozen.example"]);
+    main.rndc(&["freeze", "frozen.example"]).unwrap();
     for (named, zone) in [
         (&main, "none.example"),
         (&main, "other.example"),
@@ -96,7 +96,7 @@ async fn five_causes_give_one_signed_refusal() {
             assert!(words.contains(cause), "{words}");
         }
     }
-    main.rndc(&["thaw", "frozen.example"]);
+    main.rndc(&["thaw", "frozen.example"]).unwrap();
     assert_eq!(Writer::new(main.primary(), "frozen.example").push(&[]).await, Verdict::Applied);
 }
 
@@ -159,10 +159,10 @@ async fn every_algorithm_signs_and_verifies() {
 #[tokio::test]
 async fn clocks_that_differ_are_told_by_how_much() {
     fn an_hour_ahead() -> SystemTime {
-        rotad::io::clock::wall() + Duration::from_secs(3600)
+        rotad::io::clock::wall() + Duration::from_hours(1)
     }
     fn an_hour_behind() -> SystemTime {
-        rotad::io::clock::wall() - Duration::from_secs(3600)
+        rotad::io::clock::wall() - Duration::from_hours(1)
     }
     fn within_the_fudge() -> SystemTime {
         rotad::io::clock::wall() + Duration::from_secs(290)
@@ -259,6 +259,7 @@ async fn mx_and_the_addresses_of_its_exchange() {
     let changes = [set(ZONE, Mx, &["new.example.org"]), set("new.example.org", Aaaa, &["2001:db8::1"])];
     assert_eq!(writer.push(&changes).await, Verdict::Applied);
     assert_eq!(named.mx(ZONE), texts(["10 new.example.org."]));
+    assert_eq!(named.aaaa("new.example.org"), texts(["2001:db8::1"]));
     assert_eq!(writer.push(&[set(ZONE, Mx, &["."])]).await, Verdict::Applied, "null MX");
 }
 
@@ -305,4 +306,16 @@ async fn a_journal_that_cannot_be_written_gives_servfail_and_old_data() {
     let mut writer = Writer::new(named.primary(), ZONE);
     assert_eq!(writer.push(&[set("imap.example.org", A, &["192.0.2.1"])]).await, Verdict::ServFail);
     assert_eq!(named.a("imap.example.org"), texts(["192.0.2.9"]));
+}
+
+#[tokio::test]
+async fn a_hand_edit_of_a_dynamic_zone_file_is_refused() {
+    let named = Named::builder().zone(Zone::new(ZONE).records("imap A 192.0.2.9")).start();
+    let mut writer = Writer::new(named.primary(), ZONE);
+    writer.push(&[set("imap.example.org", A, &["192.0.2.1"])]).await;
+    let file = named.path().join("example.org.zone");
+    let edited = fs::read_to_string(&file).unwrap().replace("192.0.2.9", "192.0.2.8").replace(" 1 3600", " 100 3600");
+    fs::write(&file, edited).unwrap();
+    assert!(named.rndc(&["reload", ZONE]).unwrap_err().contains("dynamic zone"));
+    assert_eq!(named.a("imap.example.org"), texts(["192.0.2.1"]));
 }

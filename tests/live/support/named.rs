@@ -1,7 +1,10 @@
 //! A private `named`: own port, directory and keys; it ends with the test.
 
+mod zone;
+
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs::{self, File},
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -24,6 +27,8 @@ use rotad::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+pub use zone::Zone;
+
 /// The key that zones accept updates from unless they say otherwise.
 pub const KEY: &str = "rotad";
 
@@ -35,55 +40,6 @@ pub fn eventually(what: &str, mut state: impl FnMut() -> bool) {
     while !state() {
         assert!(clock::now() < end, "not within {DEADLINE:?}: {what}");
         thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A zone of the configuration.
-#[derive(Debug, Clone)]
-pub struct Zone {
-    name: String,
-    records: String,
-    statements: String,
-}
-
-impl Zone {
-    /// A primary zone with SOA (minimum 60 s), NS and nothing else, which nobody may update.
-    pub fn read_only(name: &str) -> Self {
-        let records = format!(
-            "$TTL 300\n@ SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60\n@ NS ns.invalid.\n$ORIGIN {name}.\n"
-        );
-        Self { name: name.into(), records, statements: "type primary;".into() }
-    }
-
-    /// The same, and [`KEY`] may update all of it.
-    pub fn new(name: &str) -> Self {
-        Self::read_only(name).statement(&format!("allow-update {{ key {KEY}; }};"))
-    }
-
-    /// The same, and [`KEY`] may update what the `grant` and `deny` rules say.
-    pub fn with_policy(name: &str, rules: &str) -> Self {
-        Self::read_only(name).statement(&format!("update-policy {{ {rules} }};"))
-    }
-
-    /// A secondary of the server on `port`.
-    pub fn secondary(name: &str, port: u16) -> Self {
-        let statements =
-            format!("type secondary; primaries port {port} {{ 127.0.0.1; }}; allow-update-forwarding {{ none; }};");
-        Self { name: name.into(), records: String::new(), statements }
-    }
-
-    /// Adds lines of a zone file; relative names are the zone's.
-    pub fn records(mut self, lines: &str) -> Self {
-        self.records.push_str(lines);
-        self.records.push('\n');
-        self
-    }
-
-    /// Adds a statement of named.conf.
-    pub fn statement(mut self, text: &str) -> Self {
-        self.statements.push(' ');
-        self.statements.push_str(text);
-        self
     }
 }
 
@@ -221,10 +177,10 @@ impl Named {
             options = self.options,
         );
         for key in &self.keys {
-            conf.push_str(&format!("include \"{key}.key\";\n"));
+            writeln!(conf, "include \"{key}.key\";").expect("a String grows");
         }
         for Zone { name, statements, .. } in &self.zones {
-            conf.push_str(&format!("zone \"{name}\" {{ {statements} file \"{name}.zone\"; }};\n"));
+            writeln!(conf, "zone \"{name}\" {{ {statements} file \"{name}.zone\"; }};").expect("a String grows");
         }
         fs::write(self.path().join("named.conf"), conf).expect("named.conf");
     }
@@ -285,13 +241,12 @@ impl Named {
     }
 
     /// Runs `rndc`.
-    pub fn rndc(&self, arguments: &[&str]) {
+    pub fn rndc(&self, arguments: &[&str]) -> Result<(), String> {
         let mut rndc = command("rndc");
         rndc.args(["-s", "127.0.0.1", "-p", &self.control.to_string(), "-k"])
             .arg(self.key_file("rndc"))
             .args(arguments);
-        let output = rndc.output().unwrap_or_else(|error| missing("rndc", &error));
-        assert!(output.status.success(), "rndc {arguments:?}: {}", words(&output));
+        said(&rndc.output().unwrap_or_else(|error| missing("rndc", &error)))
     }
 
     /// Changes a zone by hand, past rotad.
@@ -301,8 +256,7 @@ impl Named {
         let mut child = nsupdate.spawn().unwrap_or_else(|error| missing("nsupdate", &error));
         let script = format!("server 127.0.0.1 {}\n{script}\nsend\n", self.port);
         child.stdin.take().expect("it is piped").write_all(script.as_bytes()).expect("nsupdate reads");
-        let output = child.wait_with_output().expect("nsupdate ends");
-        if output.status.success() { Ok(()) } else { Err(words(&output)) }
+        said(&child.wait_with_output().expect("nsupdate ends"))
     }
 
     /// Asks over TCP, unsigned.
@@ -406,7 +360,7 @@ fn free_port() -> u16 {
 fn keygen(directory: &Path, name: &str, algorithm: &str) {
     let output = command("tsig-keygen").args(["-a", algorithm, name]).output();
     let output = output.unwrap_or_else(|error| missing("tsig-keygen", &error));
-    assert!(output.status.success(), "tsig-keygen: {}", words(&output));
+    said(&output).expect("tsig-keygen makes a key");
     let mut file = File::options()
         .write(true)
         .create_new(true)
@@ -428,6 +382,8 @@ fn missing(program: &str, error: &std::io::Error) -> ! {
     panic!("{program} does not start ({error}): these tests need bind9; `bash tests/run.sh` installs it");
 }
 
-fn words(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+/// What a program that failed has said.
+fn said(output: &Output) -> Result<(), String> {
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(()) } else { Err(text) }
 }

@@ -1,0 +1,142 @@
+//! The commands beside the daemon, and their exit codes.
+
+use super::*;
+
+fn idle() -> Rota {
+    Rota::new().nodes(2).service(IMAP).service(MX).domain("mydomain.org", "services: [imap, mx]").build()
+}
+
+#[test]
+fn plan_shows_and_apply_does() {
+    let mut rota = idle();
+    let (one, two) = (rota.ip("node00"), rota.ip("node01"));
+    let (code, text) = rota.plan();
+    assert_eq!(code, 3, "{text}");
+    for line in [
+        format!("+ imap.mydomain.org. 60 IN A {one}"),
+        format!("+ imap.mydomain.org. 60 IN A {two}"),
+        "+ mydomain.org. 60 IN MX 10 node00.mydomain.org.".to_owned(),
+        format!("+ node01.mydomain.org. 60 IN A {two}"),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+    assert_eq!(rota.serial("mydomain.org"), 1, "a plan writes nothing");
+    assert!(rota.named.txt("_rotad.mydomain.org").is_empty());
+
+    rota.kill("node01");
+    let ran = rota.run(&["apply"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    assert_eq!(rota.plan().0, 0);
+    rota.revive("node01");
+    let (code, text) = rota.plan();
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains(&format!("+ imap.mydomain.org. 60 IN A {two}")) && !text.contains("- "), "{text}");
+    assert_eq!(rota.serial("mydomain.org"), 2);
+
+    // A daemon goes on from there.
+    rota.start();
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.expect_in_sync();
+    let serial = rota.serial("mydomain.org");
+    let (code, text) = rota.plan();
+    assert_eq!((code, rota.serial("mydomain.org")), (0, serial), "{text}");
+
+    rota.named.kill();
+    let (code, text) = rota.plan();
+    assert_eq!(code, 69, "{text}");
+}
+
+#[test]
+fn plan_as_json() {
+    let rota = idle();
+    let ran = rota.run(&["plan", "--json"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let report: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(report["zones"][0]["zone"], "mydomain.org", "{report}");
+}
+
+#[test]
+fn apply_leaves_a_running_daemon_alone() {
+    let mut rota = idle();
+    rota.start();
+    rota.expect_in_sync();
+    let ran = rota.run(&["apply"]);
+    assert_eq!(ran.code, 75, "{ran:?}");
+    assert!(ran.err.contains(&format!("pid {}", rota.pid())), "{ran:?}");
+    let ran = rota.run(&["run"]);
+    assert_eq!(ran.code, 75, "{ran:?}");
+    // It can still be asked: the second has not taken its socket.
+    assert_eq!(rota.run(&["status"]).code, 0);
+}
+
+#[test]
+fn apply_says_when_bind_is_away() {
+    let mut rota = idle();
+    rota.named.kill();
+    let ran = rota.run(&["apply"]);
+    assert_eq!(ran.code, 69, "{ran:?}");
+}
+
+#[test]
+fn apply_says_which_zone_is_not_ours() {
+    let rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .domain("mydomain.org", "services: [imap]")
+        .zone("mydomain.org", Zone::new("mydomain.org").records("imap A 198.51.100.9"))
+        .build();
+    let ran = rota.run(&["apply"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("mydomain.org: foreign: "), "{ran:?}");
+    assert_eq!(rota.serial("mydomain.org"), 1);
+}
+
+#[test]
+fn probe_asks_every_node_once() {
+    let mut rota = idle();
+    let ran = rota.run(&["probe"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("node00") && ran.out.contains("node01"), "{ran:?}");
+    rota.kill("node01");
+    assert_eq!(rota.run(&["probe"]).code, 1);
+    let ran = rota.run(&["probe", "node00"]);
+    assert!(ran.code == 0 && !ran.out.contains("node01"), "{ran:?}");
+}
+
+#[test]
+fn validate_tells_good_from_bad() {
+    let mut rota = idle();
+    let ran = rota.run(&["validate"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    rota.edit("services: [imap, mx]", "services: [imap, mxx]");
+    let line = rota.yaml().lines().position(|line| line.contains("mxx")).unwrap() + 1;
+    for command in ["validate", "run", "plan", "apply", "probe", "status"] {
+        let ran = rota.run(&[command]);
+        assert_eq!(ran.code, 78, "{command}: {ran:?}");
+        let text = ran.out + &ran.err;
+        assert!(text.contains(&format!("cluster.yaml:{line}:")) && text.contains("did you mean"), "{command}: {text}");
+    }
+}
+
+#[test]
+fn a_command_line_that_is_wrong_is_usage() {
+    let rota = idle();
+    for wrong in [&["nonsense"][..], &["plan", "--force"], &["status", "node00"], &[]] {
+        let ran = rota.run(wrong);
+        assert_eq!(ran.code, 64, "{wrong:?}: {ran:?}");
+    }
+    assert_eq!(rota.run(&["--help"]).code, 0);
+    assert_eq!(rota.run(&["--version"]).code, 0);
+}
+
+#[test]
+fn a_missing_key_is_a_wrong_file() {
+    let rota = idle();
+    std::fs::remove_file(rota.path().join("rotad.key")).unwrap();
+    for command in ["run", "plan", "apply"] {
+        let ran = rota.run(&[command]);
+        assert_eq!(ran.code, 78, "{command}: {ran:?}");
+        assert!(ran.err.contains("rotad.key"), "{ran:?}");
+    }
+}

@@ -1,0 +1,264 @@
+//! The file is edited while the daemon runs.
+
+use rustix::process::Signal;
+
+use super::*;
+
+/// What other people keep in a zone.
+const OTHERS: &str = "@ TXT \"v=spf1 mx -all\"\n_acme-challenge 30 TXT \"token one\" \"two\"\n\
+    mail._domainkey TXT \"v=DKIM1; k=rsa; p=MIGf\"\nwww A 192.0.2.80\nnode09 AAAA 2001:db8::9\nftp CNAME www\n\
+    @ CAA 0 issue \"ca.example.net\"";
+
+/// The records of a zone that are not the generation record.
+fn without_record(rota: &Rota, zone: &str) -> std::collections::BTreeSet<String> {
+    rota.records(zone).into_iter().filter(|line| !line.starts_with("_rotad.")).collect()
+}
+
+#[test]
+fn a_drained_node_leaves_the_shared_sets_and_keeps_its_own_name() {
+    let mut rota =
+        Rota::new().nodes(2).service(WEBMAIL).service(MX).domain("mydomain.org", "services: [webmail, mx]").start();
+    rota.edit("node01: {", "node01: { admin_state: drain,");
+    rota.expect_a("webmail.mydomain.org", ["node00"]);
+    rota.expect_mx("mydomain.org", ["10 node00.mydomain.org"]);
+    rota.expect_a("webmail01.mydomain.org", ["node01"]);
+    rota.expect_a("node01.mydomain.org", ["node01"]);
+    rota.expect_journal("(node01 is drained)");
+    assert_eq!(rota.status()["nodes"][1]["admin_state"], "drain");
+
+    rota.edit("admin_state: drain", "admin_state: ready");
+    rota.expect_a("webmail.mydomain.org", ["node00", "node01"]);
+    rota.expect_mx("mydomain.org", ["10 node00.mydomain.org", "10 node01.mydomain.org"]);
+}
+
+#[test]
+fn a_node_that_is_set_down_leaves_its_own_name_too() {
+    let mut rota = Rota::new().nodes(2).service(WEBMAIL).domain("mydomain.org", "services: [webmail]").start();
+    rota.edit("node01: {", "node01: { admin_state: down,");
+    rota.expect_a("webmail.mydomain.org", ["node00"]);
+    rota.expect_a("webmail01.mydomain.org", ["node00"]);
+}
+
+#[test]
+fn a_new_node_joins_and_a_removed_one_goes() {
+    let mut rota =
+        Rota::new().nodes(2).service(WEBMAIL).service(MX).domain("mydomain.org", "services: [webmail, mx]").start();
+    rota.new_node("node02");
+    rota.expect_a("webmail.mydomain.org", ["node00", "node01", "node02"]);
+    rota.expect_a("webmail02.mydomain.org", ["node02"]);
+    rota.expect_mx("mydomain.org", ["10 node00.mydomain.org", "10 node01.mydomain.org", "10 node02.mydomain.org"]);
+    rota.expect_a("node02.mydomain.org", ["node02"]);
+    rota.expect_in_sync();
+
+    let before = rota.serial("mydomain.org");
+    rota.take_out("node00:");
+    rota.expect_a("webmail.mydomain.org", ["node01", "node02"]);
+    rota.expect_mx("mydomain.org", ["10 node01.mydomain.org", "10 node02.mydomain.org"]);
+    rota.expect_a("webmail00.mydomain.org", []);
+    rota.expect_a("node00.mydomain.org", []);
+    rota.expect_in_sync();
+    assert_eq!(rota.serial("mydomain.org"), before + 1, "the MX and the addresses of its hosts go together");
+}
+
+#[test]
+fn a_domain_that_is_taken_out_leaves_the_zone_as_it_was() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(WEBMAIL)
+        .service(MX)
+        .domain("stays.org", "services: [webmail, mx]")
+        .domain("gone.org", "services: [mx, webmail]")
+        .safety("max_change: 60%")
+        .zone("gone.org", Zone::new("gone.org").records(OTHERS))
+        .build();
+    let before = rota.records("gone.org");
+    rota.start();
+    rota.expect_in_sync();
+    let full = rota.records("gone.org");
+    assert!(full.is_superset(&before), "{full:?}");
+    assert_eq!(full.len(), before.len() + 9, "two shared sets and two of each node's own, and the record: {full:?}");
+
+    rota.take_out("gone.org:");
+    rota.eventually("everything of ours has gone", |rota| without_record(rota, "gone.org") == before);
+    rota.expect_a("webmail.stays.org", ["node00", "node01"]);
+    rota.expect_in_sync();
+    assert!(rota.zone("gone.org").is_null(), "it is not ours any more");
+}
+
+#[test]
+fn a_zone_out_of_reach_keeps_no_other_from_being_cleaned_up() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .service(MX)
+        .domain("a.nowhere.org", "services: [imap, mx], zone: nowhere.org")
+        .domain("gone.org", "services: [imap, mx]")
+        .domain("stays.org", "services: [imap, mx]")
+        .build();
+    let before = rota.records("gone.org");
+    rota.start();
+    rota.expect_zone_state("nowhere.org", "failing");
+    rota.expect_zone_state("gone.org", "in_sync");
+    rota.take_out("gone.org:");
+    rota.eventually("everything of ours has gone", |rota| without_record(rota, "gone.org") == before);
+    rota.kill("node01");
+    rota.expect_a("imap.stays.org", ["node00"]);
+}
+
+#[test]
+fn a_service_that_is_taken_out_leaves_the_others() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .service(MX)
+        .domain("mydomain.org", "services: [imap, mx]")
+        .zone("mydomain.org", Zone::new("mydomain.org").records(OTHERS))
+        .build();
+    let before = rota.records("mydomain.org");
+    rota.start();
+    rota.expect_in_sync();
+    rota.edit("services: [imap, mx]", "services: [imap]");
+    rota.expect_mx("mydomain.org", []);
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.expect_in_sync();
+    let left: Vec<_> = without_record(&rota, "mydomain.org").difference(&before).cloned().collect();
+    assert_eq!(left.len(), 2, "the addresses of imap alone: {left:?}");
+}
+
+#[test]
+fn what_somebody_else_put_in_our_place_is_not_deleted() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .domain("stays.org", "services: [imap]")
+        .domain("gone.org", "services: [imap]")
+        .start();
+    rota.stop();
+    rota.named
+        .nsupdate("zone gone.org\nupdate delete imap.gone.org A\nupdate add imap.gone.org 60 A 198.51.100.7")
+        .unwrap();
+    let before = rota.records("gone.org");
+    rota.take_out("gone.org:");
+    rota.start();
+    rota.expect_in_sync();
+    rota.kill("node01");
+    rota.expect_a("imap.stays.org", ["node00"]);
+    assert_eq!(rota.records("gone.org"), before);
+}
+
+#[test]
+fn a_new_domain_is_published() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .domain("mydomain.org", "services: [imap]")
+        .zone("new.org", Zone::new("new.org"))
+        .start();
+    rota.edit("domains:\n", "domains:\n  new.org: { services: [imap] }\n");
+    rota.expect_a("imap.new.org", ["node00", "node01"]);
+    rota.expect_zone_state("new.org", "in_sync");
+}
+
+#[test]
+fn a_broken_edit_changes_nothing_until_it_is_mended() {
+    let mut rota = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]").start();
+    let before = rota.serial("mydomain.org");
+    rota.edit("{ services: [imap]", "{ services: [imap, pop]");
+    let line = rota.yaml().lines().position(|line| line.contains("[imap, pop]")).unwrap() + 1;
+    let place = format!("{}:{line}:36: ", rota.file().display());
+    rota.expect_journal(&place);
+    let error = rota.status()["config"]["error"].to_string();
+    assert!(error.contains(&place) && error.contains("pop"), "{error}");
+    assert_eq!(rota.serial("mydomain.org"), before);
+
+    // The file before is in force: health is followed.
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+
+    // Nor does a file that is no YAML at all.
+    rota.edit("services:\n", "services: [\n");
+    rota.eventually("the status tells of the newest edit", |rota| {
+        let status = rota.status();
+        status["config"]["error"].as_str().is_some_and(|error| !error.contains(&place))
+    });
+    rota.edit("services: [\n", "services:\n");
+    rota.edit("[imap, pop]", "[imap]");
+    rota.eventually("the error is gone", |rota| rota.status()["config"]["error"].is_null());
+    rota.revive("node01");
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+}
+
+#[test]
+fn a_hangup_reads_the_file() {
+    let mut rota = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]").start();
+    let before = rota.serial("mydomain.org");
+    rota.signal(Signal::HUP);
+    rota.expect_journal("was read: nothing has changed");
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    assert_eq!(rota.serial("mydomain.org"), before + 1);
+}
+
+#[test]
+fn a_list_of_domains_is_watched_too() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .domain("mydomain.org", "services: [imap]")
+        .zone("one.org", Zone::new("one.org"))
+        .zone("two.org", Zone::new("two.org"))
+        .top("domain_lists:\n  - { file: customers.txt, services: [imap], nodes: [node01] }")
+        .build();
+    rota.replace_file("customers.txt", "# customers\none.org\n");
+    rota.start();
+    rota.expect_a("imap.one.org", ["node01"]);
+    rota.expect_in_sync();
+    rota.replace_file("customers.txt", "two.org\n");
+    rota.expect_a("imap.two.org", ["node01"]);
+    rota.expect_a("imap.one.org", []);
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+}
+
+#[test]
+fn an_edit_that_changes_too_much_waits_for_force() {
+    let names: Vec<String> = (0..12).map(|number| format!("d{number:02}.example.org")).collect();
+    let all = names.iter().fold(Rota::new().nodes(2).service(IMAP), |rota, name| rota.zone(name, Zone::new(name)));
+    let mut rota = all
+        .domain("mydomain.org", "services: [imap]")
+        .top("domain_lists:\n  - { file: customers.txt, services: [imap] }")
+        .build();
+    rota.replace_file("customers.txt", &names.join("\n"));
+    rota.start();
+    rota.expect_in_sync();
+
+    // An editor's slip: one of twelve is left.
+    rota.replace_file("customers.txt", &names[0]);
+    let words = "this edit would change or delete 11 of 13 published RRsets, more than max_change (30%)";
+    rota.expect_journal(words);
+    let held = |rota: &mut Rota| rota.status()["config"]["error"].as_str().is_some_and(|error| error.contains(words));
+    rota.eventually("the status says so", held);
+    // Health is followed, and nothing is deleted.
+    rota.kill("node01");
+    rota.expect_a("imap.d00.example.org", ["node00"]);
+    rota.expect_a("imap.d11.example.org", ["node00"]);
+
+    // Nor does a restart let it through.
+    rota.restart();
+    rota.eventually("the status says so again", held);
+    rota.revive("node01");
+    rota.expect_a("imap.d00.example.org", ["node00", "node01"]);
+    rota.expect_a("imap.d11.example.org", ["node00"]);
+    assert_eq!(rota.plan().0, 3);
+
+    rota.stop();
+    let ran = rota.run(&["apply"]);
+    assert!(ran.code == 1 && ran.err.contains("apply --force"), "{ran:?}");
+    rota.expect_a("imap.d11.example.org", ["node00"]);
+    let ran = rota.run(&["apply", "--force"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    rota.expect_a("imap.d11.example.org", []);
+    rota.expect_a("imap.d00.example.org", ["node00", "node01"]);
+    rota.start();
+    rota.expect_in_sync();
+    assert!(rota.status()["config"]["error"].is_null());
+}

@@ -197,6 +197,8 @@ impl Life {
                 world.late.clear();
                 world.sent.clear();
                 self.restored = true;
+                // A backup with a higher number than the new record could not be told from a copy of this machine.
+                self.kept = world.bind.zones.clone();
             }
             Event::Keep => self.kept = world.bind.zones.clone(),
             Event::Restore => {

@@ -124,7 +124,7 @@ struct Life {
     saved: Vec<BTreeMap<crate::dns::OwnerName, Arc<crate::zone::Owned>>>,
     /// The file on disk of each rota.
     files: Vec<Arc<Cluster>>,
-    /// A zone came from a backup: what was signed before that is too old by now to be applied.
+    /// A zone came from a backup, or lost its record: what was signed before that is too old by now to be applied.
     restored: bool,
 }
 
@@ -196,9 +196,11 @@ impl Life {
             Event::NoRecord => {
                 world.zone("a.test").generation.clear();
                 world.zone("a.test").serial += 1;
-                // What was signed before is too old by now.
                 world.late.clear();
                 world.sent.clear();
+                self.restored = true;
+                // A backup with a higher number than the new record could not be told from a copy of this machine.
+                self.kept = world.bind.zones.clone();
             }
             Event::Keep => self.kept = world.bind.zones.clone(),
             Event::Restore => {

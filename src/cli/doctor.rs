@@ -20,7 +20,8 @@ use crate::{
     },
     tsig::{Key, Keys},
     update::{
-        GenerationRrset, Role, Verdict, generation_of, generation_query, role_of, role_query, soa_of, time_signed,
+        GenerationRrset, Role, TsigTrouble, Verdict, generation_of, generation_query, role_of, role_query, soa_of,
+        time_signed,
     },
 };
 

@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub mod ask;
+pub mod doctor;
 pub mod once;
 pub mod operator;
 pub mod probe;
@@ -55,6 +56,12 @@ pub enum Command {
         /// Also when it changes more than `safety.max_change`
         #[arg(long)]
         force: bool,
+    },
+    /// Ask BIND whether everything that the file needs is possible, without changing anything; prints missing grants
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Run every check once, and show what came back
     Probe {

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The file name of the socket, which lies beside the status socket.
+pub const CONTROL_SOCKET: &str = "control.sock";
+
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]

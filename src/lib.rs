@@ -21,6 +21,7 @@ pub mod control;
 pub mod daemon;
 pub mod desired;
 pub mod dns;
+pub mod doctor;
 pub mod event;
 pub mod exit;
 pub mod health;

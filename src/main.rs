@@ -50,6 +50,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             let _farewell = journal::init()?;
             cli::once::apply(&file, force).await
         }
+        Command::Doctor { json } => cli::doctor::run(&file, json).await,
         Command::Probe { node, json } => {
             let cluster = files::load(&file)?.cluster;
             let pass = cli::probe::run(&cluster, node.as_deref(), json).await?;

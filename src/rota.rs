@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crate::{
@@ -18,12 +18,12 @@ use crate::{
     layout::Layout,
     overrides::Overrides,
     standings::Standings,
-    status::{Clocks, Mode},
-    text,
+    status::Mode,
     zone::{Done, Identity, Owned, Preview, Step, Turn, Zone},
 };
 
 mod alarms;
+mod gap;
 #[cfg(test)]
 pub(crate) mod model;
 mod operator;
@@ -140,18 +140,6 @@ impl Rota {
         Self { looks_only: true, ..self }
     }
 
-    /// The same with what operators have set.
-    #[must_use]
-    pub fn with_overrides(self, overrides: Overrides) -> Self {
-        Self { overrides, ..self }
-    }
-
-    /// What operators have set.
-    #[must_use]
-    pub const fn overrides(&self) -> &Overrides {
-        &self.overrides
-    }
-
     /// The file in force.
     #[must_use]
     pub const fn cluster(&self) -> &Arc<Cluster> {
@@ -240,28 +228,6 @@ impl Rota {
             self.call(zone);
         }
         self.tell_shortages()
-    }
-
-    /// The loop stood still, for the time with this number: all that was observed is stale, and so is every plan made
-    /// of it. As at the start, nothing is written before the zones were read and every check has answered.
-    pub fn stood_still(&mut self, clocks: Clocks, number: u64, lasted: Duration) -> Event {
-        self.gaps = number;
-        self.overrides.stood_still(clocks);
-        self.health = Arc::default();
-        self.standings = Standings::new(&self.cluster, &self.health);
-        self.patience_ends = clocks.now + self.cluster.safety.first_round;
-        self.first_round_done = false;
-        self.stale.clone_from(&self.busy);
-        for (_, zone) in self.zones.iter_mut().filter(|(name, _)| !self.busy.contains(*name)) {
-            zone.forget();
-        }
-        self.call_all();
-        let words = format!(
-            "rotad stood still for {} (suspended, or stopped by a signal): all that it saw before is stale, and nothing \
-             is written before every check has answered again",
-            text::age(lasted)
-        );
-        Event::new(Kind::Gap, words)
     }
 
     /// Calls the zones whose time has come, and ends the first round.

@@ -89,3 +89,70 @@ fn combine(states: impl Iterator<Item = State>, any: Option<usize>) -> State {
         State::Down
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        health::{
+            Health,
+            State::{Down, Unknown, Up},
+        },
+        io::clock,
+        rota::model::{cluster, targets},
+    };
+
+    #[test]
+    fn checks_fold_into_one_word() {
+        for (any, states, word) in [
+            (None, &[][..], Up),
+            (None, &[Up, Up], Up),
+            (None, &[Up, Unknown], Unknown),
+            (None, &[Unknown, Down], Down),
+            (Some(1), &[Down, Up], Up),
+            (Some(1), &[Down, Unknown], Unknown),
+            (Some(1), &[Down, Down], Down),
+            (Some(2), &[Up, Down, Unknown], Unknown),
+            (Some(2), &[Up, Down, Down], Down),
+            (Some(5), &[Up, Up], Up),
+        ] {
+            assert_eq!(combine(states.iter().copied(), any), word, "{any:?} of {states:?}");
+        }
+    }
+
+    #[test]
+    fn a_profile_differs_only_by_its_own_services_and_nodes() {
+        let cluster = cluster(
+            "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] } }
+checks: { imap: { kind: imap }, smtp: { kind: smtp } }
+services:
+  imap: { publish: address, name: imap, checks: [imap] }
+  smtp: { publish: address, name: smtp, checks: [smtp] }
+domains:
+  a.test: { services: [imap], nodes: [n0] }
+  b.test: { services: [smtp] }
+",
+        );
+        let standings = |down: Option<(&str, &str)>| {
+            let health = |target: &Target| {
+                let is_down = down == Some((target.node.as_str(), target.check.as_str()));
+                Arc::new(Health { state: if is_down { Down } else { Up }, ..Health::new(clock::now()) })
+            };
+            let targets = targets(&cluster).map(|target| (target.clone(), health(&target))).collect();
+            Standings::new(&cluster, &HealthView { targets, first_round_done: true, ..HealthView::default() })
+        };
+        let older = standings(None);
+        let differ = |down| {
+            let newer = standings(down);
+            let profiles = ["a.test", "b.test"].map(|domain| cluster.profile(&cluster.domains[domain]).unwrap());
+            profiles.map(|profile| newer.differ_for(&older, profile))
+        };
+        assert_eq!(differ(None), [false, false]);
+        assert_eq!(differ(Some(("n0", "imap"))), [true, false]);
+        assert_eq!(differ(Some(("n1", "imap"))), [false, false]);
+        assert_eq!(differ(Some(("n1", "smtp"))), [false, true]);
+        assert_eq!(standings(None).any(&ServiceName::new("imap"), &NodeName::new("n9")), Unknown);
+    }
+}

@@ -24,7 +24,7 @@ use crate::{
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
-    update::{self, GenerationRecord, GenerationRrset, Guard, Update},
+    update::{self, GenerationRecord, GenerationRrset, Update},
 };
 
 mod answer;
@@ -301,7 +301,7 @@ impl Zone {
         // After a record that was deleted we go on from the last one: generations only grow.
         let generation = self.marks().0.unwrap_or(0).saturating_add(1);
         let record = GenerationRecord { cluster: turn.me.cluster.clone(), owner: turn.me.owner.clone(), generation };
-        let guard = Guard::Generation(seen.generation.clone());
+        let guard = seen.generation.clone();
         // What does not fit is planned again next turn, from what is published then.
         let whole = Update { zone: self.name.clone(), guard, record, changes };
         let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, Vec::new()) };
@@ -314,20 +314,6 @@ impl Zone {
             visible_by: turn.now,
         });
         (Step::Write(update), self.wait())
-    }
-
-    /// An operator takes the zone over, whoever owns it.
-    pub const fn adopt(&mut self) {
-        self.adopt = true;
-    }
-
-    /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
-    pub fn forget(&mut self) {
-        if let Some(sent) = self.sent.take() {
-            self.maybe = Some(sent.generation);
-            self.lost = Some(sent);
-        }
-        self.believed = self.seen.take().map(|seen| seen.rrsets);
     }
 
     /// Something is to be written. What failed stays so until it succeeds.

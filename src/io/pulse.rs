@@ -84,7 +84,7 @@ mod tests {
         let mut other = one.clone();
         assert_eq!((one.gap(), other.gap()), (None, None));
         let now = clock::since_boot();
-        let late = now + STILL - BEAT;
+        let late = now + BEAT;
         one.beat(late);
         assert_eq!(other.gap(), None, "a busy machine is no gap");
         one.beat(late + STILL * 2);

@@ -83,7 +83,7 @@ pub struct Reconcile {
 }
 
 impl Reconcile {
-    /// Runs until `shutdown`; then waits for what is under way, [`FAREWELL`] at most, and leaves DNS as it is.
+    /// Runs until `shutdown`; then waits for what is under way, five seconds at most, and leaves DNS as it is.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let watchdog = Watchdog::from_env();
         let (answers, mut answered) = mpsc::unbounded_channel();

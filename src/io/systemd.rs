@@ -8,6 +8,8 @@ use std::{
 
 use sd_notify::NotifyState;
 
+use crate::control::CONTROL_SOCKET;
+
 /// The service works: the file is good and the loop runs.
 pub fn ready() {
     notify(&[NotifyState::Ready]);
@@ -68,7 +70,7 @@ pub fn status_socket(written: &Path) -> PathBuf {
 /// The control socket: beside the status socket.
 #[must_use]
 pub fn control_socket(status_socket: &Path) -> PathBuf {
-    status_socket.with_file_name("control.sock")
+    status_socket.with_file_name(CONTROL_SOCKET)
 }
 
 /// The state directory: `$STATE_DIRECTORY` if systemd made one, else the one of the file.

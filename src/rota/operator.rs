@@ -7,11 +7,26 @@ use crate::{
     control::{Answer, Command},
     dns::OwnerName,
     event::{Event, Kind},
-    overrides::Hold,
+    overrides::{Hold, Overrides},
     status::{Clocks, Mode, ZoneState},
 };
 
+#[cfg(test)]
+mod tests;
+
 impl Rota {
+    /// The same with what operators have set.
+    #[must_use]
+    pub fn with_overrides(self, overrides: Overrides) -> Self {
+        Self { overrides, ..self }
+    }
+
+    /// What operators have set.
+    #[must_use]
+    pub const fn overrides(&self) -> &Overrides {
+        &self.overrides
+    }
+
     /// Does what an operator asks: what became of it, and the event to tell. Without an event nothing was changed.
     pub fn obey(&mut self, command: Command, clocks: Clocks) -> (Answer, Option<Event>) {
         match command {

@@ -83,6 +83,7 @@ enum Event {
     Freeze,
     Thaw,
     Save(usize),
+    StandStill(usize),
     Kill(usize, usize),
 }
 
@@ -111,6 +112,7 @@ fn event(rotas: usize) -> impl Strategy<Value = Event> {
         1 => Just(Event::Freeze),
         3 => Just(Event::Thaw),
         2 => (0..rotas).prop_map(Event::Save),
+        2 => (0..rotas).prop_map(Event::StandStill),
         2 => (0..rotas, 0..FILES.len()).prop_map(|(at, file)| Event::Kill(at, file)),
     ]
 }
@@ -122,7 +124,7 @@ struct Life {
     saved: Vec<BTreeMap<crate::dns::OwnerName, Arc<crate::zone::Owned>>>,
     /// The file on disk of each rota.
     files: Vec<Arc<Cluster>>,
-    /// A zone came from a backup: what was signed before that is too old by now to be applied.
+    /// A zone came from a backup, or lost its record: what was signed before that is too old by now to be applied.
     restored: bool,
 }
 
@@ -194,9 +196,11 @@ impl Life {
             Event::NoRecord => {
                 world.zone("a.test").generation.clear();
                 world.zone("a.test").serial += 1;
-                // What was signed before is too old by now.
                 world.late.clear();
                 world.sent.clear();
+                self.restored = true;
+                // A backup with a higher number than the new record could not be told from a copy of this machine.
+                self.kept = world.bind.zones.clone();
             }
             Event::Keep => self.kept = world.bind.zones.clone(),
             Event::Restore => {
@@ -217,6 +221,7 @@ impl Life {
                 world.bind.frozen.insert(name("a.test"));
             }
             Event::Thaw => self.thaw(),
+            Event::StandStill(at) => world.stand_still(at),
             Event::Save(at) => self.saved[at] = world.clients[at].remembered(),
             Event::Kill(at, file) => {
                 self.files[at] = Arc::clone(&FILES[file]);

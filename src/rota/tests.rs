@@ -253,8 +253,6 @@ fn health_that_flaps_while_bind_is_silent_costs_nothing_and_the_newest_wins() {
     }
     world.node("n2", Down);
     world.pass(Duration::from_mins(2));
-    let sent_before = world.sent.iter().filter(|sent| sent.update.record.generation == 2).count();
-    assert!(sent_before >= 3);
     assert!(
         world
             .bind
@@ -299,8 +297,6 @@ fn a_zone_out_of_the_file_is_forgotten_when_it_is_clean() {
 
 #[test]
 fn an_edit_while_a_step_is_under_way_is_taken_in_by_the_next_one() {
-    let smtp = file(1, "").as_ref().clone();
-    assert_eq!(smtp.domains.len(), 1);
     let both = cluster(
         "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] }, n2: { addresses: [192.0.2.12] } }
 checks: { imap: { kind: imap }, smtp: { kind: smtp } }

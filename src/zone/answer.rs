@@ -20,6 +20,15 @@ const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Zone {
+    /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
+    pub fn forget(&mut self) {
+        if let Some(sent) = self.sent.take() {
+            self.maybe = Some(sent.generation);
+            self.lost = Some(sent);
+        }
+        self.believed = self.seen.take().map(|seen| seen.rrsets);
+    }
+
     /// Takes in what became of the last step. Then ask [`Zone::next`], at once or when [`Zone::wake_at`] says.
     pub fn done(&mut self, turn: Turn<'_>, done: Done) -> Vec<Event> {
         match done {
@@ -43,7 +52,6 @@ impl Zone {
             Done::Read(Err(failure)) | Done::Serial(Err(failure)) => {
                 // What was written but not read back is looked for when the zone can be read again.
                 self.lost = self.sent.take().or_else(|| self.lost.take());
-                self.seen = None;
                 self.fail(turn.now, failure.words, failure.code)
             }
             Done::Write(Ok(verdict)) => self.written(turn, &verdict),
@@ -52,7 +60,6 @@ impl Zone {
                 if failure.sent {
                     self.maybe = sent.as_ref().map(|sent| sent.generation);
                     self.lost = sent;
-                    self.seen = None;
                 }
                 self.fail(turn.now, failure.words, failure.code)
             }
@@ -131,6 +138,10 @@ impl Zone {
                 seen.generation = (&record).into();
                 // The record moved on: a message that was given up can do nothing any more.
                 self.lost = None;
+                if self.generation.is_none() {
+                    // Of an earlier life, whose record was deleted, one may still be late.
+                    self.maybe = Some(sent.generation.saturating_add(1));
+                }
                 self.generation = Some(sent.generation);
                 self.twin = false;
                 self.adopt = false;
@@ -235,8 +246,10 @@ impl Zone {
         (events.collect(), ignored.into_iter().map(|(change, _)| change).collect())
     }
 
-    /// The zone as a whole cannot be read or written: tell it and wait.
+    /// The zone as a whole cannot be read or written: tell it and wait. It is read before the next message, for time
+    /// passes until then: a frozen zone is one that somebody edits.
     fn fail(&mut self, now: Instant, words: String, rcode: Option<String>) -> Vec<Event> {
+        self.seen = None;
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
         // Without an answer it is the server that fails, not the zone: that is told once, for all zones.

@@ -52,17 +52,16 @@ fn c6_lists_that_became_empty_withdraw_nothing() {
     for (text, words) in [
         (good.replace(&domain, ""), "domains: "),
         (good.replace("nodes: [node00, node01]", "nodes: []"), "nodes: "),
-        ("# everything went\n".to_owned(), "empty"),
-        (String::new(), "empty"),
+        ("# everything went\n".to_owned(), "the file is empty"),
     ] {
-        let refused = |rota: &Rota| rota.journal().matches("an edit is refused, what was in force stays: ").count();
-        let told = refused(&rota);
+        let lines = rota.journal().lines().count();
         rota.write(&text);
         rota.signal(Signal::HUP);
-        // Commands find their daemon through the file, so the journal is looked at.
-        rota.eventually(&format!("it is refused: {words}"), |rota| refused(rota) > told);
-        let journal = rota.journal();
-        assert!(journal.lines().last().unwrap().contains(words), "{words}: {journal}");
+        // Commands find their daemon through the file, so the journal is looked at. The same words again are folded.
+        rota.eventually(&format!("it is refused: {words}"), |rota| {
+            let journal = rota.journal();
+            journal.lines().skip(lines).any(|line| line.contains("an edit is refused") && line.contains(words))
+        });
         assert_eq!(rota.records(ZONE), before, "{text}");
     }
     rota.write(&good);

@@ -139,7 +139,7 @@ impl Rota {
         let yaml = self.yaml.replace(&format!("{here}/"), &format!("{here}/there/"));
         fs::write(there.join("cluster.yaml"), yaml).expect("a file");
         fs::write(there.join("state/state"), State::new("mail", "another machine").encode()).expect("a state");
-        Daemon::new(&there.join("cluster.yaml"))
+        Daemon::new(&there.join("cluster.yaml"), None)
     }
 
     // --- nodes ------------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ pub struct Builder {
     safety: Vec<String>,
     zones: BTreeMap<String, Zone>,
     network: Option<u16>,
-    key: Option<String>,
+    keys: Vec<(String, String)>,
+    log: Option<&'static str>,
     options: Vec<String>,
     proxy: bool,
 }
@@ -88,8 +89,14 @@ impl Builder {
     }
 
     /// `named` knows one more key.
-    pub fn key(mut self, name: &str) -> Self {
-        self.key = Some(name.to_owned());
+    pub fn key(mut self, name: &str, algorithm: &str) -> Self {
+        self.keys.push((name.to_owned(), algorithm.to_owned()));
+        self
+    }
+
+    /// What rotad and its commands log, as `$ROTAD_LOG` says it.
+    pub fn log(mut self, filter: &'static str) -> Self {
+        self.log = Some(filter);
         self
     }
 
@@ -123,9 +130,11 @@ impl Builder {
         for zone in self.zones.values() {
             named = named.zone(zone.clone());
         }
-        named = self.options.iter().fold(named, |named, option| named.option(option));
-        if let Some(key) = &self.key {
-            named = named.key(key, "hmac-sha256");
+        for option in &self.options {
+            named = named.option(option);
+        }
+        for (name, algorithm) in &self.keys {
+            named = named.key(name, algorithm);
         }
         let named = named.start();
         // Room for nodes that come later.
@@ -137,7 +146,7 @@ impl Builder {
         let mut rota = Rota {
             yaml: String::new(),
             members: BTreeMap::new(),
-            daemon: Daemon::new(&directory.path().join("cluster.yaml")),
+            daemon: Daemon::new(&directory.path().join("cluster.yaml"), self.log),
             proxy: self.proxy.then(|| Proxy::start(named.address())),
             directory: Some(directory),
             network: self.network.expect("just set"),

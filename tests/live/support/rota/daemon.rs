@@ -31,6 +31,8 @@ pub struct Ran {
 /// The daemon of a file, which runs or does not.
 pub struct Daemon {
     file: PathBuf,
+    /// `$ROTAD_LOG`, for the commands too.
+    log: Option<&'static str>,
     /// What stands before the program: `faketime` and the like.
     before: Vec<String>,
     journal: Arc<Mutex<String>>,
@@ -39,8 +41,8 @@ pub struct Daemon {
 
 impl Daemon {
     /// Not started as yet.
-    pub fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), before: Vec::new(), journal: Arc::default(), child: None }
+    pub fn new(file: &Path, log: Option<&'static str>) -> Self {
+        Self { file: file.to_owned(), log, before: Vec::new(), journal: Arc::default(), child: None }
     }
 
     /// From now on the daemon is started by this program: `["setpriv", "--reuid=65534"]`.
@@ -55,6 +57,7 @@ impl Daemon {
         for variable in ["ROTAD_LOG", "JOURNAL_STREAM", "NOTIFY_SOCKET", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"] {
             command.env_remove(variable);
         }
+        command.envs(self.log.map(|filter| ("ROTAD_LOG", filter)));
         command
     }
 

@@ -3,7 +3,10 @@
 use std::{
     fs,
     io::Write,
-    os::unix::{fs::PermissionsExt, net::UnixStream},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixDatagram, UnixStream},
+    },
 };
 
 use rustix::process::Signal;
@@ -220,4 +223,35 @@ fn d19_a_state_directory_of_somebody_else_is_named() {
         assert!(ran.err.contains(&state.display().to_string()), "{command}: {ran:?}");
     }
     assert_eq!(rota.serial(ZONE), 1);
+}
+
+#[test]
+fn b1_d7_the_manager_hears_that_bind_is_waited_for_and_that_the_loop_turns() {
+    let mut rota = built();
+    rota.named.kill();
+    let socket = rota.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(std::time::Duration::from_secs(15))).unwrap();
+    let mut hear = |what: &str| {
+        let mut message = [0; 512];
+        loop {
+            let length = manager.recv(&mut message).unwrap_or_else(|error| panic!("{what}: {error}"));
+            if String::from_utf8_lossy(&message[..length]).contains(what) {
+                return;
+            }
+        }
+    };
+    rota.started_by(&["env", &format!("NOTIFY_SOCKET={}", socket.display()), "WATCHDOG_USEC=1000000"]);
+    rota.start();
+    rota.started_by(&[]);
+    hear("READY=1");
+    hear("STATUS=waiting for 127.0.0.1:");
+    // Whether BIND is there or not makes no difference to the loop.
+    (0..3).for_each(|_| hear("WATCHDOG=1"));
+    rota.named.restart();
+    hear("STATUS=active: zones: 1 in_sync");
+    (0..3).for_each(|_| hear("WATCHDOG=1"));
+    rota.signal(Signal::TERM);
+    hear("STOPPING=1");
+    assert_eq!(rota.stop(), Some(0));
 }

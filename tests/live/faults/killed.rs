@@ -61,3 +61,21 @@ fn d1_kill_9_at_any_moment() {
         expect_right(&mut rota, ["node00", "node01", "node02"]);
     }
 }
+
+#[test]
+fn d11_a_crash_loop_writes_nothing() {
+    let mut rota = plain();
+    rota.kill_daemon();
+    let before = (rota.serial(ZONE), rota.records(ZONE));
+    // Everything is dead, and every life ends before it can know.
+    ["node00", "node01", "node02"].into_iter().for_each(|node| rota.kill(node));
+    for _ in 0..10 {
+        rota.start();
+        rota.kill_daemon();
+    }
+    assert_eq!((rota.serial(ZONE), rota.records(ZONE)), before);
+    ["node00", "node01", "node02"].into_iter().for_each(|node| rota.revive(node));
+    rota.start();
+    expect_right(&mut rota, ["node00", "node01", "node02"]);
+    assert_eq!((rota.serial(ZONE), rota.records(ZONE)), before);
+}

@@ -18,6 +18,7 @@ use super::support::{
 const MX: &str = "mx: { publish: mx, preference: 10, exchange: \"{node}.{domain}\", checks: [imap] }";
 
 const ZONE: &str = "mydomain.org";
+const NODES: [&str; 3] = ["node00", "node01", "node02"];
 
 /// What other people keep in the zone.
 const OTHERS: &str = "@ TXT \"v=spf1 mx -all\"\n_acme-challenge 30 TXT \"token one\" \"two\"\n\
@@ -57,7 +58,7 @@ fn expect_right<const N: usize>(rota: &mut Rota, nodes: [&str; N]) {
     rota.expect_mx(ZONE, nodes.map(|node| format!("10 {node}.mydomain.org")).each_ref().map(String::as_str));
     rota.expect_in_sync();
     rota.expect_a("imap.mydomain.org", nodes);
-    for node in ["node00", "node01", "node02"] {
+    for node in NODES {
         rota.expect_a(&format!("{node}.mydomain.org"), [node]);
     }
     assert_eq!(rota.named.txt(ZONE).len(), 1);

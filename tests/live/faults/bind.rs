@@ -104,7 +104,7 @@ fn b20_a_journal_that_cannot_be_written_is_told_and_made_up_for() {
     expect_told(&mut rota, &["SERVFAIL", "full disk"]);
     assert_eq!(rota.serial(ZONE), 1);
     fs::create_dir(rota.named.path().join("later")).unwrap();
-    rota.expect_a("imap.mydomain.org", ["node00", "node01", "node02"]);
+    rota.expect_a("imap.mydomain.org", NODES);
     rota.expect_in_sync();
 }
 

@@ -48,7 +48,7 @@ fn d3_without_room_for_its_state_rotad_goes_on_and_says_so() {
     rota.start();
     rota.started_by(&[]);
     rota.expect_journal("the state cannot be saved: ");
-    expect_right(&mut rota, ["node00", "node01", "node02"]);
+    expect_right(&mut rota, NODES);
     rota.kill("node01");
     expect_right(&mut rota, ["node00", "node02"]);
     assert_eq!(rota.journal().matches("the state cannot be saved: ").count(), 1, "{}", rota.journal());
@@ -103,7 +103,7 @@ fn d5_a_wall_clock_that_jumps_is_told_by_tsig_alone() {
         rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
         rota.expect_in_sync();
         rota.revive("node01");
-        expect_right(&mut rota, ["node00", "node01", "node02"]);
+        expect_right(&mut rota, NODES);
         serial += 2;
     }
     assert!(!rota.journal().contains("rotad stood still"), "no gap: {}", rota.journal());
@@ -129,7 +129,7 @@ fn d9_a_stop_in_the_midst_of_a_push_waits_for_the_answer() {
     rota.proxy().expect_met();
     assert_eq!(rota.stop(), Some(0));
     rota.start();
-    expect_right(&mut rota, ["node00", "node01", "node02"]);
+    expect_right(&mut rota, NODES);
     assert_eq!(rota.serial(ZONE), serial + 2);
 }
 
@@ -182,7 +182,7 @@ fn d14_nobody_who_comes_to_the_sockets_stops_anything() {
     assert_eq!(rota.run(&["release"]).code, 0);
     drop(clients);
     rota.revive("node01");
-    expect_right(&mut rota, ["node00", "node01", "node02"]);
+    expect_right(&mut rota, NODES);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn b1_d7_the_manager_hears_that_bind_is_waited_for_and_that_the_loop_turns() {
     let socket = rota.path().join("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
     manager.set_read_timeout(Some(std::time::Duration::from_secs(15))).unwrap();
-    let mut hear = |what: &str| {
+    let hear = |what: &str| {
         let mut message = [0; 512];
         loop {
             let length = manager.recv(&mut message).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -247,10 +247,14 @@ fn b1_d7_the_manager_hears_that_bind_is_waited_for_and_that_the_loop_turns() {
     hear("READY=1");
     hear("STATUS=waiting for 127.0.0.1:");
     // Whether BIND is there or not makes no difference to the loop.
-    (0..3).for_each(|_| hear("WATCHDOG=1"));
+    for _ in 0..3 {
+        hear("WATCHDOG=1");
+    }
     rota.named.restart();
     hear("STATUS=active: zones: 1 in_sync");
-    (0..3).for_each(|_| hear("WATCHDOG=1"));
+    for _ in 0..3 {
+        hear("WATCHDOG=1");
+    }
     rota.signal(Signal::TERM);
     hear("STOPPING=1");
     assert_eq!(rota.stop(), Some(0));

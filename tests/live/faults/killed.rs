@@ -39,7 +39,7 @@ fn d1_kill_9_at_each_step_of_a_push() {
             assert!((1..=2).contains(&steps), "{step}, late: {late}: {steps} steps of the serial\n{}", rota.journal());
             assert_eq!(u64::from(steps), generations, "{step}");
             rota.revive("node01");
-            expect_right(&mut rota, ["node00", "node01", "node02"]);
+            expect_right(&mut rota, NODES);
         }
     }
     assert!(!rota.journal().contains("standby"), "nobody takes himself for another: {}", rota.journal());
@@ -58,7 +58,7 @@ fn d1_kill_9_at_any_moment() {
         expect_right(&mut rota, ["node00", "node02"]);
         assert!(rota.serial(ZONE) - serial <= 2, "round {round}");
         rota.revive("node01");
-        expect_right(&mut rota, ["node00", "node01", "node02"]);
+        expect_right(&mut rota, NODES);
     }
 }
 
@@ -68,14 +68,18 @@ fn d11_a_crash_loop_writes_nothing() {
     rota.kill_daemon();
     let before = (rota.serial(ZONE), rota.records(ZONE));
     // Everything is dead, and every life ends before it can know.
-    ["node00", "node01", "node02"].into_iter().for_each(|node| rota.kill(node));
+    for node in NODES {
+        rota.kill(node);
+    }
     for _ in 0..10 {
         rota.start();
         rota.kill_daemon();
     }
     assert_eq!((rota.serial(ZONE), rota.records(ZONE)), before);
-    ["node00", "node01", "node02"].into_iter().for_each(|node| rota.revive(node));
+    for node in NODES {
+        rota.revive(node);
+    }
     rota.start();
-    expect_right(&mut rota, ["node00", "node01", "node02"]);
+    expect_right(&mut rota, NODES);
     assert_eq!((rota.serial(ZONE), rota.records(ZONE)), before);
 }

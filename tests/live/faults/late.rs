@@ -68,7 +68,7 @@ fn b4_named_paused_and_an_old_plan_late_ends_right_100_times() {
             // Nobody else is suspected, and no message is repeated without end.
             assert!(generation(&rota) <= before + 6, "round {round}: {}", rota.journal());
             rota.revive(if last == "node01" { "node02" } else { "node01" });
-            rota.expect_a("imap.mydomain.org", ["node00", "node01", "node02"]);
+            rota.expect_a("imap.mydomain.org", NODES);
             rota.expect_in_sync();
         }
     };

@@ -83,7 +83,7 @@ fn b27_who_wakes_up_finds_that_another_took_over_round_after_round() {
         assert_eq!(owner(&rota), theirs, "round {round}");
         // Back to the first one, for the next round.
         rota.revive("node02");
-        rota.expect_a("imap.mydomain.org", ["node00", "node01", "node02"]);
+        rota.expect_a("imap.mydomain.org", NODES);
         other.expect_in_sync();
         assert_eq!(rota.run(&["adopt", ZONE]).code, 0);
         rota.expect_in_sync();
@@ -92,7 +92,7 @@ fn b27_who_wakes_up_finds_that_another_took_over_round_after_round() {
         expect_right(&mut rota, ["node00", "node01"]);
         other.expect_zone_state(ZONE, "standby");
         rota.revive("node02");
-        expect_right(&mut rota, ["node00", "node01", "node02"]);
+        expect_right(&mut rota, NODES);
     }
 }
 
@@ -113,7 +113,7 @@ fn d22_of_two_copies_of_one_machine_one_stands_by() {
     [&mut *rota, &mut copy].into_iter().for_each(Daemon::expect_in_sync);
     assert_eq!(rota.serial(ZONE), serial + 1, "no fight");
     rota.revive("node01");
-    rota.expect_a("imap.mydomain.org", ["node00", "node01", "node02"]);
+    rota.expect_a("imap.mydomain.org", NODES);
     rota.eventually("one of the two stands by", |rota| {
         let mut states = [rota.zone(ZONE), copy.zone(ZONE)].map(|entry| entry["state"].as_str().unwrap().to_owned());
         states.sort_unstable();
@@ -130,7 +130,7 @@ fn d18_who_we_are_is_kept_when_the_machine_gets_another_id() {
     fs::create_dir(rota.path().join("state")).unwrap();
     fs::write(rota.path().join("state/state"), before.encode()).unwrap();
     rota.start();
-    expect_right(&mut rota, ["node00", "node01", "node02"]);
+    expect_right(&mut rota, NODES);
     assert_eq!(owner(&rota), before.me.owner);
     let serial = rota.serial(ZONE);
     rota.restart();

@@ -5,6 +5,7 @@ mod file;
 mod host;
 mod killed;
 mod late;
+mod lives;
 mod network;
 mod rivals;
 

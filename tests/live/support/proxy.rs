@@ -30,7 +30,8 @@ pub enum Fate {
     Pass,
     /// It is lost; the connection stays.
     Lose,
-    /// So many octets of it arrive, the two of its length among them; then both sides see the connection closed.
+    /// So many octets of it arrive, the two of its length among them; then both sides see the connection closed. One
+    /// that is not longer arrives whole.
     Cut(usize),
     /// It arrives two times.
     Twice,
@@ -93,8 +94,8 @@ struct Plan {
     updates: Vec<Vec<u8>>,
     /// The answers to them.
     update_answers: Vec<Vec<u8>>,
-    /// How many answers to queries came.
-    read_answers: usize,
+    /// How long the answers to queries were.
+    read_answers: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -181,9 +182,9 @@ impl Proxy {
         self.plan().update_answers.clone()
     }
 
-    /// How many answers to queries there were so far.
-    pub fn read_answers(&self) -> usize {
-        self.plan().read_answers
+    /// How many octets each answer to a query had so far.
+    pub fn read_answers(&self) -> Vec<usize> {
+        self.plan().read_answers.clone()
     }
 }
 
@@ -208,7 +209,7 @@ impl Shared {
         match which {
             Some(Which::Update) => plan.updates.push(message.to_vec()),
             Some(Which::UpdateAnswer) => plan.update_answers.push(message.to_vec()),
-            Some(Which::ReadAnswer) => plan.read_answers += 1,
+            Some(Which::ReadAnswer) => plan.read_answers.push(message.len()),
             None => {}
         }
         match &mut plan.rule {
@@ -237,7 +238,9 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>, mut stopped
                 let shared = Arc::clone(&shared);
                 connections.spawn(async move {
                     // Without a server the client sees the connection closed.
-                    if let Ok(server) = TcpStream::connect(shared.server).await {
+                    if let Ok(server) = TcpStream::connect(shared.server).await
+                        && client.set_nodelay(true).and(server.set_nodelay(true)).is_ok()
+                    {
                         join(client, server, &shared).await;
                     }
                 });
@@ -270,7 +273,11 @@ async fn relay(mut from: OwnedReadHalf, to: &Way, back: Option<&Way>, shared: &S
             Fate::Lose => {}
             Fate::Cut(octets) => {
                 let framed = frame(&message);
-                to.lock().await.write_all(&framed[..octets.min(framed.len())]).await?;
+                let Some(beginning) = framed.get(..octets).filter(|beginning| beginning.len() < framed.len()) else {
+                    send(to, &message).await?;
+                    continue;
+                };
+                to.lock().await.write_all(beginning).await?;
                 return Err(std::io::ErrorKind::ConnectionAborted.into());
             }
             Fate::Twice => {

@@ -10,6 +10,7 @@ mod reading;
 mod tests;
 mod verdict;
 
+pub(crate) use self::verdict::rcode;
 pub use self::{
     generation::{GenerationRecord, GenerationRrset, Txt},
     message::{Guard, Unencodable, Update, in_safe_order},

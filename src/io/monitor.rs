@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::{Future, pending},
-    net::IpAddr,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,8 +18,11 @@ use self::probes::Probes;
 use crate::{
     check::{Check, Outcome, Target},
     cluster::Cluster,
-    health::{HealthView, Transition},
-    io::{clock, journal, probe},
+    health::{HealthView, News},
+    io::{
+        clock, journal,
+        probe::{Trusts, probe},
+    },
     schedule::{Job, Schedule},
 };
 
@@ -47,7 +50,7 @@ pub struct Monitor {
 pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>) -> (Monitor, JoinHandle<()>) {
     let (publish, view) = watch::channel(Arc::default());
     let (snapshots, requests) = mpsc::channel(16);
-    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask)));
+    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask())));
     (Monitor { view, snapshots }, task)
 }
 
@@ -55,7 +58,7 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>) -> (Monitor, JoinHandle<()>
 /// it: what `plan` and `apply` work with.
 pub async fn settle(cluster: &Cluster) -> HealthView {
     let mut schedule = Schedule::default();
-    let mut probes = Probes::new(ask);
+    let mut probes = Probes::new(ask());
     schedule.adopt(cluster, clock::now());
     while !schedule.first_round_done() {
         turn(&mut schedule, &mut probes).await;
@@ -67,9 +70,9 @@ pub async fn settle(cluster: &Cluster) -> HealthView {
 pub async fn ask_once(
     questions: impl IntoIterator<Item = (Target, Arc<Check>)>,
 ) -> BTreeMap<Target, (Outcome, Duration)> {
-    let mut probes = Probes::new(ask);
+    let mut probes = Probes::new(ask());
     for (target, check) in questions {
-        probes.launch(target.address, check, target);
+        probes.launch(&target.clone(), check, target);
     }
     let mut found = BTreeMap::new();
     while let Some((target, outcome, took)) = probes.next().await {
@@ -78,8 +81,14 @@ pub async fn ask_once(
     found
 }
 
-async fn ask(check: Arc<Check>, address: IpAddr) -> Outcome {
-    probe::probe(&check, address).await
+/// Makes probes, and what they share. Boxed: as a part of its task a probe would be held twice, once as given and
+/// once as awaited.
+fn ask() -> impl Fn(Arc<Check>, Target) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+    let trusts = Arc::<Trusts>::default();
+    move |check, target| {
+        let trusts = Arc::clone(&trusts);
+        Box::pin(async move { probe(&trusts, &check, &target.node, target.address).await })
+    }
 }
 
 async fn run<A, F>(
@@ -88,7 +97,7 @@ async fn run<A, F>(
     mut requests: mpsc::Receiver<oneshot::Sender<Arc<HealthView>>>,
     mut probes: Probes<A, Job>,
 ) where
-    A: Fn(Arc<Check>, IpAddr) -> F,
+    A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
 {
     let mut schedule = Schedule::default();
@@ -98,13 +107,14 @@ async fn run<A, F>(
     let mut published_at = clock::now();
     loop {
         tokio::select! {
-            transitions = turn(&mut schedule, &mut probes) => {
+            news = turn(&mut schedule, &mut probes) => {
                 let first_round = schedule.first_round_done() != publish.borrow().first_round_done;
-                if first_round || !transitions.is_empty() {
+                if first_round || news.iter().any(|(_, news)| news.transition.is_some()) {
                     publish_at = Some(published_at + BATCH);
                 }
-                for (target, transition) in transitions {
-                    journal::emit(&transition.event(&target));
+                for (target, News { transition, notice }) in news {
+                    let events = [transition.map(|it| it.event(&target)), notice.map(|it| it.event(&target))];
+                    events.iter().flatten().for_each(journal::emit);
                 }
             }
             changed = cluster.changed() => {
@@ -130,9 +140,9 @@ async fn run<A, F>(
 
 /// Waits until a probe is due or has ended, then does all that is due and takes all that has ended. Nothing is lost
 /// if it is dropped while it waits.
-async fn turn<A, F>(schedule: &mut Schedule, probes: &mut Probes<A, Job>) -> Vec<(Target, Transition)>
+async fn turn<A, F>(schedule: &mut Schedule, probes: &mut Probes<A, Job>) -> Vec<(Target, News)>
 where
-    A: Fn(Arc<Check>, IpAddr) -> F,
+    A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
 {
     let mut ended = tokio::select! {
@@ -140,16 +150,19 @@ where
         () = at(schedule.next_due()) => None,
     };
     let now = clock::now();
-    let mut transitions = Vec::new();
+    let mut all = Vec::new();
     while let Some((job, outcome, took)) = ended {
         let target = job.target.clone();
-        transitions.extend(schedule.finish(job, now, outcome, took).map(|transition| (target, transition)));
+        let news = schedule.finish(job, now, outcome, took);
+        if news != News::default() {
+            all.push((target, news));
+        }
         ended = probes.next_if_ended();
     }
     while let Some(job) = schedule.start(now) {
-        probes.launch(job.target.address, Arc::clone(&job.check), job);
+        probes.launch(&job.target.clone(), Arc::clone(&job.check), job);
     }
-    transitions
+    all
 }
 
 /// Waits until then; for ever if there is no then.

@@ -93,8 +93,12 @@ async fn a19_children_that_a_plugin_leaves_end_with_it() {
 
 #[tokio::test]
 async fn a19_a_child_that_flees_and_keeps_the_output_open_does_not_hold_us() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid").display().to_string();
+    // The child says so once it has left the group.
+    let text = format!("setsid sh -c 'echo $$ > {file}; exec sleep 600' & until [ -s {file} ]; do :; done; cat {file}");
     let start = clock::now();
-    let Outcome::Pass(child) = script("setsid sleep 600 & echo $!", LONG).await else { panic!("it passes") };
+    let Outcome::Pass(child) = script(&text, LONG).await else { panic!("it passes") };
     assert!(clock::now() - start < LONG);
     // Nobody else ends what has left the group.
     assert!(runs(&child));

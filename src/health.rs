@@ -255,4 +255,6 @@ pub struct HealthView {
     pub targets: BTreeMap<Target, Arc<Health>>,
     /// Whether every target has had an answer that decides, or as many as would decide (the first round).
     pub first_round_done: bool,
+    /// How many gaps there had been when these targets began to be watched: what is older than a gap is stale.
+    pub gaps: u64,
 }

@@ -141,7 +141,7 @@ domains:
                 Arc::new(Health { state: if is_down { Down } else { Up }, ..Health::new(clock::now()) })
             };
             let targets = targets(&cluster).map(|target| (target.clone(), health(&target))).collect();
-            Standings::new(&cluster, &HealthView { targets, first_round_done: true })
+            Standings::new(&cluster, &HealthView { targets, first_round_done: true, ..HealthView::default() })
         };
         let older = standings(None);
         let differ = |down| {

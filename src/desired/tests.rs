@@ -34,7 +34,7 @@ fn standings(cluster: &Cluster, states: &[(&str, State)]) -> Standings {
         Arc::new(Health { state: given.map_or(Up, |(_, state)| *state), ..Health::new(clock::now()) })
     };
     let targets = targets(cluster).map(|target| (target.clone(), health(&target))).collect();
-    Standings::new(cluster, &HealthView { targets, first_round_done: true })
+    Standings::new(cluster, &HealthView { targets, first_round_done: true, gaps: 0 })
 }
 
 /// What one set comes to; "as it is" when it is left alone. `published` is written as [`rrset`] reads it, or "-".

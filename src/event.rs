@@ -83,6 +83,10 @@ kinds! {
     CheckDown = Warning, "b55bf1472f4941478fd7c4599ddb9aa6";
     /// A check of a node cannot be made; nothing changes in DNS.
     CheckUnknown = Warning, "eb65cb24561d4010846ecda56a525bac";
+    /// A check of a node passes, and something deserves a look: the node stays in.
+    CheckWarning = Warning, "8e00e29165704275a95c82303597dd4a";
+    /// A warning of a check is over.
+    CheckClear = Info, "689e501ae6a14d41ac4ff7984549bdf8";
     /// An `RRset` was changed in BIND.
     Published = Info, "2c14269588904bc9a1da47ae69c75522";
     /// A zone cannot be written or read.

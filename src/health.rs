@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    check::{Outcome, Target, Timing},
+    check::{Outcome, Target, Timing, Warning},
     event::{Event, Kind},
     text,
 };
@@ -53,6 +53,9 @@ impl State {
 ///                          fall failures
 /// ```
 ///
+/// A node that asks to be taken out ([`Outcome::Out`]) is down at once: its own word leaves nothing in doubt. Its return
+/// takes `rise` passes like any other. A busy node counts as a failing one.
+///
 /// "In a row" counts answers: a probe that could not be made ([`Outcome::Unknown`]) neither counts nor breaks a row.
 /// Only a whole row of such probes, as long as `fall`, makes a decided target unknown, and then it is decided anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +76,8 @@ pub struct Health {
     pub failures: u32,
     /// Probes in a row that could not be made.
     pub unmade: u32,
+    /// What the last answer warned of, if it passed.
+    pub warning: Option<Warning>,
     /// Probes so far, whatever they found, capped at `u32::MAX`.
     pub answers: u32,
 }
@@ -90,19 +95,24 @@ impl Health {
             passes: 0,
             failures: 0,
             unmade: 0,
+            warning: None,
             answers: 0,
         }
     }
 
-    /// Takes what a probe found, which ended `now` after it `took` so long. The transition, if this decides.
+    /// Takes what a probe found, which ended `now` after it `took` so long. What is to be told of it.
     ///
     /// A target that never could be asked is told as a transition from unknown to unknown, once: somebody should
     /// know that it is not watched.
-    pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> Option<Transition> {
+    pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> News {
         self.answers = self.answers.saturating_add(1);
         match outcome {
-            Outcome::Pass(_) => (self.passes, self.failures, self.unmade) = (self.passes.saturating_add(1), 0, 0),
-            Outcome::Fail(_) => (self.passes, self.failures, self.unmade) = (0, self.failures.saturating_add(1), 0),
+            Outcome::Pass(_) | Outcome::Warn { .. } => {
+                (self.passes, self.failures, self.unmade) = (self.passes.saturating_add(1), 0, 0);
+            }
+            Outcome::Fail(_) | Outcome::Busy(_) | Outcome::Out(_) => {
+                (self.passes, self.failures, self.unmade) = (0, self.failures.saturating_add(1), 0);
+            }
             Outcome::Unknown(_) => self.unmade = self.unmade.saturating_add(1),
         }
         let decided = if self.unmade == timing.fall {
@@ -110,6 +120,8 @@ impl Health {
             Some((State::Unknown, self.unmade))
         } else if self.passes >= timing.rise && self.state != State::Up {
             Some((State::Up, self.passes))
+        } else if matches!(outcome, Outcome::Out(_)) && self.state != State::Down {
+            Some((State::Down, 1))
         } else if self.failures >= timing.fall && self.state != State::Down {
             Some((State::Down, self.failures))
         } else {
@@ -123,8 +135,25 @@ impl Health {
             }
             Transition { from, to, lasted, reason: outcome.reason().to_owned(), row }
         });
+        let notice = self.notice(&outcome);
         (self.last, self.last_at, self.took) = (Some(outcome), Some(now), Some(took));
-        transition
+        News { transition, notice }
+    }
+
+    /// Takes the warning of an outcome; what is to be told if it is another than before. Only a pass can end one.
+    fn notice(&mut self, outcome: &Outcome) -> Option<Notice> {
+        let now = match outcome {
+            Outcome::Pass(_) => None,
+            Outcome::Warn { warning, .. } => Some(warning.clone()),
+            Outcome::Fail(_) | Outcome::Busy(_) | Outcome::Out(_) | Outcome::Unknown(_) => return None,
+        };
+        let before = std::mem::replace(&mut self.warning, now.clone());
+        match (before, now) {
+            (Some(before), Some(now)) if now.repeats(&before) => None,
+            (_, Some(now)) => Some(Notice::Begins(now)),
+            (Some(before), None) => Some(Notice::Ends(before)),
+            (None, None) => None,
+        }
     }
 
     /// Answers in a row that speak against the state; while it is unknown, answers in a row that agree.
@@ -150,6 +179,40 @@ impl Health {
     #[must_use]
     pub fn is_settled(&self, timing: &Timing) -> bool {
         self.state != State::Unknown || self.answers >= timing.rise.max(timing.fall)
+    }
+}
+
+/// What one probe has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// The transition, if the probe decided.
+    pub transition: Option<Transition>,
+    /// The warning that began or ended with it.
+    pub notice: Option<Notice>,
+}
+
+/// A warning that begins or ends. The node is in the rotation all the while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// From now on.
+    Begins(Warning),
+    /// No longer.
+    Ends(Warning),
+}
+
+impl Notice {
+    /// The line of the journal.
+    #[must_use]
+    pub fn event(&self, target: &Target) -> Event {
+        let (kind, message, warning) = match self {
+            Self::Begins(warning) => {
+                (Kind::CheckWarning, format!("{target} passes with a warning: {warning}"), warning)
+            }
+            Self::Ends(warning) => {
+                (Kind::CheckClear, format!("{target} passes without the warning: {warning}"), warning)
+            }
+        };
+        Event::new(kind, message).target(target).reason(warning.to_string())
     }
 }
 

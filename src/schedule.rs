@@ -15,7 +15,7 @@ use std::{
 use crate::{
     check::{Check, Outcome, Target, targets},
     cluster::Cluster,
-    health::{Health, HealthView, Transition},
+    health::{Health, HealthView, News},
 };
 
 #[cfg(test)]
@@ -115,20 +115,21 @@ impl Schedule {
         None
     }
 
-    /// Takes what a probe found, and queues the next. The transition, if this decides.
-    pub fn finish(&mut self, job: Job, now: Instant, outcome: Outcome, took: Duration) -> Option<Transition> {
-        let watched = self.watched.get_mut(&job.target).filter(|watched| watched.watch == job.watch)?;
+    /// Takes what a probe found, and queues the next. What is to be told of it.
+    pub fn finish(&mut self, job: Job, now: Instant, outcome: Outcome, took: Duration) -> News {
+        let watched = self.watched.get_mut(&job.target).filter(|watched| watched.watch == job.watch);
+        let Some(watched) = watched else { return News::default() };
         let was_settled = watched.is_settled();
         let timing = &watched.check.timing;
         let health = Arc::make_mut(&mut watched.health);
-        let transition = health.observe(timing, now, outcome, took);
+        let news = health.observe(timing, now, outcome, took);
         let due = now.max(job.due + health.period(timing));
         if !was_settled && watched.is_settled() {
             self.unsettled -= 1;
             self.first_round_done |= self.unsettled == 0;
         }
         self.queue.push(Reverse((due, job.watch, job.target)));
-        transition
+        news
     }
 
     /// Whether every target of some moment was settled. Once done it stays done until a gap: a target that an edit

@@ -70,7 +70,7 @@ pub(crate) fn cluster(nodes: &[(&str, &[&str])], checks: &[(&str, Check)]) -> Cl
 
 #[test]
 fn each_target_is_asked_once_however_many_domains_use_it() {
-    let check = Check { kind: Kind::Tcp { port: 1 }, timing: timing() };
+    let check = Check { kind: Kind::Tcp { port: 1 }, tls: None, timing: timing() };
     let mut cluster = cluster(
         &[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11", "2001:db8::11"])],
         &[("imap", check.clone()), ("smtp", check.clone())],

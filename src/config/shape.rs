@@ -48,8 +48,8 @@ shapes! {
     Member, "{ addresses: [192.0.2.10] }" { addresses, index, admin_state }
     /// One of `checks`.
     Check, "{ kind: tcp, port: 4190 }" {
-        kind, port, interval, fast_interval, timeout, rise, fall, path, host, status, body, tls, tls_verify, tls_name,
-        command,
+        kind, port, interval, fast_interval, timeout, rise, fall, method, path, host, status, header, body, name,
+        rrtype, rcode, command, tls, tls_verify, tls_name, tls_ca, tls_min_days,
     }
     /// One of `services`.
     Service, "{ publish: address, name: imap, checks: [imap] }" { publish, name, checks, checks_any, ttl, min_healthy, pinned, preference, exchange, target }

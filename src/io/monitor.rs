@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::{Future, pending},
-    net::IpAddr,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,8 +18,12 @@ use self::probes::Probes;
 use crate::{
     check::{Check, Outcome, Target},
     cluster::Cluster,
-    health::{HealthView, Transition},
-    io::{clock, journal, probe, pulse::Pulse},
+    health::{HealthView, News},
+    io::{
+        clock, journal,
+        probe::{Trusts, probe},
+        pulse::Pulse,
+    },
     schedule::{Job, Schedule},
 };
 
@@ -47,7 +51,7 @@ pub struct Monitor {
 pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> (Monitor, JoinHandle<()>) {
     let (publish, view) = watch::channel(Arc::default());
     let (snapshots, requests) = mpsc::channel(16);
-    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask), pulse));
+    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask()), pulse));
     (Monitor { view, snapshots }, task)
 }
 
@@ -55,7 +59,7 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> (Monitor, 
 /// it: what `plan` and `apply` work with.
 pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
     let mut schedule = Schedule::default();
-    let mut probes = Probes::new(ask);
+    let mut probes = Probes::new(ask());
     schedule.adopt(cluster, clock::now());
     while !schedule.first_round_done() {
         turn(&mut schedule, &mut probes, pulse).await;
@@ -67,9 +71,9 @@ pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
 pub async fn ask_once(
     questions: impl IntoIterator<Item = (Target, Arc<Check>)>,
 ) -> BTreeMap<Target, (Outcome, Duration)> {
-    let mut probes = Probes::new(ask);
+    let mut probes = Probes::new(ask());
     for (target, check) in questions {
-        probes.launch(target.address, check, target);
+        probes.launch(&target.clone(), check, target);
     }
     let mut found = BTreeMap::new();
     while let Some((target, outcome, took)) = probes.next().await {
@@ -78,8 +82,14 @@ pub async fn ask_once(
     found
 }
 
-async fn ask(check: Arc<Check>, address: IpAddr) -> Outcome {
-    probe::probe(&check, address).await
+/// Makes probes, and what they share. Boxed: as a part of its task a probe would be held twice, once as given and
+/// once as awaited.
+fn ask() -> impl Fn(Arc<Check>, Target) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+    let trusts = Arc::<Trusts>::default();
+    move |check, target| {
+        let trusts = Arc::clone(&trusts);
+        Box::pin(async move { probe(&trusts, &check, &target.node, target.address).await })
+    }
 }
 
 async fn run<A, F>(
@@ -89,7 +99,7 @@ async fn run<A, F>(
     mut probes: Probes<A, Job>,
     mut pulse: Pulse,
 ) where
-    A: Fn(Arc<Check>, IpAddr) -> F,
+    A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
 {
     let mut schedule = Schedule::default();
@@ -99,12 +109,14 @@ async fn run<A, F>(
     let mut published_at = clock::now();
     loop {
         tokio::select! {
-            transitions = turn(&mut schedule, &mut probes, &mut pulse) => {
-                if schedule.is_of_another_round(&publish.borrow()) || !transitions.is_empty() {
+            news = turn(&mut schedule, &mut probes, &mut pulse) => {
+                let decided = news.iter().any(|(_, news)| news.transition.is_some());
+                if decided || schedule.is_of_another_round(&publish.borrow()) {
                     publish_at = Some(published_at + BATCH);
                 }
-                for (target, transition) in transitions {
-                    journal::emit(&transition.event(&target));
+                for (target, News { transition, notice }) in news {
+                    let events = [transition.map(|it| it.event(&target)), notice.map(|it| it.event(&target))];
+                    events.iter().flatten().for_each(journal::emit);
                 }
             }
             changed = cluster.changed() => {
@@ -130,13 +142,9 @@ async fn run<A, F>(
 
 /// Waits until a probe is due or has ended, then does all that is due and takes all that has ended. After a gap all
 /// begins anew: a probe that ended while we stood still does not count. Nothing is lost if it is dropped while it waits.
-async fn turn<A, F>(
-    schedule: &mut Schedule,
-    probes: &mut Probes<A, Job>,
-    pulse: &mut Pulse,
-) -> Vec<(Target, Transition)>
+async fn turn<A, F>(schedule: &mut Schedule, probes: &mut Probes<A, Job>, pulse: &mut Pulse) -> Vec<(Target, News)>
 where
-    A: Fn(Arc<Check>, IpAddr) -> F,
+    A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
 {
     let mut ended = tokio::select! {
@@ -148,16 +156,19 @@ where
     if let Some(gap) = pulse.gap() {
         schedule.start_over(now, gap.number);
     }
-    let mut transitions = Vec::new();
+    let mut all = Vec::new();
     while let Some((job, outcome, took)) = ended {
         let target = job.target.clone();
-        transitions.extend(schedule.finish(job, now, outcome, took).map(|transition| (target, transition)));
+        let news = schedule.finish(job, now, outcome, took);
+        if news != News::default() {
+            all.push((target, news));
+        }
         ended = probes.next_if_ended();
     }
     while let Some(job) = schedule.start(now) {
-        probes.launch(job.target.address, Arc::clone(&job.check), job);
+        probes.launch(&job.target.clone(), Arc::clone(&job.check), job);
     }
-    transitions
+    all
 }
 
 /// Waits until then; for ever if there is no then.

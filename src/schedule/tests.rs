@@ -15,7 +15,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn tcp(port: u16) -> Check {
-    Check { kind: Kind::Tcp { port }, timing: timing() }
+    Check { kind: Kind::Tcp { port }, tls: None, timing: timing() }
 }
 
 fn pass() -> Outcome {
@@ -98,7 +98,7 @@ fn unchanged_targets_go_on_through_an_edit() {
     schedule.adopt(&after, later);
     let dues = schedule.queue.len();
     for job in under_way {
-        assert_eq!(schedule.finish(job, later, fail(), SECOND), None);
+        assert_eq!(schedule.finish(job, later, fail(), SECOND), News::default());
     }
     assert_eq!(schedule.queue.len(), dues + 1, "only the unchanged target's result counts");
     let view = schedule.view();

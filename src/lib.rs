@@ -13,6 +13,7 @@
 //!   io/watch                    io/probe    io/monitor   io/reconcile ------------> io/primary
 //! ```
 
+pub mod blind;
 pub mod check;
 pub mod cli;
 pub mod cluster;
@@ -22,6 +23,7 @@ pub mod desired;
 pub mod dns;
 pub mod event;
 pub mod exit;
+pub mod flap;
 pub mod health;
 pub mod io;
 pub mod layout;

@@ -18,5 +18,6 @@ mod checks;
 mod journald;
 mod notify;
 mod plain;
+mod policy;
 mod rotation;
 mod unit;

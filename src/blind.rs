@@ -201,7 +201,7 @@ impl Blind {
     fn end(&mut self, now: Instant, since: Instant) -> Event {
         let nodes: BTreeSet<_> = self.suspects.iter().map(|target| target.node.as_str()).collect();
         let rest = match nodes.len() {
-            0 => "every node is back".to_owned(),
+            0 => "no node is down any more".to_owned(),
             _ => format!("still down, and taken for it: {}", Vec::from_iter(nodes).join(", ")),
         };
         let lasted = text::age(now.saturating_duration_since(since));

@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
@@ -12,7 +13,10 @@ use crate::{
     io::{files, journal, keys, state::LockError},
 };
 
+pub mod ask;
+pub mod doctor;
 pub mod once;
+pub mod operator;
 pub mod probe;
 pub mod report;
 pub mod status;
@@ -53,6 +57,12 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Ask BIND whether everything that the file needs is possible, without changing anything; prints missing grants
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Run every check once, and show what came back
     Probe {
         /// Of this node alone
@@ -60,6 +70,22 @@ pub enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Write nothing from now on, while checks go on; the running daemon keeps it over a restart
+    Hold {
+        /// For so long, such as 2h; without it until `rotad release`
+        #[arg(long = "for", value_name = "TIME", value_parser = operator::duration)]
+        lasting: Option<Duration>,
+        /// Why, for `status` and the journal
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// End a hold
+    Release,
+    /// Take over a zone that `status` shows as foreign or standby
+    Adopt {
+        /// The zone
+        zone: String,
     },
     /// Show what the running daemon sees and does
     Status {
@@ -82,14 +108,14 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The status socket cannot be made.
+    /// A socket cannot be made.
     #[must_use]
     pub fn socket(path: &Path, source: io::Error) -> Self {
         let exit = match source.kind() {
             io::ErrorKind::PermissionDenied => Exit::NoPermission,
             _ => Exit::Failed,
         };
-        let words = format!("{}: the status socket cannot be made; set status_socket", path.display());
+        let words = format!("{}: the socket cannot be made; status_socket says where", path.display());
         Self { exit, error: anyhow::Error::new(source).context(words) }
     }
 }
@@ -123,12 +149,12 @@ impl From<LockError> for Failure {
     }
 }
 
-impl From<status::Error> for Failure {
-    fn from(error: status::Error) -> Self {
+impl From<ask::Error> for Failure {
+    fn from(error: ask::Error) -> Self {
         let exit = match &error {
-            status::Error::Unreachable { .. } => Exit::Unavailable,
-            status::Error::Forbidden { .. } => Exit::NoPermission,
-            status::Error::Garbled { .. } | status::Error::Output(_) => Exit::Failed,
+            ask::Error::Unreachable { .. } => Exit::Unavailable,
+            ask::Error::Forbidden { .. } => Exit::NoPermission,
+            ask::Error::Garbled { .. } | ask::Error::Output(_) => Exit::Failed,
         };
         Self { exit, error: error.into() }
     }

@@ -153,8 +153,8 @@ fn cluster(root: &Node, folder: &Path, lists: &domains::Texts, report: &mut Repo
         cluster.map_or_else(|| Some(defaults::CLUSTER.to_owned()), |field| settings::cluster_name(field, report));
     let ttl = ttl.map_or(Some(defaults::TTL), |field| field.ttl(report));
     let state_dir = state_dir.map_or_else(|| Some(defaults::STATE_DIR.into()), |field| field.path(folder, report));
-    let status_socket =
-        status_socket.map_or_else(|| Some(defaults::STATUS_SOCKET.into()), |field| field.path(folder, report));
+    let status_socket = status_socket
+        .map_or_else(|| Some(defaults::STATUS_SOCKET.into()), |field| settings::status_socket(field, folder, report));
     let http = http.map_or(Some(None), |field| field.socket(None, report).map(Some));
     let safety = settings::safety(safety, report);
 

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 
@@ -14,15 +14,18 @@ use crate::{
     event::{Event, Kind},
     exit::Exit,
     io::{
-        clock, files, journal, keys, monitor,
+        clock, control_server, files, journal, keys, local_socket, monitor,
         primary::Primary,
-        reconcile::{Published, Reconcile},
+        pulse::Pulse,
+        reconcile::{Reconcile, Remembered, Save},
         state::StateDir,
         status_server, systemd,
         watch::{self as file_watch, Current},
     },
+    overrides::Overrides,
     rota::Rota,
     state::State,
+    status::Clocks,
     zone::Identity,
 };
 
@@ -36,8 +39,11 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let keys = keys::load(&cluster.bind.key, cluster.bind.allow_weak_keys)?;
     let directory = StateDir::open(&systemd::state_directory(&cluster.state_dir))?;
     let (state, trouble) = directory.load(&cluster.name);
-    let socket = systemd::status_socket(&cluster.status_socket);
-    let listener = status_server::bind(&socket).map_err(|source| Failure::socket(&socket, source))?;
+    let status_socket = systemd::status_socket(&cluster.status_socket);
+    let control_socket = systemd::control_socket(&status_socket);
+    let bind = |path, mode| local_socket::bind(path, mode).map_err(|source| Failure::socket(path, source));
+    let status_listener = bind(&status_socket, status_server::MODE)?;
+    let control_listener = bind(&control_socket, control_server::MODE)?;
     let shutdown = Shutdown::listen()?;
 
     journal::emit(&started(&cluster, &state.me, file));
@@ -49,23 +55,38 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let (publish, current) = watch::channel(Arc::new(Current::new(&loaded)));
     let (in_force, followed) = watch::channel(Arc::clone(&cluster));
     let (ask, requests) = mpsc::channel(16);
-    let (published, to_save) = watch::channel(state.zones.clone());
-    let (stop_server, server_stops) = oneshot::channel::<()>();
+    let (order, commands) = mpsc::channel(16);
+    let (remembered, to_save) = watch::channel(Remembered { zones: state.zones.clone(), hold: state.hold.clone() });
+    let (saves, save_now) = mpsc::channel(16);
+    let (stop_servers, servers_stop) = watch::channel(());
+    let stopped = || {
+        let mut stop = servers_stop.clone();
+        async move {
+            let _ = stop.changed().await;
+        }
+    };
 
-    let (monitor, monitor_task) = monitor::spawn(followed);
+    let pulse = Pulse::start();
+    let (monitor, monitor_task) = monitor::spawn(followed, pulse.clone());
     let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, Shutdown::reloads()?));
-    let server_task = tokio::spawn(status_server::run(listener, ask, async {
-        let _ = server_stops.await;
-    }));
-    let keeper_task = tokio::spawn(keep(directory, state.me.clone(), to_save));
+    let status_task = tokio::spawn(status_server::run(status_listener, ask, stopped()));
+    let control_task = tokio::spawn(control_server::run(control_listener, order, stopped()));
+    let keeper_task = tokio::spawn(keep(directory, state.me.clone(), to_save, save_now));
+    let clocks = Clocks { now: clock::now(), wall: clock::wall() };
+    let (overrides, told) = Overrides::remembered(state.hold, clocks);
+    told.iter().for_each(journal::emit);
+    let rota = Rota::new(clocks.now, state.me, Arc::clone(&cluster), state.zones, false);
     let reconcile = Reconcile {
-        rota: Rota::new(clock::now(), state.me, Arc::clone(&cluster), state.zones, false),
+        rota: rota.with_overrides(overrides),
         primary: Arc::new(Primary::new(&cluster.bind, Arc::new(keys))),
         current,
         in_force,
         monitor,
+        pulse,
         requests,
-        published,
+        commands,
+        remembered,
+        saves,
         file: file.to_owned(),
         key_epoch: 0,
     };
@@ -79,13 +100,16 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     reconcile.run(stopping).await;
 
     // The loop's ends of the channels are gone: the keeper saves what came last, and ends.
-    let _ = stop_server.send(());
+    drop(stop_servers);
     watch_task.abort();
     monitor_task.abort();
-    end(server_task).await;
+    end(status_task).await;
+    end(control_task).await;
     end(keeper_task).await;
-    // A clean stop leaves no socket behind for somebody to wonder at.
-    let _ = std::fs::remove_file(&socket);
+    // A clean stop leaves no sockets behind for somebody to wonder at.
+    for socket in [status_socket, control_socket] {
+        let _ = std::fs::remove_file(socket);
+    }
     Ok(Exit::Done)
 }
 
@@ -109,22 +133,39 @@ fn started(cluster: &Cluster, me: &Identity, file: &Path) -> Event {
     Event::new(Kind::Started, words)
 }
 
-/// Saves what is to be remembered whenever it changes, and once more at the end. Holds the lock until then.
-async fn keep(directory: StateDir, me: Identity, mut zones: watch::Receiver<Published>) {
+/// Saves what is to be remembered whenever it changes, when somebody waits for it, and once more at the end. Holds the
+/// lock until then.
+async fn keep(
+    directory: StateDir,
+    me: Identity,
+    mut newest: watch::Receiver<Remembered>,
+    mut save_now: mpsc::Receiver<Save>,
+) {
     let directory = Arc::new(directory);
     let mut in_trouble = false;
-    while zones.changed().await.is_ok() {
-        let state = State { me: me.clone(), zones: zones.borrow_and_update().clone() };
+    loop {
+        let waits = tokio::select! {
+            changed = newest.changed() => match changed {
+                Ok(()) => None,
+                Err(_) => return,
+            },
+            Some(waits) = save_now.recv() => Some(waits),
+        };
+        let Remembered { zones, hold } = newest.borrow_and_update().clone();
+        let state = State { me: me.clone(), zones, hold };
         let directory = Arc::clone(&directory);
         let saved = tokio::task::spawn_blocking(move || directory.save(&state)).await;
-        match saved {
-            Ok(Err(error)) if !in_trouble => {
-                in_trouble = true;
-                let words = format!("what was published cannot be remembered: {error}; rotad goes on without");
-                journal::emit(&Event::new(Kind::StateTrouble, words));
-            }
-            Ok(Ok(())) => in_trouble = false,
-            _ => {}
+        let saved = saved.unwrap_or_else(|panicked| Err(panicked.into()));
+        if let Err(error) = &saved
+            && !in_trouble
+        {
+            let words = format!("the state cannot be saved: {error}; rotad goes on without");
+            journal::emit(&Event::new(Kind::StateTrouble, words));
+        }
+        in_trouble = saved.is_err();
+        if let Some(waits) = waits {
+            // Whoever asked may have left.
+            let _ = waits.send(saved);
         }
     }
 }

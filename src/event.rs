@@ -121,6 +121,12 @@ kinds! {
     StateTrouble = Warning, "6c9a4b06fbb44723aa9a931a2c08b0be";
     /// The loop stood still (suspend, SIGSTOP): every observation is stale.
     Gap = Warning, "a1755a7aa3d945818772064273daced4";
+    /// An operator holds: nothing is written.
+    HoldBegun = Warning, "7bb4f5bdc7e649c48fbf39ac50f20da9";
+    /// The hold is over, by time or by an operator; writing goes on.
+    HoldEnded = Info, "874d81ab24a646698a87323f67cff416";
+    /// An operator took over a zone that was foreign or on standby.
+    ZoneAdopted = Warning, "0b651a2203ef4babad6f8124ca1a28b7";
     /// The journal did not take lines in time: they are lost.
     LinesLost = Warning, "229b2204e5954149bc08856437c638a2";
 }

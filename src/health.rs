@@ -335,4 +335,6 @@ pub struct HealthView {
     pub suspects: BTreeSet<Target>,
     /// Whether we take ourselves for blind.
     pub blind: bool,
+    /// How many gaps there had been when these targets began to be watched: what is older than a gap is stale.
+    pub gaps: u64,
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rotad::{
     cli::{self, Cli, Command, Failure},
-    daemon,
+    control, daemon,
     exit::Exit,
     io::{files, journal},
 };
@@ -50,11 +50,15 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             let _farewell = journal::init()?;
             cli::once::apply(&file, force).await
         }
+        Command::Doctor { json } => cli::doctor::run(&file, json).await,
         Command::Probe { node, json } => {
             let cluster = files::load(&file)?.cluster;
             let pass = cli::probe::run(&cluster, node.as_deref(), json).await?;
             Ok(if pass { Exit::Done } else { Exit::Failed })
         }
+        Command::Hold { lasting, reason } => cli::operator::run(&file, &cli::operator::hold(lasting, reason)).await,
+        Command::Release => cli::operator::run(&file, &control::Command::Release).await,
+        Command::Adopt { zone } => cli::operator::run(&file, &control::Command::Adopt { zone }).await,
         Command::Status { json, watch } => {
             cli::status::of_file(&file, json, watch).await?;
             Ok(Exit::Done)

@@ -16,14 +16,17 @@ use crate::{
     event::{Event, Kind},
     health::HealthView,
     layout::Layout,
+    overrides::Overrides,
     standings::Standings,
     status::Mode,
     zone::{Done, Identity, Owned, Preview, Step, Turn, Zone},
 };
 
 mod alarms;
+mod gap;
 #[cfg(test)]
 pub(crate) mod model;
+mod operator;
 #[cfg(test)]
 mod sequences;
 mod server;
@@ -43,6 +46,8 @@ pub struct Rota {
     cluster: Arc<Cluster>,
     layout: Layout,
     health: Arc<HealthView>,
+    /// How many gaps there have been: health from before the newest is stale.
+    gaps: u64,
     standings: Standings,
     shortages: BTreeSet<Shortage>,
     zones: BTreeMap<OwnerName, Zone>,
@@ -52,9 +57,12 @@ pub struct Rota {
     alarms: Alarms,
     /// Zones with a step under way.
     busy: BTreeSet<OwnerName>,
+    /// Zones whose step was under way when the loop stood still.
+    stale: BTreeSet<OwnerName>,
     /// Zones that wait for what others do.
     waiting: BTreeSet<OwnerName>,
     server: Server,
+    overrides: Overrides,
     /// When the first round ends although not every check has answered.
     patience_ends: Instant,
     first_round_done: bool,
@@ -103,12 +111,15 @@ impl Rota {
         let mut rota = Self {
             patience_ends: now + cluster.safety.first_round,
             server: Server::new(cluster.bind.max_in_flight),
+            overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health),
             shortages: BTreeSet::new(),
             zones: remembered.into_iter().map(|(name, owned)| (name.clone(), Zone::new(name, owned))).collect(),
             ready: BTreeSet::new(),
             alarms: Alarms::default(),
             busy: BTreeSet::new(),
+            stale: BTreeSet::new(),
+            gaps: 0,
             waiting: BTreeSet::new(),
             first_round_done: false,
             edits: if force { Edits::Free } else { Edits::Unjudged },
@@ -145,6 +156,7 @@ impl Rota {
     #[must_use]
     pub fn mode(&self) -> Mode {
         match self.first_round_done && self.edits != Edits::Unjudged {
+            _ if self.overrides.hold().is_some() => Mode::Hold,
             false => Mode::Starting,
             true if self.health.blind => Mode::Blind,
             true => Mode::Active,
@@ -208,7 +220,11 @@ impl Rota {
     }
 
     /// Takes in new health: the zones whose sets can come out otherwise get a turn.
+    /// Health from before a gap is left aside.
     pub fn set_health(&mut self, health: Arc<HealthView>) -> Vec<Event> {
+        if health.gaps < self.gaps {
+            return Vec::new();
+        }
         let was_blind = self.health.blind;
         self.health = health;
         let standings = Standings::new(&self.cluster, &self.health);
@@ -244,7 +260,10 @@ impl Rota {
             }
             Some(_) => {}
         }
-        let mut events = Vec::new();
+        let mut events: Vec<_> = self.overrides.tick(now).into_iter().collect();
+        if !events.is_empty() {
+            self.call_all();
+        }
         if !self.first_round_done && (self.health.first_round_done || now >= self.patience_ends) {
             self.first_round_done = true;
             events.push(self.tell_first_round());
@@ -268,7 +287,7 @@ impl Rota {
                 Some(at).filter(|_| self.busy.is_empty() && (!self.ready.is_empty() || self.alarms.next().is_some()))
             }
         };
-        [next, patience].into_iter().flatten().min()
+        [next, patience, self.overrides.wake_at()].into_iter().flatten().min()
     }
 
     /// The next step that may be taken now, and its events.
@@ -294,6 +313,13 @@ impl Rota {
     /// Takes in what became of a step.
     pub fn done(&mut self, now: Instant, name: &OwnerName, done: Done) -> Vec<Event> {
         self.busy.remove(name);
+        if self.stale.remove(name) {
+            if let Some(zone) = self.zones.get_mut(name) {
+                zone.forget();
+            }
+            self.call(name);
+            return Vec::new();
+        }
         let mut events: Vec<_> = self.server.answered(now, &done, self.cluster.bind.server).into_iter().collect();
         events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
         let later = self.zones.get(name).and_then(Zone::wake_at);

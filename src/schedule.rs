@@ -35,6 +35,7 @@ pub struct Schedule {
     unsettled: usize,
     first_round_done: bool,
     blind: Blind,
+    gaps: u64,
 }
 
 /// One span of watching a target with one definition of its check. What belongs to an earlier one is dropped.
@@ -88,6 +89,18 @@ impl Schedule {
         self.first_round_done |= self.unsettled == 0;
     }
 
+    /// We stood still, for the time with this number: everything begins anew, and what is under way will be dropped.
+    pub fn start_over(&mut self, now: Instant, gaps: u64) {
+        self.gaps = gaps;
+        self.blind = Blind::default();
+        for (target, old) in std::mem::take(&mut self.watched) {
+            let watched = self.begin(&target, old.check, now);
+            self.watched.insert(target, watched);
+        }
+        self.unsettled = self.watched.len();
+        self.first_round_done = self.unsettled == 0;
+    }
+
     fn begin(&mut self, target: &Target, check: Arc<Check>, now: Instant) -> Watched {
         let watch = self.next_watch;
         self.next_watch += 1;
@@ -138,8 +151,8 @@ impl Schedule {
         news
     }
 
-    /// Whether every target of some moment was settled. Once done it stays done: a target that an edit adds later
-    /// is unknown, which changes nothing in DNS, and holds up nobody else.
+    /// Whether every target of some moment was settled. Once done it stays done until a gap: a target that an edit
+    /// adds later is unknown, which changes nothing in DNS, and holds up nobody else.
     #[must_use]
     pub const fn first_round_done(&self) -> bool {
         self.first_round_done
@@ -157,6 +170,7 @@ impl Schedule {
             first_round_done: self.first_round_done,
             suspects: self.blind.suspects().clone(),
             blind: self.blind.is_blind(),
+            gaps: self.gaps,
         }
     }
 
@@ -211,6 +225,12 @@ impl Schedule {
                 }
             }
         }
+    }
+
+    /// Whether a view differs from [`Schedule::view`] in more than the health of targets.
+    #[must_use]
+    pub const fn is_of_another_round(&self, view: &HealthView) -> bool {
+        view.first_round_done != self.first_round_done || view.gaps != self.gaps
     }
 }
 

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     dns::{OwnerName, Rdata, RrType, RrsetId},
+    overrides::Hold,
     zone::{Identity, Owned},
 };
 
@@ -20,6 +21,8 @@ pub struct State {
     pub me: Identity,
     /// What we published, zone by zone.
     pub zones: BTreeMap<OwnerName, Arc<Owned>>,
+    /// What an operator holds.
+    pub hold: Option<Hold>,
 }
 
 /// Why a state file cannot be used.
@@ -47,6 +50,8 @@ struct Written {
     owner: String,
     /// Zone, then "owner type", then the data.
     zones: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hold: Option<Hold>,
 }
 
 impl State {
@@ -56,7 +61,7 @@ impl State {
     pub fn new(cluster: &str, machine_id: &str) -> Self {
         let digest = Sha256::digest(format!("rotad {cluster} {}", machine_id.trim()));
         let owner = hex(&digest).chars().take(16).collect();
-        Self { me: Identity { cluster: cluster.to_owned(), owner }, zones: BTreeMap::new() }
+        Self { me: Identity { cluster: cluster.to_owned(), owner }, zones: BTreeMap::new(), hold: None }
     }
 
     /// The file's text: a line with a checksum, then JSON.
@@ -67,8 +72,12 @@ impl State {
                 owned.iter().map(|(id, rdata)| (id.to_string(), rdata.iter().map(ToString::to_string).collect()));
             (zone.to_string(), sets.collect())
         });
-        let written =
-            Written { cluster: self.me.cluster.clone(), owner: self.me.owner.clone(), zones: zones.collect() };
+        let written = Written {
+            cluster: self.me.cluster.clone(),
+            owner: self.me.owner.clone(),
+            zones: zones.collect(),
+            hold: self.hold.clone(),
+        };
         // Maps of strings always have a JSON form.
         let body = serde_json::to_string(&written).unwrap_or_default();
         format!("{MAGIC} {}\n{body}\n", hex(&Sha256::digest(&body)))
@@ -98,7 +107,7 @@ impl State {
             Ok((OwnerName::from_presentation(&zone), Arc::new(sets.collect::<Result<_, _>>()?)))
         });
         let zones = zones.collect::<Result<_, _>>()?;
-        Ok(Self { me: Identity { cluster: written.cluster, owner: written.owner }, zones })
+        Ok(Self { me: Identity { cluster: written.cluster, owner: written.owner }, zones, hold: written.hold })
     }
 }
 
@@ -127,7 +136,10 @@ fn parse_rdata(rtype: RrType, text: &str) -> Option<Rdata> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
+    use crate::status::Stamp;
 
     fn remembered() -> State {
         let owned = [
@@ -142,13 +154,22 @@ mod tests {
             (id, data)
         });
         let zones = BTreeMap::from([(OwnerName::parse("example.org").unwrap(), Arc::new(owned.collect()))]);
-        State { zones, ..State::new("mail", "0123456789abcdef0123456789abcdef\n") }
+        let at = |seconds| Stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let hold = Hold { since: at(1_000), until: Some(at(2_000)), by: None, reason: Some("\"why\"\n".to_owned()) };
+        State { zones, hold: Some(hold), ..State::new("mail", "0123456789abcdef0123456789abcdef\n") }
     }
 
     #[test]
     fn what_is_written_is_read_back() {
         let state = remembered();
         assert_eq!(State::decode(&state.encode()), Ok(state));
+    }
+
+    #[test]
+    fn a_file_without_a_hold_has_the_form_of_before() {
+        let free = State { hold: None, ..remembered() };
+        assert!(!free.encode().contains("hold"));
+        assert_eq!(State::decode(&free.encode()), Ok(free));
     }
 
     #[test]

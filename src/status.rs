@@ -7,6 +7,7 @@ mod human;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    fmt,
     net::IpAddr,
     path::PathBuf,
     time::{Duration, Instant, SystemTime},
@@ -17,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::{
     cluster::{Cluster, NodeName},
     health::{Health, HealthView},
+    overrides::Hold,
 };
 
 /// The snapshot.
@@ -28,6 +30,8 @@ pub struct Status {
     pub time: Stamp,
     /// What the daemon does at the moment.
     pub mode: Mode,
+    /// The operator's hold, if there is one.
+    pub hold: Option<Hold>,
     /// The file in force.
     pub config: Config,
     /// The nodes, by name.
@@ -158,14 +162,20 @@ pub struct Stamp(pub SystemTime);
 impl Stamp {
     /// Hours, minutes and seconds in UTC.
     fn time_of_day(self) -> String {
-        let stamp = humantime::format_rfc3339_seconds(self.0).to_string();
+        let stamp = self.to_string();
         stamp.split_once('T').map_or(String::new(), |(_, time)| time.trim_end_matches('Z').to_owned())
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_rfc3339_seconds(self.0).fmt(f)
     }
 }
 
 impl Serialize for Stamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_rfc3339_seconds(self.0))
+        serializer.collect_str(self)
     }
 }
 

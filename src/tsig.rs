@@ -218,6 +218,12 @@ impl Keys {
         clauses::parse(text, source, allow_weak).map(|keys| Self(keys.into_iter().map(Arc::new).collect()))
     }
 
+    /// One key alone.
+    #[must_use]
+    pub fn one(key: &Arc<Key>) -> Self {
+        Self(vec![Arc::clone(key)])
+    }
+
     /// The keys, in the order of trying.
     pub fn iter(&self) -> std::slice::Iter<'_, Arc<Key>> {
         self.0.iter()

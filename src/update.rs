@@ -5,6 +5,7 @@
 
 mod generation;
 mod message;
+mod question;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,8 @@ mod verdict;
 pub(crate) use self::verdict::rcode;
 pub use self::{
     generation::{GenerationRecord, GenerationRrset, Txt},
-    message::{Guard, Unencodable, Update, in_safe_order},
+    message::{Unencodable, Update, in_safe_order},
+    question::{Role, permission_query, role_of, role_query, time_signed},
     reading::{
         Reading, Soa, Unusable, any_query, below, generation_of, generation_query, holds_anything, rrsets_of, soa_of,
         soa_query, wildcards,

@@ -24,7 +24,7 @@ use crate::{
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
-    update::{self, GenerationRecord, GenerationRrset, Guard, Update},
+    update::{self, GenerationRecord, GenerationRrset, Update},
 };
 
 mod answer;
@@ -301,7 +301,7 @@ impl Zone {
         // After a record that was deleted we go on from the last one: generations only grow.
         let generation = self.marks().0.unwrap_or(0).saturating_add(1);
         let record = GenerationRecord { cluster: turn.me.cluster.clone(), owner: turn.me.owner.clone(), generation };
-        let guard = Guard::Generation(seen.generation.clone());
+        let guard = seen.generation.clone();
         // What does not fit is planned again next turn, from what is published then.
         let whole = Update { zone: self.name.clone(), guard, record, changes };
         let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, Vec::new()) };

@@ -129,7 +129,7 @@ fn when_all_go_down_at_once_we_are_blind_until_they_are_back() {
     assert!(world.blind.is_blind());
     world.all("n0", true);
     assert_eq!(world.suspects(), ["n2 c0", "n2 c1"]);
-    assert_eq!(world.all("n2", true), "no longer blind, after 1h: every node is back");
+    assert_eq!(world.all("n2", true), "no longer blind, after 1h: no node is down any more");
     assert!(!world.blind.is_suspicious());
 }
 

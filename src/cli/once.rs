@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use anyhow::anyhow;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -11,13 +12,16 @@ use crate::{
     io::{
         clock, files, journal, keys, monitor,
         primary::Primary,
+        pulse::Pulse,
         reconcile::{Published, perform},
         state::{self, StateDir},
         systemd,
     },
+    overrides::Overrides,
     rota::Rota,
     state::State,
-    status::ZoneState,
+    status::{Clocks, ZoneState},
+    text::age,
     zone::Identity,
 };
 
@@ -30,8 +34,9 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
         eprintln!("{}: what was published before is not known: {cause}", directory.display());
         state::newcomer(&cluster.name)
     });
-    let rota = rota(&cluster, state.me.clone(), state.zones, false).await.looking_only();
-    let rota = run(rota, &primary).await;
+    let mut pulse = Pulse::start();
+    let rota = rota(&cluster, state.me.clone(), state.zones, false, &mut pulse).await.looking_only();
+    let rota = run(rota, &primary, &mut pulse).await?;
     let report = Report::new(&rota, &state.me, clock::now());
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -56,10 +61,14 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let directory = StateDir::open(&systemd::state_directory(&cluster.state_dir))?;
     let (state, trouble) = directory.load(&cluster.name);
     trouble.iter().for_each(journal::emit);
-    let rota = rota(&cluster, state.me.clone(), state.zones, force).await;
-    let rota = run(rota, &primary).await;
+    let mut pulse = Pulse::start();
+    let (overrides, told) = Overrides::remembered(state.hold, Clocks { now: clock::now(), wall: clock::wall() });
+    told.iter().for_each(journal::emit);
+    let rota = rota(&cluster, state.me.clone(), state.zones, force, &mut pulse).await.with_overrides(overrides);
+    let rota = run(rota, &primary, &mut pulse).await?;
+    let hold = rota.overrides().hold().cloned();
     let zones = rota.zones().iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.owned()))).collect();
-    directory.save(&State { me: state.me, zones })?;
+    directory.save(&State { me: state.me, zones, hold })?;
     let wrong: Vec<_> = rota.zones().iter().filter(|(_, zone)| zone.state() != ZoneState::InSync).collect();
     for (name, zone) in &wrong {
         eprintln!("{name}: {}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));
@@ -83,17 +92,20 @@ fn primary(cluster: &Cluster) -> Result<Arc<Primary>, Failure> {
 }
 
 /// A rota that knows the health of every node.
-async fn rota(cluster: &Arc<Cluster>, me: Identity, zones: Published, force: bool) -> Rota {
-    let health = monitor::settle(cluster).await;
+async fn rota(cluster: &Arc<Cluster>, me: Identity, zones: Published, force: bool, pulse: &mut Pulse) -> Rota {
+    let health = monitor::settle(cluster, pulse).await;
     let mut rota = Rota::new(clock::now(), me, Arc::clone(cluster), zones, force);
     rota.set_health(Arc::new(health)).iter().for_each(journal::emit);
     rota
 }
 
 /// Lets the rota run until it has nothing to do, or BIND does not answer.
-async fn run(mut rota: Rota, primary: &Arc<Primary>) -> Rota {
+async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Pulse) -> Result<Rota, Failure> {
     let mut steps = JoinSet::new();
     loop {
+        if let Some(gap) = pulse.gap() {
+            return Err(anyhow!("rotad stood still for {}: what it saw is stale; run it again", age(gap.lasted)).into());
+        }
         let now = clock::now();
         rota.tick(now).iter().for_each(journal::emit);
         while let (Some((name, step)), events) = rota.take(now) {
@@ -107,7 +119,7 @@ async fn run(mut rota: Rota, primary: &Arc<Primary>) -> Rota {
         match steps.join_next().await {
             Some(Ok((name, Some(done)))) => rota.done(clock::now(), &name, done).iter().for_each(journal::emit),
             Some(_) => {}
-            None => return rota,
+            None => return Ok(rota),
         }
     }
 }

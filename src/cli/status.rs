@@ -2,66 +2,21 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
-use tokio::{io::AsyncReadExt, net::UnixStream, time::timeout};
-
 use crate::{
-    cli::Failure,
-    io::{files, systemd},
+    cli::{
+        Failure,
+        ask::{Error, ask, daemon_of},
+    },
     status::Status,
 };
 
-/// How long the daemon may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A snapshot is larger than this for no cluster; who answers with more is not rotad.
-const DOCUMENT: u64 = 256 << 20;
-
-/// Why there is nothing to show.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Nobody listens: exit code 69.
-    #[error("rotad cannot be asked at {socket}: {cause}; is it running? (systemctl status rotad)", socket = .socket.display())]
-    Unreachable {
-        /// The socket.
-        socket: PathBuf,
-        /// What the system said.
-        cause: String,
-    },
-    /// The socket is not for us: exit code 77.
-    #[error("{socket} is not yours to ask; become root, or join the group that owns it", socket = .socket.display())]
-    Forbidden {
-        /// The socket.
-        socket: PathBuf,
-    },
-    /// An answer that is no snapshot.
-    #[error("{socket} answered, but not with a rotad status; is another program behind it?", socket = .socket.display())]
-    Garbled {
-        /// The socket.
-        socket: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The terminal or pipe failed.
-    #[error("the status cannot be written")]
-    Output(#[from] io::Error),
-}
-
-/// Asks the daemon of a file. A broken edit does not stop it from being asked: the daemon runs on with the file before,
-/// and its status says so.
+/// Asks the daemon of a file.
 pub async fn of_file(file: &Path, json: bool, watch: bool) -> Result<(), Failure> {
-    let loaded = files::load(file);
-    let socket = match &loaded {
-        Ok(loaded) => loaded.cluster.status_socket.clone(),
-        Err(_) => files::status_socket_of_broken(file),
-    };
-    match (run(&systemd::status_socket(&socket), json, watch).await, loaded) {
-        (Err(Error::Unreachable { .. }), Err(broken)) => Err(broken.into()),
-        (asked, _) => Ok(asked?),
-    }
+    daemon_of(file, async |socket| run(socket, json, watch).await).await
 }
 
 /// Shows the snapshot: as text, or with `json` as the daemon sent it; with `watch` again each second until Ctrl-C.
@@ -70,7 +25,7 @@ pub async fn run(socket: &Path, json: bool, watch: bool) -> Result<(), Error> {
     let terminal = out.is_terminal();
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     loop {
-        let (document, status) = ask(socket).await?;
+        let (document, status) = ask::<Status>(socket, b"").await?;
         let text = if json { document } else { status.human(colour) };
         let clear = if watch && terminal { "\u{1b}[H\u{1b}[2J" } else { "" };
         match write!(out, "{clear}{text}").and_then(|()| out.flush()) {
@@ -85,33 +40,6 @@ pub async fn run(socket: &Path, json: bool, watch: bool) -> Result<(), Error> {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
-}
-
-/// The document as sent, and its meaning.
-async fn ask(socket: &Path) -> Result<(String, Status), Error> {
-    let document = match timeout(PATIENCE, read(socket)).await {
-        Ok(Ok(document)) if !document.is_empty() => document,
-        Ok(Ok(_)) => return Err(unreachable(socket, "it is about to stop")),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(Error::Forbidden { socket: socket.to_owned() });
-        }
-        Ok(Err(error)) => return Err(unreachable(socket, &error.to_string())),
-        Err(_) => return Err(unreachable(socket, &format!("no answer in {PATIENCE:?}"))),
-    };
-    match serde_json::from_str(&document) {
-        Ok(status) => Ok((document, status)),
-        Err(source) => Err(Error::Garbled { socket: socket.to_owned(), source }),
-    }
-}
-
-fn unreachable(socket: &Path, cause: &str) -> Error {
-    Error::Unreachable { socket: socket.to_owned(), cause: cause.to_owned() }
-}
-
-async fn read(socket: &Path) -> io::Result<String> {
-    let mut document = String::new();
-    UnixStream::connect(socket).await?.take(DOCUMENT).read_to_string(&mut document).await?;
-    Ok(document)
 }
 
 #[cfg(test)]
@@ -133,7 +61,7 @@ mod tests {
 
         for (answer, words_then) in [
             ("", "rotad cannot be asked at SOCKET: it is about to stop; is it running? (systemctl status rotad)"),
-            ("{}", "SOCKET answered, but not with a rotad status; is another program behind it?"),
+            ("{}", "SOCKET answered, but not as rotad does; is another program behind it?"),
         ] {
             let listener = tokio::net::UnixListener::bind(&socket).unwrap();
             let serve = async {

@@ -1,9 +1,15 @@
 //! `bind`, `safety` and the single settings at the top of the file.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{defaults, field::Field, problem::Report, shape};
-use crate::cluster::{AllDown, Bind, KeySource, Safety, Share};
+use crate::{
+    cluster::{AllDown, Bind, KeySource, Safety, Share},
+    control::CONTROL_SOCKET,
+};
 
 /// Any duration that is not nothing; a day is for ever here.
 const ANY_TIME: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
@@ -61,6 +67,16 @@ fn credential_name(field: Field<'_>, report: &mut Report) -> Option<String> {
 pub(super) fn cluster_name(field: Field<'_>, report: &mut Report) -> Option<String> {
     let name = field.text("a short name such as \"mail\"", report)?;
     own_name(name, field, report).then(|| name.to_owned())
+}
+
+/// The status socket; the control socket lies beside it.
+pub(super) fn status_socket(field: Field<'_>, folder: &Path, report: &mut Report) -> Option<PathBuf> {
+    let path = field.path(folder, report)?;
+    if path.file_name().is_none_or(|name| name == CONTROL_SOCKET) {
+        field.problem("this is where the control socket goes; write another name, such as \"status.sock\"", report);
+        return None;
+    }
+    Some(path)
 }
 
 /// Whether a name of the file's own is one word of at most 63 characters that needs no quoting anywhere.

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{fs::OFlags, process::geteuid};
+use rustix::{
+    fs::OFlags,
+    process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
+};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -60,11 +63,12 @@ pub enum LoadError {
 
 /// Reads the keys and refuses a file that others can read or write; its group may read (Debian's are `root:bind 0640`).
 ///
-/// A symbolic link is followed (Kubernetes mounts secrets so); what counts is the file that is open.
+/// From here on the process leaves no core dump. A symbolic link is followed (Kubernetes mounts secrets so); what counts is the file that is open.
 ///
 /// # Errors
 /// [`LoadError`].
 pub fn load(source: &KeySource, allow_weak: bool) -> Result<Keys, LoadError> {
+    leave_no_core();
     let path = match source {
         KeySource::File(path) => path.clone(),
         KeySource::Credential(name) => std::env::var_os("CREDENTIALS_DIRECTORY")
@@ -81,6 +85,16 @@ pub fn load(source: &KeySource, allow_weak: bool) -> Result<Keys, LoadError> {
     file.take(LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
     let text = std::str::from_utf8(&text).map_err(|_| LoadError::NotAKeyFile(path.clone()))?;
     Ok(Keys::parse(text, &path.display().to_string(), allow_weak)?)
+}
+
+/// A core dump would hold the keys. In the unit `LimitCORE=0` sees to it, and this may be forbidden there.
+fn leave_no_core() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if getrlimit(Resource::Core) != none
+        && let Err(error) = setrlimit(Resource::Core, none)
+    {
+        tracing::debug!(target: "rotad", "core dumps cannot be turned off: {error}");
+    }
 }
 
 fn check(path: &Path, file: &File) -> Result<(), LoadError> {

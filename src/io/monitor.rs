@@ -23,6 +23,7 @@ use crate::{
     io::{
         clock, journal,
         probe::{Trusts, probe},
+        pulse::Pulse,
     },
     schedule::{Job, Schedule},
 };
@@ -52,21 +53,21 @@ pub struct Monitor {
 /// Begins to watch the cluster's targets, and follows the cluster as it changes. The task ends when the cluster's
 /// sender is gone.
 #[must_use]
-pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>) -> (Monitor, JoinHandle<()>) {
+pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> (Monitor, JoinHandle<()>) {
     let (publish, view) = watch::channel(Arc::default());
     let (snapshots, requests) = mpsc::channel(16);
-    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask())));
+    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask()), pulse));
     (Monitor { view, snapshots }, task)
 }
 
 /// Asks every target of the cluster, fast, until each is decided or has had as many answers as could have decided
 /// it: what `plan` and `apply` work with.
-pub async fn settle(cluster: &Cluster) -> HealthView {
+pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
     let mut schedule = Schedule::default();
     let mut probes = Probes::new(ask());
     schedule.adopt(cluster, clock::now());
     while !schedule.first_round_done() {
-        turn(&mut schedule, &mut probes).await;
+        turn(&mut schedule, &mut probes, pulse).await;
     }
     schedule.view()
 }
@@ -101,6 +102,7 @@ async fn run<A, F>(
     publish: watch::Sender<Arc<HealthView>>,
     mut requests: mpsc::Receiver<oneshot::Sender<Arc<HealthView>>>,
     mut probes: Probes<A, Job>,
+    mut pulse: Pulse,
 ) where
     A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
@@ -116,9 +118,9 @@ async fn run<A, F>(
     let mut rules = Rules::default();
     loop {
         tokio::select! {
-            news = turn(&mut schedule, &mut probes) => {
-                let first_round = schedule.first_round_done() != publish.borrow().first_round_done;
-                if first_round || news.iter().any(|(_, news)| news.matters) {
+            news = turn(&mut schedule, &mut probes, &mut pulse) => {
+                let another_round = schedule.is_of_another_round(&publish.borrow());
+                if another_round || news.iter().any(|(_, news)| news.matters) {
                     publish_at = Some(published_at + BATCH);
                 }
                 for (target, news) in news {
@@ -160,9 +162,9 @@ async fn run<A, F>(
     }
 }
 
-/// Waits until a probe is due or has ended, then does all that is due and takes all that has ended. Nothing is lost
-/// if it is dropped while it waits.
-async fn turn<A, F>(schedule: &mut Schedule, probes: &mut Probes<A, Job>) -> Vec<(Target, News)>
+/// Waits until a probe is due or has ended, then does all that is due and takes all that has ended. After a gap all
+/// begins anew: a probe that ended while we stood still does not count. Nothing is lost if it is dropped while it waits.
+async fn turn<A, F>(schedule: &mut Schedule, probes: &mut Probes<A, Job>, pulse: &mut Pulse) -> Vec<(Target, News)>
 where
     A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
@@ -170,8 +172,12 @@ where
     let mut ended = tokio::select! {
         Some(ended) = probes.next() => Some(ended),
         () = at(schedule.next_due()) => None,
+        () = pulse.stood_still() => None,
     };
     let now = clock::now();
+    if let Some(gap) = pulse.gap() {
+        schedule.start_over(now, gap.number);
+    }
     let mut all = Vec::new();
     while let Some((job, outcome, took)) = ended {
         let target = job.target.clone();

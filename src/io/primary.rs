@@ -25,12 +25,12 @@ use self::connection::{Line, Request};
 use super::{clock, journal};
 use crate::{
     cluster::Bind,
-    dns::OwnerName,
+    dns::{OwnerName, RrsetId},
     event::{Event, Kind},
     tsig::{Key, Keys},
     update::{
         Answer, GenerationRrset, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, below, generation_of,
-        generation_query, holds_anything, rrsets_of, soa_of, soa_query, wildcards,
+        generation_query, holds_anything, permission_query, rrsets_of, soa_of, soa_query, wildcards,
     },
 };
 
@@ -173,7 +173,21 @@ impl Primary {
         Ok(soa_of(zone, &self.ask(zone, &soa_query(zone)?).await?)?)
     }
 
-    async fn ask(&self, zone: &OwnerName, query: &Message) -> Result<Message, ReadError> {
+    /// Asks whether these `RRsets`, and with `record` the generation record, may be changed, and changes nothing:
+    /// [`Verdict::GuardFailed`] says that they may.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn permission(&self, zone: &OwnerName, record: bool, ids: &[RrsetId]) -> Result<Verdict, Lost> {
+        let message = permission_query(zone, record, ids).map_err(|error| Lost::unsent(error.to_string()))?;
+        Ok(self.exchange(zone, &message, &self.updates).await?.into())
+    }
+
+    /// Asks a question about a zone; the answer is signed.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn ask(&self, zone: &OwnerName, query: &Message) -> Result<Message, ReadError> {
         Ok(signed(self.exchange(zone, query, &self.reads).await?)?)
     }
 
@@ -231,7 +245,9 @@ impl Primary {
         let permit = bound.clone().acquire_owned().await.map_err(|_| stopped())?;
         let (reply, answer) = oneshot::channel();
         self.connection(zone)
-            .and_then(|connection| connection.send(Request { message, key, permit, reply }).ok())
+            .and_then(|connection| {
+                connection.send(Request { message, key, asked_at: clock::since_boot(), permit, reply }).ok()
+            })
             .ok_or_else(stopped)?;
         Ok(answer)
     }

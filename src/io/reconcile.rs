@@ -1,25 +1,28 @@
 //! The loop: wakes on change, hands the newest snapshot to [`Rota`], and carries out what it says.
 
-use std::{collections::BTreeMap, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{sleep_until, timeout},
 };
 
 use crate::{
     cluster::Cluster,
+    control::{Answer, Command},
     dns::OwnerName,
     event::{Event, Kind},
     health::HealthView,
     io::{
-        clock, journal, keys,
+        clock, control_server, journal, keys,
         monitor::Monitor,
         primary::{Lost, Primary, ReadError},
+        pulse::Pulse,
         status_server::Request,
         systemd::{self, Watchdog},
         watch::Current,
     },
+    overrides::Hold,
     rota::Rota,
     status::{self, Clocks, Status, ZoneState},
     update::Verdict,
@@ -38,6 +41,18 @@ const FOREVER: Duration = Duration::from_hours(1);
 /// What we published, zone by zone.
 pub type Published = BTreeMap<OwnerName, Arc<Owned>>;
 
+/// What outlives the process, but for who we are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// What we published.
+    pub zones: Published,
+    /// What an operator holds.
+    pub hold: Option<Hold>,
+}
+
+/// Asks for [`Remembered`] to be saved now, and takes what came of it.
+pub type Save = oneshot::Sender<io::Result<()>>;
+
 /// All that the loop listens to and speaks to.
 #[derive(Debug)]
 pub struct Reconcile {
@@ -51,10 +66,16 @@ pub struct Reconcile {
     pub in_force: watch::Sender<Arc<Cluster>>,
     /// Health.
     pub monitor: Monitor,
+    /// Whether we stood still.
+    pub pulse: Pulse,
     /// Who asks for the status.
     pub requests: mpsc::Receiver<Request>,
+    /// What operators ask.
+    pub commands: mpsc::Receiver<control_server::Request>,
     /// What is to be remembered.
-    pub published: watch::Sender<Published>,
+    pub remembered: watch::Sender<Remembered>,
+    /// Has it saved now.
+    pub saves: mpsc::Sender<Save>,
     /// The file's path, for the status.
     pub file: PathBuf,
     /// Which content of the key file is in use: see [`Current::key_epoch`].
@@ -69,8 +90,13 @@ impl Reconcile {
         let (mut report_at, mut ping_at) = (None, clock::now());
         tokio::pin!(shutdown);
         loop {
-            self.advance(&answers);
+            // Before anything is written.
+            self.notice_gap();
+            let told = self.advance(&answers);
             let now = clock::now();
+            if told && report_at.is_none() {
+                report_at = Some(now + REPORT_EVERY);
+            }
             if now >= ping_at {
                 watchdog.ping();
                 ping_at = now + watchdog.period().unwrap_or(FOREVER);
@@ -94,14 +120,18 @@ impl Reconcile {
                     true
                 }
                 Ok(()) = self.monitor.view.changed() => {
-                    let view = self.monitor.view.borrow_and_update().clone();
-                    self.rota.set_health(view).iter().for_each(journal::emit);
+                    self.take_health();
                     true
                 }
                 Some(request) = self.requests.recv() => {
                     self.answer(request);
                     false
                 }
+                Some((command, reply)) = self.commands.recv() => {
+                    self.obey(command, reply);
+                    true
+                }
+                () = self.pulse.stood_still() => false,
                 () = sleep_until(wakes.into_iter().flatten().min().unwrap_or(ping_at).into()) => false,
             };
             if moved && report_at.is_none() {
@@ -119,14 +149,16 @@ impl Reconcile {
         self.report();
     }
 
-    /// Lets the rota take every step that it may take now.
-    fn advance(&mut self, answers: &mpsc::UnboundedSender<(OwnerName, Done)>) {
+    /// Lets the rota take every step that it may take now; whether there was something to tell before.
+    fn advance(&mut self, answers: &mpsc::UnboundedSender<(OwnerName, Done)>) -> bool {
         let now = clock::now();
-        self.rota.tick(now).iter().for_each(journal::emit);
+        let events = self.rota.tick(now);
+        events.iter().for_each(journal::emit);
+        let told = !events.is_empty();
         loop {
             let (step, events) = self.rota.take(now);
             events.iter().for_each(journal::emit);
-            let Some((name, step)) = step else { return };
+            let Some((name, step)) = step else { return told };
             let (primary, answers) = (Arc::clone(&self.primary), answers.clone());
             tokio::spawn(async move {
                 if let Some(done) = perform(&primary, &name, step).await {
@@ -139,6 +171,41 @@ impl Reconcile {
 
     fn take_in(&mut self, name: &OwnerName, done: Done) {
         self.rota.done(clock::now(), name, done).iter().for_each(journal::emit);
+    }
+
+    fn take_health(&mut self) {
+        let view = self.monitor.view.borrow_and_update().clone();
+        self.rota.set_health(view).iter().for_each(journal::emit);
+    }
+
+    fn notice_gap(&mut self) {
+        if let Some(gap) = self.pulse.gap() {
+            journal::emit(&self.rota.stood_still(clocks(), gap.number, gap.lasted));
+            // The monitor may have noticed first: then this is news already.
+            self.take_health();
+        }
+    }
+
+    /// Does what an operator asks. What a crash may not undo is saved before it is said to be done.
+    fn obey(&mut self, command: Command, reply: oneshot::Sender<Answer>) {
+        let (answer, event) = self.rota.obey(command, clocks());
+        event.iter().for_each(journal::emit);
+        // Whoever asked may have left.
+        if !self.report() {
+            let _ = reply.send(answer);
+            return;
+        }
+        let saves = self.saves.clone();
+        tokio::spawn(async move {
+            let answer = match save(&saves).await {
+                Ok(()) => answer,
+                Err(error) => Answer::refused(format!(
+                    "{}; but it cannot be saved, and a restart would forget it: {error}",
+                    answer.words
+                )),
+            };
+            let _ = reply.send(answer);
+        });
     }
 
     /// A new file, or a new error in it.
@@ -174,18 +241,20 @@ impl Reconcile {
         }
     }
 
-    /// Hands on what is to be remembered, if it changed, and tells systemd how things stand.
-    fn report(&self) {
-        self.published.send_if_modified(|saved| {
-            let zones = self.rota.zones();
-            let same = saved.len() == zones.len()
-                && saved.iter().zip(zones).all(|((_, old), (_, zone))| Arc::ptr_eq(old, zone.owned()));
+    /// Hands on what is to be remembered, if it changed, and tells systemd how things stand. Whether it changed.
+    fn report(&self) -> bool {
+        systemd::status(&self.headline());
+        self.remembered.send_if_modified(|saved| {
+            let (zones, hold) = (self.rota.zones(), self.rota.overrides().hold());
+            let same = saved.hold.as_ref() == hold
+                && saved.zones.len() == zones.len()
+                && saved.zones.iter().zip(zones).all(|((_, old), (_, zone))| Arc::ptr_eq(old, zone.owned()));
             if !same {
-                *saved = zones.iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.owned()))).collect();
+                saved.zones = zones.iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.owned()))).collect();
+                saved.hold = hold.cloned();
             }
             !same
-        });
-        systemd::status(&self.headline());
+        })
     }
 
     fn headline(&self) -> String {
@@ -209,6 +278,7 @@ impl Reconcile {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 time: status::Stamp(clock::wall()),
                 mode: self.rota.mode(),
+                hold: self.rota.overrides().hold().cloned(),
                 config: status::Config {
                     file: self.file.clone(),
                     loaded_at: status::Stamp(current.loaded_at),
@@ -221,12 +291,22 @@ impl Reconcile {
         let monitor = self.monitor.clone();
         tokio::spawn(async move {
             let health = newest_health(&monitor).await;
-            let clocks = Clocks { now: clock::now(), wall: clock::wall() };
-            let nodes = status::Node::all(&cluster, &health, clocks);
+            let nodes = status::Node::all(&cluster, &health, clocks());
             // Whoever asked may have left.
             let _ = request.send(Arc::new(Status { nodes, ..snapshot }));
         });
     }
+}
+
+fn clocks() -> Clocks {
+    Clocks { now: clock::now(), wall: clock::wall() }
+}
+
+async fn save(saves: &mpsc::Sender<Save>) -> io::Result<()> {
+    let (reply, answer) = oneshot::channel();
+    let stops = || io::Error::other("rotad stops");
+    saves.send(reply).await.map_err(|_| stops())?;
+    answer.await.map_err(|_| stops())?
 }
 
 fn zone_status(name: &OwnerName, zone: &crate::zone::Zone) -> status::Zone {

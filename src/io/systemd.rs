@@ -8,6 +8,8 @@ use std::{
 
 use sd_notify::NotifyState;
 
+use crate::control::CONTROL_SOCKET;
+
 /// The service works: the file is good and the loop runs.
 pub fn ready() {
     notify(&[NotifyState::Ready]);
@@ -63,6 +65,12 @@ impl Watchdog {
 #[must_use]
 pub fn status_socket(written: &Path) -> PathBuf {
     directory("RUNTIME_DIRECTORY").map_or_else(|| written.to_owned(), |directory| directory.join("status.sock"))
+}
+
+/// The control socket: beside the status socket.
+#[must_use]
+pub fn control_socket(status_socket: &Path) -> PathBuf {
+    status_socket.with_file_name(CONTROL_SOCKET)
 }
 
 /// The state directory: `$STATE_DIRECTORY` if systemd made one, else the one of the file.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 mod bind;
@@ -22,7 +22,7 @@ use crate::{
     io::clock,
     layout::Layout,
     standings::Standings,
-    status::ZoneState,
+    status::{Clocks, ZoneState},
     update::{Update, Verdict},
     zone::{Done, Failure, Identity, Owned, Step, Zone},
 };
@@ -145,6 +145,7 @@ pub(crate) struct World {
     pub bind: Bind,
     pub clients: Vec<Client>,
     pub health: BTreeMap<Target, State>,
+    gaps: u64,
     /// Messages that were given up, with the file that they come from.
     pub late: Vec<Sent>,
     /// Every message that was sent.
@@ -167,6 +168,7 @@ impl World {
             bind: Bind::default(),
             clients: vec![Client::new(now, "us", cluster, BTreeMap::new())],
             health: BTreeMap::new(),
+            gaps: 0,
             late: Vec::new(),
             sent: Vec::new(),
         };
@@ -205,7 +207,19 @@ impl World {
     pub fn view(&self) -> Arc<HealthView> {
         let health = |state: State| Arc::new(Health { state, ..Health::new(self.now) });
         let targets = self.health.iter().map(|(target, state)| (target.clone(), health(*state))).collect();
-        Arc::new(HealthView { targets, first_round_done: true, ..HealthView::default() })
+        Arc::new(HealthView { targets, first_round_done: true, gaps: u64::MAX, ..HealthView::default() })
+    }
+
+    pub fn clocks(&self) -> Clocks {
+        Clocks { now: self.now, wall: SystemTime::UNIX_EPOCH }
+    }
+
+    /// A rota stands still, and has no health since.
+    pub fn stand_still(&mut self, at: usize) {
+        let clocks = self.clocks();
+        self.gaps += 1;
+        let event = self.clients[at].rota.stood_still(clocks, self.gaps, Duration::from_secs(10));
+        self.clients[at].events.push(event);
     }
 
     pub fn tell_health(&mut self) {

@@ -83,6 +83,7 @@ enum Event {
     Freeze,
     Thaw,
     Save(usize),
+    StandStill(usize),
     Kill(usize, usize),
 }
 
@@ -111,6 +112,7 @@ fn event(rotas: usize) -> impl Strategy<Value = Event> {
         1 => Just(Event::Freeze),
         3 => Just(Event::Thaw),
         2 => (0..rotas).prop_map(Event::Save),
+        2 => (0..rotas).prop_map(Event::StandStill),
         2 => (0..rotas, 0..FILES.len()).prop_map(|(at, file)| Event::Kill(at, file)),
     ]
 }
@@ -219,6 +221,7 @@ impl Life {
                 world.bind.frozen.insert(name("a.test"));
             }
             Event::Thaw => self.thaw(),
+            Event::StandStill(at) => world.stand_still(at),
             Event::Save(at) => self.saved[at] = world.clients[at].remembered(),
             Event::Kill(at, file) => {
                 self.files[at] = Arc::clone(&FILES[file]);

@@ -46,7 +46,10 @@ impl Status {
         let mode = match self.mode {
             Mode::Active => paint.green("active"),
             Mode::Starting => paint.yellow("starting: nothing is written before the first round of checks is over"),
-            Mode::Hold => paint.yellow("hold: an operator holds, nothing is written"),
+            Mode::Hold => paint.yellow(&match &self.hold {
+                Some(hold) => format!("hold: {}", hold.words()),
+                None => "hold".to_owned(),
+            }),
             Mode::Blind => paint.red("blind: too many nodes went down at once, nothing is written"),
         };
         let file = self.config.file.to_string_lossy();

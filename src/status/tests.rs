@@ -49,6 +49,7 @@ fn sample() -> Status {
         version: "0.1.0".to_owned(),
         time: ago(0),
         mode: Mode::Active,
+        hold: None,
         config: Config { file: "/etc/rotad/cluster.yaml".into(), loaded_at: ago(7_860), error: None },
         nodes: vec![
             node(
@@ -89,6 +90,7 @@ fn the_json_form_is_the_contract() {
             "version": "0.1.0",
             "time": "2026-11-24T11:19:20Z",
             "mode": "active",
+            "hold": null,
             "config": { "file": "/etc/rotad/cluster.yaml", "loaded_at": "2026-11-24T09:08:20Z", "error": null },
             "nodes": [{
                 "name": "node00",
@@ -160,6 +162,24 @@ fn trouble_of_the_whole_is_in_the_head() {
 
     zones: none
     ");
+}
+
+#[test]
+fn a_hold_says_until_when_by_whom_and_why() {
+    let hold = Hold {
+        since: ago(60),
+        until: Some(ago(0)),
+        by: Some("anna".to_owned()),
+        reason: Some("the switches".to_owned()),
+    };
+    let status = Status { mode: Mode::Hold, hold: Some(hold), ..sample() };
+    let head = "rotad 0.1.0  hold: nothing is written until 2026-11-24T11:19:20Z, by anna: the switches\n";
+    assert!(status.human(false).starts_with(head), "{}", status.human(false));
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(
+        json["hold"],
+        json!({ "since": "2026-11-24T11:18:20Z", "until": "2026-11-24T11:19:20Z", "by": "anna", "reason": "the switches" })
+    );
 }
 
 #[test]

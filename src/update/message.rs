@@ -20,30 +20,13 @@ use crate::{
 /// Octets of records in one message at most: TCP carries 65,535, and header, prerequisite and signature want room.
 const ROOM: usize = 60 * 1024;
 
-/// What a message requires of the zone (RFC 2136 section 2.4) before BIND applies it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Guard {
-    /// The generation record is as last read: *RRset exists (value dependent)*, or *RRset does not exist*.
-    Generation(GenerationRrset),
-    /// The zone has no SOA, which is false for ever: BIND checks every permission and applies nothing. The verdict
-    /// [`GuardFailed`](super::Verdict::GuardFailed) then means "allowed" and [`Refused`](super::Verdict::Refused)
-    /// "not allowed" (measured).
-    Never,
-}
-
-impl From<GenerationRrset> for Guard {
-    fn from(read: GenerationRrset) -> Self {
-        Self::Generation(read)
-    }
-}
-
 /// One message to one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     /// The zone.
     pub zone: OwnerName,
-    /// What the message requires.
-    pub guard: Guard,
+    /// What the message requires (RFC 2136 section 2.4): the generation record as last read.
+    pub guard: GenerationRrset,
     /// The generation record that it writes.
     pub record: GenerationRecord,
     /// What else it changes.
@@ -78,16 +61,13 @@ impl Update {
         let mut message = Message::new(0, MessageType::Query, OpCode::Update);
         let zone = wire(&self.zone)?;
         let generation = wire(&GenerationRecord::owner_name(&self.zone)?)?;
-        message.add_query(Query::query(zone.clone(), RecordType::SOA));
+        message.add_query(Query::query(zone, RecordType::SOA));
         match &self.guard {
-            Guard::Generation(GenerationRrset::Absent) => {
+            GenerationRrset::Absent => {
                 message.add_answer(rrset_does_not_exist(generation.clone(), RecordType::TXT));
             }
-            Guard::Generation(GenerationRrset::Present { raw, .. }) => {
+            GenerationRrset::Present { raw, .. } => {
                 message.add_answers(raw.iter().map(|txt| txt_record(&generation, txt)));
-            }
-            Guard::Never => {
-                message.add_answer(rrset_does_not_exist(zone, RecordType::SOA));
             }
         }
         message.add_authority(delete_rrset(generation.clone(), RecordType::TXT));
@@ -120,7 +100,7 @@ impl Update {
         let mut parts = Vec::new();
         for changes in pack(changes) {
             let next = record.next();
-            let after = Guard::Generation((&record).into());
+            let after = GenerationRrset::from(&record);
             parts.push(Self { zone: zone.clone(), guard, record, changes });
             (guard, record) = (after, next);
         }
@@ -216,14 +196,14 @@ fn octets(change: &Change) -> usize {
 }
 
 /// RFC 2136 section 2.4.3.
-fn rrset_does_not_exist(name: Name, rtype: RecordType) -> Record {
+pub(super) fn rrset_does_not_exist(name: Name, rtype: RecordType) -> Record {
     let mut record = Record::update0(name, 0, rtype);
     record.dns_class = DNSClass::NONE;
     record
 }
 
 /// RFC 2136 section 2.5.2.
-fn delete_rrset(name: Name, rtype: RecordType) -> Record {
+pub(super) fn delete_rrset(name: Name, rtype: RecordType) -> Record {
     let mut record = Record::update0(name, 0, rtype);
     record.dns_class = DNSClass::ANY;
     record

@@ -20,6 +20,15 @@ const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Zone {
+    /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
+    pub fn forget(&mut self) {
+        if let Some(sent) = self.sent.take() {
+            self.maybe = Some(sent.generation);
+            self.lost = Some(sent);
+        }
+        self.believed = self.seen.take().map(|seen| seen.rrsets);
+    }
+
     /// Takes in what became of the last step. Then ask [`Zone::next`], at once or when [`Zone::wake_at`] says.
     pub fn done(&mut self, turn: Turn<'_>, done: Done) -> Vec<Event> {
         match done {

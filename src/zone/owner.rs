@@ -16,6 +16,11 @@ use crate::{
 };
 
 impl Zone {
+    /// An operator takes the zone over, whoever owns it.
+    pub const fn adopt(&mut self) {
+        self.adopt = true;
+    }
+
     /// Whose the zone is, when it is not ours to write.
     pub(super) fn not_ours(
         &self,

@@ -10,7 +10,7 @@ use rotad::{
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
     io::primary::{Lost, Primary},
     plan::Change,
-    update::{GenerationRecord, GenerationRrset, Guard, Update, Verdict},
+    update::{GenerationRecord, GenerationRrset, Update, Verdict},
 };
 
 const ZONE: &str = "example.org";
@@ -58,7 +58,7 @@ impl Writer {
     fn update(&self, changes: &[Change]) -> Update {
         Update {
             zone: self.zone.clone(),
-            guard: Guard::Generation(self.guard.clone()),
+            guard: self.guard.clone(),
             record: record(self.generation + 1),
             changes: changes.to_vec(),
         }
@@ -86,6 +86,7 @@ impl Writer {
 
     /// The permission probe.
     async fn probe(&self, changes: &[Change]) -> Verdict {
-        self.primary.update(&Update { guard: Guard::Never, ..self.update(changes) }).await.expect("an answer")
+        let ids: Vec<_> = changes.iter().map(|change| change.id.clone()).collect();
+        self.primary.permission(&self.zone, true, &ids).await.expect("an answer")
     }
 }

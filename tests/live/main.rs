@@ -17,6 +17,7 @@ mod bind_facts;
 mod checks;
 mod journald;
 mod notify;
+mod operator;
 mod plain;
 mod policy;
 mod rotation;

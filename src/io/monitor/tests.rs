@@ -61,8 +61,9 @@ impl Nodes {
         let (edit, clusters) = watch::channel(Arc::new(cluster));
         let (publish, view) = watch::channel(Arc::default());
         let (snapshots, requests) = mpsc::channel(1);
-        let task = tokio::spawn(run(clusters, publish, requests, Probes::new(ask)));
-        Watching { edit, monitor: Monitor { view, snapshots }, task }
+        let pulse = Pulse::start();
+        let task = tokio::spawn(run(clusters, publish, requests, Probes::new(ask), pulse.clone()));
+        Watching { edit, monitor: Monitor { view, snapshots }, task, pulse }
     }
 }
 
@@ -70,6 +71,7 @@ struct Watching {
     edit: watch::Sender<Arc<Cluster>>,
     monitor: Monitor,
     task: JoinHandle<()>,
+    pulse: Pulse,
 }
 
 impl Watching {
@@ -205,6 +207,28 @@ async fn many_transitions_are_published_in_batches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_gap_all_begins_anew_and_what_was_under_way_does_not_count() {
+    let nodes = Nodes::taking(Duration::from_secs(2));
+    let one: &[(&str, &[&str])] = &[("node00", &["192.0.2.10"])];
+    let mut watching = nodes.watch(cluster(one, &[("imap", tcp(143))]));
+    let before = watching.until(|view| view.first_round_done).await;
+    assert!(all(&before, State::Up) && before.gaps == 0);
+    // Just as a probe is under way, and it will fail.
+    let asked = nodes.asked.lock().unwrap().len();
+    while nodes.asked.lock().unwrap().len() == asked {
+        sleep(Duration::from_millis(100)).await;
+    }
+    nodes.down("192.0.2.10");
+    watching.pulse.beat(clock::since_boot() + Duration::from_mins(1));
+    let view = watching.until(|view| view.gaps == 1).await;
+    assert!(all(&view, State::Unknown) && !view.first_round_done);
+    assert!(view.targets.values().all(|health| health.answers == 0));
+    let view = watching.until(|view| view.first_round_done).await;
+    assert!(all(&view, State::Down));
+    assert_eq!(view.targets.values().next().unwrap().answers, 3, "the one under way is not among them");
+}
+
+#[tokio::test(start_paused = true)]
 async fn ends_with_its_owner() {
     let nodes = Nodes::default();
     let Watching { edit, task, .. } = nodes.watch(cluster(&[("node00", &["192.0.2.10"])], &[("imap", tcp(143))]));
@@ -219,7 +243,8 @@ async fn settles_with_each_address_of_a_node_for_itself() {
     let fast = Timing { fast_interval: Duration::from_millis(10), ..timing() };
     // The second address has no route: TCP to a broadcast address.
     let nodes: &[(&str, &[&str])] = &[("node00", &["127.0.0.1", "127.255.255.255", "::1"])];
-    let view = settle(&cluster(nodes, &[("imap", Check { kind, tls: None, timing: fast })])).await;
+    let check = Check { kind, tls: None, timing: fast };
+    let view = settle(&cluster(nodes, &[("imap", check)]), &mut Pulse::start()).await;
     let states: Vec<_> =
         view.targets.iter().map(|(target, health)| (target.address.to_string(), health.state)).collect();
     assert_eq!(

@@ -27,7 +27,7 @@ use tokio::{
 
 use super::Lost;
 use crate::{
-    io::clock,
+    io::{clock, pulse::STILL},
     tsig::{Key, Signed},
     update::{Answer, judge},
 };
@@ -42,6 +42,8 @@ pub(super) struct Request {
     pub(super) message: Message,
     /// Signs it.
     pub(super) key: Arc<Key>,
+    /// When it was asked for, since boot.
+    pub(super) asked_at: Duration,
     /// Counts it among those in flight until it is answered or lost, whether or not anybody still waits for it.
     pub(super) permit: OwnedSemaphorePermit,
     /// Takes what came of it.
@@ -174,7 +176,12 @@ impl<'a> Session<'a> {
 
     /// Signs a request and puts it on its way. Called when nothing is left to write: time signed is the time of writing.
     fn accept(&mut self, request: Request) {
-        let Request { mut message, key, permit, reply } = request;
+        let Request { mut message, key, asked_at, permit, reply } = request;
+        // We stood still: what it was made from is stale.
+        if clock::since_boot().saturating_sub(asked_at) > STILL {
+            let _ = reply.send(Err(Lost::unsent("it was not sent in time, and is stale")));
+            return;
+        }
         while self.waiting.contains_key(&self.next_id) {
             self.next_id = self.next_id.wrapping_add(1);
         }

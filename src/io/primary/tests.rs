@@ -22,7 +22,7 @@ use crate::{
     cluster::KeySource,
     dns::{RrType, RrsetId},
     plan::Change,
-    update::{GenerationRecord, GenerationRrset, Guard},
+    update::{GenerationRecord, GenerationRrset},
 };
 
 const KEYS: &str = "key k { algorithm hmac-sha256; secret c2VjcmV0; };";
@@ -37,7 +37,7 @@ fn zone() -> OwnerName {
 
 fn update(generation: u64) -> Update {
     let record = GenerationRecord { cluster: "mail".into(), owner: "test".into(), generation };
-    Update { zone: zone(), guard: Guard::Generation(GenerationRrset::Absent), record, changes: Vec::new() }
+    Update { zone: zone(), guard: GenerationRrset::Absent, record, changes: Vec::new() }
 }
 
 async fn server() -> (TcpListener, Arc<Primary>) {

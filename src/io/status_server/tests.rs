@@ -1,9 +1,16 @@
-use std::time::SystemTime;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::SystemTime};
 
-use tokio::io::AsyncReadExt;
+use tokio::{io::AsyncReadExt, task::JoinSet};
 
 use super::*;
-use crate::status::{Config, Mode, Stamp, Zone, ZoneState};
+use crate::{
+    io::local_socket::CLIENTS,
+    status::{Config, Mode, Stamp, Zone, ZoneState},
+};
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    local_socket::bind(path, MODE)
+}
 
 /// A snapshot that no socket buffer swallows.
 fn large() -> Arc<Status> {
@@ -19,6 +26,7 @@ fn large() -> Arc<Status> {
         version: "0.1.0".to_owned(),
         time: stamp,
         mode: Mode::Active,
+        hold: None,
         config: Config { file: "cluster.yaml".into(), loaded_at: stamp, error: None },
         nodes: vec![],
         zones: (0..4_000).map(zone).collect(),

@@ -6,7 +6,7 @@ use super::{data, id, name, rrset};
 use crate::{
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
     plan::{self, Rrsets},
-    update::{GenerationRecord, GenerationRrset, Guard, Reading, Soa, Txt, Update, Verdict},
+    update::{GenerationRecord, GenerationRrset, Reading, Soa, Txt, Update, Verdict},
     zone::Failure,
 };
 
@@ -71,9 +71,8 @@ impl Bind {
         }
         let zone = self.zones.entry(update.zone.clone()).or_default();
         let holds = match &update.guard {
-            Guard::Generation(GenerationRrset::Absent) => zone.generation.is_empty(),
-            Guard::Generation(GenerationRrset::Present { raw, .. }) => zone.generation == *raw,
-            Guard::Never => false,
+            GenerationRrset::Absent => zone.generation.is_empty(),
+            GenerationRrset::Present { raw, .. } => zone.generation == *raw,
         };
         if !holds {
             return Verdict::GuardFailed;

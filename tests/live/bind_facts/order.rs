@@ -6,7 +6,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use rotad::{
     dns::RrType::A,
     io::keys,
-    update::{Guard, Update, Verdict},
+    update::{Update, Verdict},
 };
 use tokio::task::JoinSet;
 
@@ -181,7 +181,7 @@ async fn a_foreign_record_can_be_required_to_the_byte() {
     assert_eq!(writer.push(&[]).await, Verdict::GuardFailed);
     let reading = writer.primary.read(&name(ZONE), &[].into()).await.unwrap();
     assert_eq!(reading.generation.record(), None);
-    let update = Update { guard: Guard::Generation(reading.generation), ..writer.update(&[]) };
+    let update = Update { guard: reading.generation, ..writer.update(&[]) };
     assert_eq!(writer.primary.update(&update).await.unwrap(), Verdict::Applied);
     assert_eq!(named.txt("_rotad.example.org"), [record(1).to_string()].into(), "both were replaced");
 }

@@ -17,7 +17,7 @@ use rotad::{
     },
     io::primary::Primary,
     plan::Change,
-    update::{GenerationRrset, Guard, TsigTrouble, Update, Verdict},
+    update::{GenerationRrset, TsigTrouble, Update, Verdict},
 };
 
 use super::{Writer, ZONE, name, record, rrset, set};
@@ -202,7 +202,7 @@ async fn a_failed_guard_changes_nothing() {
     let serial = named.serial(ZONE);
     let change = set("imap.example.org", A, &["192.0.2.1"]);
     for guard in [GenerationRrset::Absent, (&record(7)).into()] {
-        let update = Update { guard: Guard::Generation(guard), ..writer.update(std::slice::from_ref(&change)) };
+        let update = Update { guard, ..writer.update(std::slice::from_ref(&change)) };
         assert_eq!(writer.primary.update(&update).await.unwrap(), Verdict::GuardFailed);
     }
     assert_eq!(named.serial(ZONE), serial);

@@ -148,7 +148,7 @@ fn a_key_that_is_replaced_counts_at_once() {
     let mut rota = Rota::new()
         .nodes(2)
         .service(IMAP)
-        .key("next")
+        .key("next", "hmac-sha256")
         .domain("mydomain.org", "services: [imap]")
         .zone("mydomain.org", Zone::read_only("mydomain.org").statement("allow-update { key next; };"))
         .build();

@@ -11,6 +11,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -81,6 +82,7 @@ pub struct Rota {
     network: u16,
     /// Of each check, the same on every node.
     ports: BTreeMap<&'static str, u16>,
+    log: Option<&'static str>,
     journal: Arc<Mutex<String>>,
     daemon: Option<Child>,
 }
@@ -221,6 +223,7 @@ impl Rota {
         for variable in ["ROTAD_LOG", "JOURNAL_STREAM", "NOTIFY_SOCKET", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"] {
             command.env_remove(variable);
         }
+        command.envs(self.log.map(|filter| ("ROTAD_LOG", filter)));
         command
     }
 
@@ -298,7 +301,24 @@ impl Rota {
     /// Runs another command of rotad to its end.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.command();
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments);
+        self.finish(command, arguments)
+    }
+
+    /// The same as a user who may do nothing here but read the file.
+    pub fn run_as_nobody(&self, arguments: &[&str]) -> Ran {
+        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        // The build may lie where nobody may go.
+        let program = self.path().join("rotad");
+        fs::copy(env!("CARGO_BIN_EXE_rotad"), &program).expect("a copy");
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
+        command.arg("--config").arg(self.file()).args(arguments).stdin(Stdio::null());
+        self.finish(command, arguments)
+    }
+
+    fn finish(&self, mut command: Command, arguments: &[&str]) -> Ran {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("rotad starts");
         let end = clock::now() + DEADLINE;
         while child.try_wait().expect("its state").is_none() {

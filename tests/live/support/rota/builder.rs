@@ -25,7 +25,8 @@ pub struct Builder {
     safety: Vec<String>,
     zones: BTreeMap<String, Zone>,
     network: Option<u16>,
-    key: Option<String>,
+    keys: Vec<(String, String)>,
+    log: Option<&'static str>,
 }
 
 impl Builder {
@@ -86,8 +87,14 @@ impl Builder {
     }
 
     /// `named` knows one more key.
-    pub fn key(mut self, name: &str) -> Self {
-        self.key = Some(name.to_owned());
+    pub fn key(mut self, name: &str, algorithm: &str) -> Self {
+        self.keys.push((name.to_owned(), algorithm.to_owned()));
+        self
+    }
+
+    /// What rotad and its commands log, as `$ROTAD_LOG` says it.
+    pub fn log(mut self, filter: &'static str) -> Self {
+        self.log = Some(filter);
         self
     }
 
@@ -109,8 +116,8 @@ impl Builder {
         for zone in self.zones.values() {
             named = named.zone(zone.clone());
         }
-        if let Some(key) = &self.key {
-            named = named.key(key, "hmac-sha256");
+        for (name, algorithm) in &self.keys {
+            named = named.key(name, algorithm);
         }
         let named = named.start();
         // Room for nodes that come later.
@@ -127,6 +134,7 @@ impl Builder {
             directory: Some(directory),
             network: self.network.expect("just set"),
             ports,
+            log: self.log,
             named,
         };
         rota.write(&self.yaml(&rota));

@@ -1,0 +1,104 @@
+//! Asks the running daemon over one of its sockets.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    time::timeout,
+};
+
+use crate::{
+    cli::Failure,
+    io::{files, systemd},
+};
+
+/// How long the daemon may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A snapshot is larger than this for no cluster; who answers with more is not rotad.
+const DOCUMENT: u64 = 256 << 20;
+
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody listens: exit code 69.
+    #[error("rotad cannot be asked at {socket}: {cause}; is it running? (systemctl status rotad)", socket = .socket.display())]
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// The socket is not for us: exit code 77.
+    #[error("{socket} is not yours to ask: become root, or its owner; its group may ask for the status", socket = .socket.display())]
+    Forbidden {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// An answer of another kind.
+    #[error("{socket} answered, but not as rotad does; is another program behind it?", socket = .socket.display())]
+    Garbled {
+        /// The socket.
+        socket: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The terminal or pipe failed.
+    #[error("the status cannot be written")]
+    Output(#[from] io::Error),
+}
+
+/// Lets `ask` ask the daemon of a file at its status socket. A broken edit does not stop it from being asked: the daemon
+/// runs on with the file before.
+///
+/// # Errors
+/// What `ask` says; for a daemon out of reach and a broken file, what is wrong with the file.
+pub async fn daemon_of<T>(file: &Path, ask: impl AsyncFnOnce(&Path) -> Result<T, Error>) -> Result<T, Failure> {
+    let loaded = files::load(file);
+    let socket = match &loaded {
+        Ok(loaded) => loaded.cluster.status_socket.clone(),
+        Err(_) => files::status_socket_of_broken(file),
+    };
+    match (ask(&systemd::status_socket(&socket)).await, loaded) {
+        (Err(Error::Unreachable { .. }), Err(broken)) => Err(broken.into()),
+        (asked, _) => Ok(asked?),
+    }
+}
+
+/// Sends a question, and returns the document that comes back, as sent and as understood.
+///
+/// # Errors
+/// [`Error`].
+pub async fn ask<T: DeserializeOwned>(socket: &Path, question: &[u8]) -> Result<(String, T), Error> {
+    let document = match timeout(PATIENCE, exchange(socket, question)).await {
+        Ok(Ok(document)) if !document.is_empty() => document,
+        Ok(Ok(_)) => return Err(unreachable(socket, "it is about to stop")),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(Error::Forbidden { socket: socket.to_owned() });
+        }
+        Ok(Err(error)) => return Err(unreachable(socket, &error.to_string())),
+        Err(_) => return Err(unreachable(socket, &format!("no answer in {PATIENCE:?}"))),
+    };
+    match serde_json::from_str(&document) {
+        Ok(answer) => Ok((document, answer)),
+        Err(source) => Err(Error::Garbled { socket: socket.to_owned(), source }),
+    }
+}
+
+fn unreachable(socket: &Path, cause: &str) -> Error {
+    Error::Unreachable { socket: socket.to_owned(), cause: cause.to_owned() }
+}
+
+async fn exchange(socket: &Path, question: &[u8]) -> io::Result<String> {
+    let mut document = String::new();
+    let mut stream = UnixStream::connect(socket).await?;
+    stream.write_all(question).await?;
+    stream.take(DOCUMENT).read_to_string(&mut document).await?;
+    Ok(document)
+}

@@ -1,0 +1,76 @@
+//! `rotad adopt`, `hold` and `release`: what an operator asks of the running daemon.
+
+use std::{path::Path, time::Duration};
+
+use crate::{
+    cli::{
+        Failure,
+        ask::{ask, daemon_of},
+    },
+    control::{Answer, Command},
+    exit::Exit,
+    io::systemd,
+};
+
+/// The longest hold that ends by itself; who needs more leaves its end open.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
+
+/// Asks, and says what became of it.
+///
+/// # Errors
+/// [`Failure`] when the daemon cannot be asked.
+pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
+    let mut line = serde_json::to_vec(command)?;
+    line.push(b'\n');
+    let answer = daemon_of(file, async |socket| ask::<Answer>(&systemd::control_socket(socket), &line).await).await?;
+    let (_, Answer { done, words }) = answer;
+    if done {
+        println!("{words}");
+        Ok(Exit::Done)
+    } else {
+        eprintln!("rotad: {words}");
+        Ok(Exit::Failed)
+    }
+}
+
+/// `hold`, as the person at this terminal.
+#[must_use]
+pub fn hold(lasting: Option<Duration>, reason: Option<String>) -> Command {
+    let by = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok());
+    Command::Hold { seconds: lasting.map(|lasting| lasting.as_secs()), by, reason }
+}
+
+/// Reads `--for`.
+///
+/// # Errors
+/// In words.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let lasting =
+        humantime::parse_duration(text).map_err(|_| "write a time with its unit, such as \"2h\" or \"1h 30m\"")?;
+    if (Duration::from_secs(1)..=LONGEST).contains(&lasting) {
+        Ok(lasting)
+    } else {
+        Err("from 1s to 366d; leave --for out to hold until `rotad release`".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_and_bounds() {
+        for (text, seconds) in [
+            ("2h", Some(7_200)),
+            ("1h 30m", Some(5_400)),
+            ("1s", Some(1)),
+            ("5", None),
+            ("0s", None),
+            ("400d", None),
+            ("-1h", None),
+            ("", None),
+        ] {
+            assert_eq!(duration(text).ok().map(|lasting| lasting.as_secs()), seconds, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Takes the commands of the socket's owner: one line of JSON from the client, one line back, the end.
+//!
+//! A socket of its own beside the status socket, because the file's mode is what tells who may do what: in a user
+//! namespace (`PrivateUsers=yes`) a peer's uid says nothing.
+
+use std::{future::Future, io};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, oneshot},
+};
+
+use crate::{
+    control::{Answer, Command},
+    io::local_socket,
+};
+
+/// Mode of the socket: its owner alone.
+pub const MODE: u32 = 0o600;
+
+/// Bytes of a request: a reason may be long, but not endless.
+const LONGEST: u64 = 8 * 1024;
+
+/// One command; the daemon answers it.
+pub type Request = (Command, oneshot::Sender<Answer>);
+
+/// Serves until `shutdown`.
+pub async fn run(listener: UnixListener, requests: mpsc::Sender<Request>, shutdown: impl Future<Output = ()>) {
+    local_socket::serve(listener, |client| answer(client, requests.clone()), shutdown).await;
+}
+
+async fn answer(mut client: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {
+    let mut line = String::new();
+    let (reader, mut writer) = client.split();
+    BufReader::new(reader.take(LONGEST)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(command) => {
+            let (reply, answer) = oneshot::channel();
+            // Without a daemon to answer the client sees an empty document.
+            if requests.send((command, reply)).await.is_err() {
+                return Ok(());
+            }
+            let Ok(answer) = answer.await else { return Ok(()) };
+            answer
+        }
+        Err(error) => Answer::refused(format!("this is no command: {error}")),
+    };
+    let mut document = serde_json::to_vec(&answer)?;
+    document.push(b'\n');
+    writer.write_all(&document).await?;
+    writer.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, path::Path};
+
+    use super::*;
+
+    async fn ask(path: &Path, line: &[u8]) -> String {
+        let mut client = UnixStream::connect(path).await.unwrap();
+        client.write_all(line).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn one_command_one_answer() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let listener = local_socket::bind(&path, MODE).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let (requests, mut commands) = mpsc::channel::<Request>(1);
+        let server = tokio::spawn(run(listener, requests, std::future::pending()));
+        let daemon = tokio::spawn(async move {
+            while let Some((command, reply)) = commands.recv().await {
+                let _ = reply.send(Answer::done(format!("{command:?}")));
+            }
+        });
+        assert_eq!(ask(&path, b"{\"command\":\"release\"}\n").await, "{\"done\":true,\"words\":\"Release\"}\n");
+        let endless = vec![b'x'; 8 * 1024 - 1];
+        for garbage in [&b"\n"[..], b"stop\n", b"\xff\xfe\n", &endless] {
+            let mut client = UnixStream::connect(&path).await.unwrap();
+            client.write_all(garbage).await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.is_empty() || answer.starts_with("{\"done\":false,"), "{answer}");
+        }
+        server.abort();
+        daemon.abort();
+    }
+}

@@ -1,0 +1,38 @@
+//! After a time in which the process stood still.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Rota;
+use crate::{
+    event::{Event, Kind},
+    standings::Standings,
+    status::Clocks,
+    text,
+};
+
+#[cfg(test)]
+mod tests;
+
+impl Rota {
+    /// The loop stood still, for the time with this number: all that was observed is stale, and so is every plan made
+    /// of it. As at the start, nothing is written before the zones were read and every check has answered.
+    pub fn stood_still(&mut self, clocks: Clocks, number: u64, lasted: Duration) -> Event {
+        self.gaps = number;
+        self.overrides.stood_still(clocks);
+        self.health = Arc::default();
+        self.standings = Standings::new(&self.cluster, &self.health);
+        self.patience_ends = clocks.now + self.cluster.safety.first_round;
+        self.first_round_done = false;
+        self.stale.clone_from(&self.busy);
+        for (_, zone) in self.zones.iter_mut().filter(|(name, _)| !self.busy.contains(*name)) {
+            zone.forget();
+        }
+        self.call_all();
+        let words = format!(
+            "rotad stood still for {} (suspended, or stopped by a signal): all that it saw before is stale, and nothing \
+             is written before every check has answered again",
+            text::age(lasted)
+        );
+        Event::new(Kind::Gap, words)
+    }
+}

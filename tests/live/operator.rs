@@ -1,0 +1,12 @@
+//! What operators ask of rotad, and what keeps it from doing harm when it was asked for nothing.
+
+mod adopt;
+mod doctor;
+mod gap;
+mod hold;
+mod keys;
+
+use super::support::{
+    named::Zone,
+    rota::{IMAP, MX, Rota},
+};

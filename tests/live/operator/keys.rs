@@ -1,0 +1,142 @@
+//! Keys: which are taken, how one follows another, and that their secrets stay secret.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use super::*;
+
+/// The key file becomes these clauses, as a careful person writes it.
+fn write_keys(rota: &Rota, clauses: &str) {
+    let new = rota.path().join("new.key");
+    fs::write(&new, clauses).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(new, rota.path().join("rotad.key")).unwrap();
+}
+
+fn clause(rota: &Rota, key: &str) -> String {
+    fs::read_to_string(rota.named.key_file(key)).unwrap()
+}
+
+fn secret(clause: &str) -> &str {
+    clause.split('"').find(|part| part.len() > 20 && part.ends_with('=')).expect("a base64 secret")
+}
+
+fn with_keys(keys: &[(&str, &str)]) -> Rota {
+    let allowed: Vec<_> = keys.iter().map(|(key, _)| format!("key {key};")).collect();
+    let zone =
+        Zone::read_only("mydomain.org").statement(&format!("allow-update {{ key rotad; {} }};", allowed.join(" ")));
+    let builder = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]");
+    let builder = keys.iter().fold(builder, |builder, (key, algorithm)| builder.key(key, algorithm));
+    builder.zone("mydomain.org", zone).build()
+}
+
+#[test]
+fn weak_keys_are_taken_only_where_the_file_says_so() {
+    for algorithm in ["hmac-md5", "hmac-sha1"] {
+        let mut rota = with_keys(&[("weak", algorithm)]);
+        write_keys(&rota, &clause(&rota, "weak"));
+        for command in ["run", "plan", "apply", "doctor"] {
+            let ran = rota.run(&[command]);
+            assert_eq!(ran.code, 78, "{command}: {ran:?}");
+            let part = format!("key \"weak\" uses {algorithm}, which is weak");
+            assert!(ran.err.contains(&part) && ran.err.contains("allow_weak_keys"), "{ran:?}");
+        }
+        rota.edit("key_file: rotad.key", "key_file: rotad.key, allow_weak_keys: true");
+        assert_eq!(rota.run(&["doctor"]).code, 0);
+        rota.start();
+        rota.expect_in_sync();
+    }
+}
+
+#[test]
+fn one_key_follows_another_without_a_gap_or_a_restart() {
+    let mut rota = with_keys(&[("next", "hmac-sha512")]);
+    rota.start();
+    rota.expect_in_sync();
+    let (old, next) = (clause(&rota, "rotad"), clause(&rota, "next"));
+    write_keys(&rota, &format!("{old}{next}"));
+    rota.expect_journal("the key file was read anew");
+
+    // BIND forgets the old key.
+    let conf = rota.named.path().join("named.conf");
+    let text = fs::read_to_string(&conf).unwrap().replace("include \"rotad.key\";\n", "");
+    fs::write(&conf, text).unwrap();
+    rota.named.rndc(&["reconfig"]).unwrap();
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.expect_journal("named does not know key \"rotad\"");
+    rota.expect_journal("is accepted and used from now on");
+
+    // A file that is no key file changes nothing.
+    write_keys(&rota, &next.replace(';', ""));
+    rota.expect_journal("the keys before stay in force");
+    rota.revive("node01");
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+
+    write_keys(&rota, &next);
+    rota.eventually("the new file is read", |rota| rota.journal().matches("the key file was read anew").count() == 2);
+    rota.kill("node00");
+    rota.expect_a("imap.mydomain.org", ["node01"]);
+    rota.expect_in_sync();
+    assert!(!rota.journal().contains(secret(&old)) && !rota.journal().contains(secret(&next)));
+}
+
+#[test]
+fn a_secret_is_in_no_output_and_in_no_core() {
+    let mut rota = Rota::new()
+        .log("trace")
+        .nodes(2)
+        .service(IMAP)
+        .domain("mydomain.org", "services: [imap]")
+        .domain("other.org", "services: [imap]")
+        .zone("other.org", Zone::read_only("other.org"))
+        .build();
+    // "marker-of-a-secret-that-bind-does-not-have", and the one that it has.
+    let marker = "bWFya2VyLW9mLWEtc2VjcmV0LXRoYXQtYmluZC1kb2VzLW5vdC1oYXZl";
+    let good = clause(&rota, "rotad");
+    let wrong = good.replace(secret(&good), marker).replace("\"rotad\"", "\"marked\"");
+    let secrets = [secret(&good), marker, "marker-of-a-secret"];
+    write_keys(&rota, &format!("{wrong}{good}"));
+    rota.start();
+    rota.expect_zone_state("mydomain.org", "in_sync");
+    rota.expect_zone_state("other.org", "failing");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", rota.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+
+    let mut outputs = Vec::new();
+    for command in [
+        &["status"][..],
+        &["status", "--json"],
+        &["plan"],
+        &["plan", "--json"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["validate", "--json"],
+        &["apply"],
+        &["hold", "--reason", "why"],
+    ] {
+        outputs.push((format!("{command:?}"), format!("{:?}", rota.run(command))));
+    }
+    // Files that are broken, while it runs and at a start.
+    for (number, broken) in
+        [wrong.replace(';', ""), wrong.replace("hmac-sha256", "hmac-none"), marker.to_owned()].iter().enumerate()
+    {
+        write_keys(&rota, broken);
+        rota.eventually("it is told", |rota| {
+            rota.journal().matches("the keys before stay in force").count() == number + 1
+        });
+        outputs.push((format!("start with broken file {number}"), format!("{:?}", rota.run(&["plan"]))));
+    }
+    rota.stop();
+    outputs.push(("the journal".to_owned(), rota.journal()));
+    for entry in fs::read_dir(rota.path().join("state")).unwrap() {
+        let path = entry.unwrap().path();
+        outputs.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+    }
+    assert!(outputs.iter().any(|(_, text)| text.contains("mydomain.org")), "something was said");
+    for (name, text) in outputs {
+        for secret in secrets {
+            assert!(!text.contains(secret), "{name}");
+        }
+    }
+}

@@ -76,7 +76,8 @@ impl Rules {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Blind {
     suspects: BTreeSet<Target>,
-    blind_since: Option<Instant>,
+    /// Since when we are blind; `None`: we are not.
+    since: Option<Instant>,
     /// Since when the references answer or enough nodes are back.
     back_since: Option<Instant>,
     /// When a reference was asked that answered.
@@ -105,7 +106,7 @@ impl Blind {
     /// Whether we take ourselves for blind.
     #[must_use]
     pub const fn is_blind(&self) -> bool {
-        self.blind_since.is_some()
+        self.since.is_some()
     }
 
     /// Whether something is suspected: it is to be judged again soon.
@@ -126,7 +127,7 @@ impl Blind {
         rules: &Rules,
         targets: impl Iterator<Item = (&'a Target, &'a Health)> + Clone,
     ) -> Option<Event> {
-        if self.blind_since.is_none() {
+        if self.since.is_none() {
             self.settled = self.settled.max(self.referred_at);
         }
         let nodes = self.nodes(targets.clone());
@@ -149,9 +150,9 @@ impl Blind {
             .map(|(target, _)| target.clone())
             .collect();
         self.suspects = suspects;
-        match self.blind_since {
+        match self.since {
             None if is_met && !self.suspects.is_empty() => {
-                (self.blind_since, self.back_since) = (Some(now), None);
+                (self.since, self.back_since) = (Some(now), None);
                 Some(begins(down, base.len(), rules))
             }
             None => None,

@@ -15,7 +15,7 @@ mod tests;
 /// How long a down is held against a node.
 pub const WINDOW: Duration = Duration::from_hours(1);
 /// The longest wait: above it a node that is well would be missed more than a flapping one hurts.
-pub const LONGEST: Duration = Duration::from_secs(300);
+pub const LONGEST: Duration = Duration::from_mins(5);
 /// Downs that are remembered. With the default of 30 s eleven make the longest wait.
 const REMEMBERED: usize = 64;
 

@@ -4,7 +4,6 @@ use std::{fmt::Write, fs, path::Path, time::Duration};
 
 use proptest::prelude::*;
 use rotad::{
-    check::Timing,
     cli::validate::Summary,
     cluster::{Claimed, Share},
     config::{Checked, Draft, Source},
@@ -133,10 +132,10 @@ fn forms_that_are_accepted() {
 
 #[test]
 fn a_check_says_more_than_the_defaults_and_they_more_than_what_is_built_in() {
-    let timing = |defaults: &str, check: &str| {
+    let timing = |defaults: &str, own: &str| {
         let text = GOOD.replace("services:\n  imap:", &format!("defaults: {{ {defaults} }}\nservices:\n  imap:"));
-        let text = text.replace("kind: imap", &format!("kind: imap{check}"));
-        check_of(&text)
+        let text = text.replace("kind: imap", &format!("kind: imap{own}"));
+        check(&text).cluster.unwrap().checks["imap"].timing.clone()
     };
     let built_in = timing("", "");
     let seconds = Duration::from_secs;
@@ -151,10 +150,6 @@ fn a_check_says_more_than_the_defaults_and_they_more_than_what_is_built_in() {
     assert_eq!((own.jitter, own.flap_hold), (0, Some(seconds(60))));
     let short = timing("interval: 1s", "");
     assert_eq!((short.fast_interval, short.timeout), (seconds(1), seconds(1) / 2), "it brings the others down");
-}
-
-fn check_of(text: &str) -> Timing {
-    check(text).cluster.unwrap().checks["imap"].timing.clone()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! When a check is asked: what the check says, over what `defaults` says, over what is built in.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::time::Duration;
 
 use super::{
     defaults,
@@ -60,7 +60,15 @@ impl Keys<'_> {
         let [rise, fall] =
             [self.rise, self.fall].map(|field| set(field, |field| field.number(defaults::COUNT_RANGE, report)));
         let jitter = set(self.jitter, |field| field.percent(defaults::JITTER_RANGE, report));
-        let flap_hold = set(self.flap_hold, |field| off_or_duration(field, defaults::FLAP_HOLD_RANGE, report));
+        let flap_hold = set(self.flap_hold, |field| match &field.node.value {
+            Value::Scalar(text) if text == "false" => Some(None),
+            Value::Scalar(text) if matches!(text.as_str(), "no" | "off" | "true" | "yes" | "on") => {
+                let text = format!("\"{text}\" is not known here; write false, or a duration such as \"30s\"");
+                field.problem(&text, report);
+                None
+            }
+            _ => field.duration(defaults::FLAP_HOLD_RANGE, report).map(Some),
+        });
         let settings = Settings { interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold };
         (report.count() == before).then_some(settings)
     }
@@ -69,18 +77,6 @@ impl Keys<'_> {
 fn set<'a, T>(field: Option<Field<'a>>, read: impl FnOnce(Field<'a>) -> Option<T>) -> Option<Set<T>> {
     let field = field?;
     Some(Set { value: read(field)?, at: field.node.at })
-}
-
-/// `false`, or a duration.
-fn off_or_duration(field: Field<'_>, range: RangeInclusive<Duration>, report: &mut Report) -> Option<Option<Duration>> {
-    match &field.node.value {
-        Value::Scalar(text) if text == "false" => Some(None),
-        Value::Scalar(text) if matches!(text.as_str(), "no" | "off" | "true" | "yes" | "on") => {
-            field.problem(&format!("\"{text}\" is not known here; write false, or a duration such as \"30s\""), report);
-            None
-        }
-        _ => field.duration(range, report).map(Some),
-    }
 }
 
 impl Settings {

@@ -219,7 +219,7 @@ fn stamps_of_the_other_clock() {
     let then = crate::io::clock::now();
     let now = then + Duration::from_secs(90);
     let clocks = Clocks { now, wall: ago(0).0 };
-    for (at, seconds) in [(now, 0), (then, 90), (now - Duration::from_secs(1), 1)] {
+    for (at, seconds) in [(now, 0), (then, 90)] {
         assert_eq!(clocks.stamp(at), ago(seconds));
     }
     assert_eq!(clocks.stamp(now + Duration::from_secs(40)).0, ago(0).0 + Duration::from_secs(40));

@@ -15,6 +15,12 @@ fn three() -> Builder {
 
 const NODES: [&str; 3] = ["node00", "node01", "node02"];
 
+fn all(rota: &mut Rota, act: fn(&mut Rota, &str)) {
+    for node in NODES {
+        act(rota, node);
+    }
+}
+
 fn expect_mode(rota: &mut Rota, mode: &str) {
     rota.eventually(&format!("the mode is {mode}"), |rota| rota.status()["mode"] == mode);
 }
@@ -30,13 +36,13 @@ fn check(rota: &Rota, node: &str, check: &str) -> Value {
 fn when_all_nodes_go_at_once_we_suspect_ourselves_and_dns_stays() {
     let mut rota = three().start();
     let (serial, records) = (rota.serial("mydomain.org"), rota.records("mydomain.org"));
-    NODES.iter().for_each(|node| rota.kill(node));
+    all(&mut rota, Rota::kill);
     expect_mode(&mut rota, "blind");
     rota.expect_journal(
         "blind: 3 of 3 nodes went down within 10s, which is more likely our own network: nothing is written",
     );
     assert!(rota.run(&["status"]).out.contains("blind: too many nodes went down at once, nothing is written"));
-    NODES.iter().for_each(|node| rota.revive(node));
+    all(&mut rota, Rota::revive);
     expect_mode(&mut rota, "active");
     rota.expect_journal("no node is down any more");
     rota.expect_in_sync();
@@ -47,7 +53,7 @@ fn when_all_nodes_go_at_once_we_suspect_ourselves_and_dns_stays() {
 fn who_does_not_come_back_with_the_others_is_taken_out() {
     let mut rota = three().start();
     let serial = rota.serial("mydomain.org");
-    NODES.iter().for_each(|node| rota.kill(node));
+    all(&mut rota, Rota::kill);
     expect_mode(&mut rota, "blind");
     assert_eq!(rota.serial("mydomain.org"), serial);
     rota.revive("node00");
@@ -91,7 +97,7 @@ fn with_a_reference_that_answers_we_never_go_blind() {
     let reference = Node::start("127.0.0.1:0", Script::tcp());
     let mut rota =
         three().safety(&format!("references: [\"{}\"]", reference.address())).safety("all_down: all").start();
-    NODES.iter().for_each(|node| rota.kill(node));
+    all(&mut rota, Rota::kill);
     rota.expect_journal("service imap A on node00, node01, node02: too few healthy nodes");
     rota.expect_a("imap.mydomain.org", NODES);
     rota.expect_in_sync();
@@ -150,8 +156,7 @@ fn overload_does_not_cascade() {
     rota.expect_mx("mydomain.org", ["10 node02.mydomain.org"]);
     // Now nobody is better off, and all of them share the load.
     rota.script("node02", "smtp", &busy);
-    let all = ["10 node00.mydomain.org", "10 node01.mydomain.org", "10 node02.mydomain.org"];
-    rota.expect_mx("mydomain.org", all);
+    rota.expect_mx("mydomain.org", ["10 node00.mydomain.org", "10 node01.mydomain.org", "10 node02.mydomain.org"]);
     // One that refuses is out all the same.
     rota.kill_check("node01", "smtp");
     rota.expect_mx("mydomain.org", ["10 node00.mydomain.org", "10 node02.mydomain.org"]);

@@ -36,12 +36,27 @@ pub struct Timing {
     pub interval: Duration,
     /// The same while in doubt: after the first contrary answer, and before the first decision.
     pub fast_interval: Duration,
+    /// The same for a node that is down, and shows no sign of life.
+    pub down_interval: Duration,
     /// One deadline for the whole probe, from connect to goodbye.
     pub timeout: Duration,
     /// Passes in a row that bring a node up.
     pub rise: u32,
     /// Failures in a row that take it down.
     pub fall: u32,
+    /// Percent of the period by which a probe may come earlier than the fixed rate says, so that probes do not go in
+    /// step.
+    pub jitter: u8,
+    /// What each flap adds to the wait before a return (see [`flap`](crate::flap)); `None`: nothing.
+    pub flap_hold: Option<Duration>,
+}
+
+impl Timing {
+    /// How long it may take until a node that is down and becomes well is seen to be up, its probes being quick.
+    #[must_use]
+    pub fn longest_return(&self) -> Duration {
+        self.down_interval.saturating_add(self.fast_interval.saturating_mul(self.rise))
+    }
 }
 
 /// The protocol of a check.

@@ -22,6 +22,7 @@ mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod tree;
 
 #[cfg(test)]
@@ -138,6 +139,7 @@ fn cluster(root: &Node, folder: &Path, lists: &domains::Texts, report: &mut Repo
         status_socket,
         http,
         nodes,
+        defaults,
         checks,
         services,
         domains,
@@ -165,7 +167,9 @@ fn cluster(root: &Node, folder: &Path, lists: &domains::Texts, report: &mut Repo
         nodes
     });
     let mut check_names = BTreeSet::new();
-    let checks = checks.map(|field| checks::read(field, folder, lists, &mut check_names, report)).unwrap_or_default();
+    let defaults = defaults.and_then(|field| timing::read_defaults(field, report)).unwrap_or_default();
+    let given = checks::Given { folder, texts: lists, defaults };
+    let checks = checks.map(|field| checks::read(field, &given, &mut check_names, report)).unwrap_or_default();
     let given = services::Given {
         checks: &check_names,
         ttl: ttl.unwrap_or(defaults::TTL),

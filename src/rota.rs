@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    cluster::Cluster,
+    cluster::{AllDown, Cluster},
     desired::Shortage,
     dns::OwnerName,
     event::{Event, Kind},
@@ -155,12 +155,22 @@ impl Rota {
     /// What rotad is doing on the whole.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        if self.overrides.hold().is_some() {
-            Mode::Hold
-        } else if self.first_round_done && self.edits != Edits::Unjudged {
-            Mode::Active
-        } else {
-            Mode::Starting
+        match self.first_round_done && self.edits != Edits::Unjudged {
+            _ if self.overrides.hold().is_some() => Mode::Hold,
+            false => Mode::Starting,
+            true if self.health.blind => Mode::Blind,
+            true => Mode::Active,
+        }
+    }
+
+    /// Whether anything may be written. A place for everyone takes none away, whoever is blind.
+    fn may_write(&self) -> bool {
+        let nobody_is_well = || !self.health.targets.values().any(|health| health.is_well());
+        match self.mode() {
+            _ if self.looks_only => false,
+            Mode::Active => true,
+            Mode::Blind => self.cluster.safety.all_down == AllDown::All && nobody_is_well(),
+            Mode::Starting | Mode::Hold => false,
         }
     }
 
@@ -215,9 +225,13 @@ impl Rota {
         if health.gaps < self.gaps {
             return Vec::new();
         }
+        let was_blind = self.health.blind;
         self.health = health;
         let standings = Standings::new(&self.cluster, &self.health);
         let older = std::mem::replace(&mut self.standings, standings);
+        if self.health.blind != was_blind {
+            self.call_all();
+        }
         let mut touched = BTreeSet::new();
         for (profile, zones) in self.cluster.profiles.iter().zip(&self.layout.by_profile) {
             if self.standings.differ_for(&older, profile) {
@@ -434,7 +448,7 @@ impl Rota {
             layout: self.layout.zones.get(name),
             standings: &self.standings,
             me: &self.me,
-            may_write: !self.looks_only && self.mode() == Mode::Active,
+            may_write: self.may_write(),
             hold_edits: self.edits == Edits::Held,
             is_target_elsewhere,
         }

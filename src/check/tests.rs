@@ -9,14 +9,17 @@ use crate::{
     dns::{OwnerName, Ttl},
 };
 
-/// Asked every 10 s, or 2 s in doubt; 3 answers decide.
+/// Asked every 10 s, or 2 s in doubt; 3 answers decide. Without jitter and flap hold.
 pub(crate) fn timing() -> Timing {
     Timing {
         interval: Duration::from_secs(10),
         fast_interval: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
+        down_interval: Duration::from_secs(10),
         rise: 3,
         fall: 3,
+        jitter: 0,
+        flap_hold: None,
     }
 }
 

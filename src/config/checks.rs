@@ -14,9 +14,10 @@ use super::{
     problem::{Report, one_of},
     settings::own_name,
     shape,
+    timing::{Keys, Settings},
 };
 use crate::{
-    check::{Check, Kind, Timing, tls::Begin},
+    check::{Check, Kind, tls::Begin},
     cluster::CheckName,
 };
 
@@ -70,11 +71,20 @@ impl Word {
     }
 }
 
+/// What checks take from the rest of the file.
+pub(super) struct Given<'a> {
+    /// Where relative paths begin.
+    pub folder: &'a Path,
+    /// The texts of other files.
+    pub texts: &'a Texts,
+    /// When those are asked that do not say.
+    pub defaults: Settings,
+}
+
 /// Reads `checks`. One that has problems is left out; `names` has it all the same.
 pub(super) fn read<'a>(
     field: Field<'a>,
-    folder: &Path,
-    texts: &Texts,
+    given: &Given<'_>,
     names: &mut BTreeSet<&'a str>,
     report: &mut Report,
 ) -> BTreeMap<CheckName, Check> {
@@ -85,7 +95,7 @@ pub(super) fn read<'a>(
         }
         let name = CheckName::new(entry.key);
         names.insert(entry.key);
-        if let Some(check) = check(&format!("check \"{name}\""), entry, folder, texts, report) {
+        if let Some(check) = check(&format!("check \"{name}\""), entry, given, report) {
             checks.insert(name, check);
         }
     }
@@ -102,15 +112,18 @@ pub(super) fn authorities(field: Field<'_>, folder: &Path) -> BTreeSet<PathBuf> 
         .collect()
 }
 
-fn check(object: &str, field: Field<'_>, folder: &Path, texts: &Texts, report: &mut Report) -> Option<Check> {
+fn check(object: &str, field: Field<'_>, given: &Given<'_>, report: &mut Report) -> Option<Check> {
     let shape::Check {
         kind,
         port,
         interval,
         fast_interval,
+        down_interval,
         timeout,
         rise,
         fall,
+        jitter,
+        flap_hold,
         method,
         path,
         host,
@@ -128,14 +141,16 @@ fn check(object: &str, field: Field<'_>, folder: &Path, texts: &Texts, report: &
         tls_min_days,
     } = shape::Check::read(object, field, report)?;
     let before = report.count();
+    let keys = Keys { interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold };
+    let settings = keys.read(report);
     let Some(kind) = kind else {
-        timing(object, None, [interval, fast_interval, timeout], [rise, fall], report);
         let kinds = one_of(&KINDS.map(|(word, _)| word));
         report.problem(field.key_at, format!("{object}: has no kind; write \"kind: tcp\"; known are {kinds}"));
         return None;
     };
     let word = kind.word(&KINDS, report);
-    let timing = timing(object, word, [interval, fast_interval, timeout], [rise, fall], report);
+    let settings = settings.map(|settings| settings.over(given.defaults));
+    let timing = settings.map(|settings| settings.timing(object, |interval| usual_timeout(word, interval), report));
     let word = word?;
 
     let mut only = |fields: &[Option<Field<'_>>], kinds: &[Word]| {
@@ -154,7 +169,7 @@ fn check(object: &str, field: Field<'_>, folder: &Path, texts: &Texts, report: &
     let mode = tls.map_or(Some(Mode::Plain), |field| tls::mode(field, word, report));
     let details = tls::Details { verify: tls_verify, name: tls_name, ca: tls_ca, min_days: tls_min_days };
     let tls = match mode {
-        Some(Mode::Tls(begin)) => tls::read(begin, details, host, folder, texts, report).map(Some),
+        Some(Mode::Tls(begin)) => tls::read(begin, details, host, given.folder, given.texts, report).map(Some),
         Some(Mode::Plain) => {
             if WITH_TLS.contains(&word) {
                 details.refuse(object, report);
@@ -186,54 +201,11 @@ fn check(object: &str, field: Field<'_>, folder: &Path, texts: &Texts, report: &
     (report.count() == before).then_some(Check { kind, tls: tls?, timing: timing? })
 }
 
-fn timing(
-    object: &str,
-    word: Option<Word>,
-    [interval, fast_interval, timeout]: [Option<Field<'_>>; 3],
-    [rise, fall]: [Option<Field<'_>>; 2],
-    report: &mut Report,
-) -> Option<Timing> {
-    let mut duration = |field: Option<Field<'_>>, default: Duration| {
-        field.map_or(Some(default), |field| field.duration(defaults::INTERVAL_RANGE, report))
-    };
-    let steady = duration(interval, defaults::INTERVAL);
-    // A short interval brings the two others down with it, so that it can be written alone.
-    let most = steady.unwrap_or(defaults::INTERVAL);
-    let fast = duration(fast_interval, defaults::FAST_INTERVAL.min(most));
-    let deadline = match word {
+/// The timeout of a check that gives none.
+fn usual_timeout(word: Option<Word>, interval: Duration) -> Duration {
+    match word {
         // Above postscreen's wait, as long as the interval lets it.
-        Some(Word::Smtp) => defaults::SMTP_TIMEOUT.min(most * 4 / 5),
-        _ => defaults::TIMEOUT.min(most / 2),
-    };
-    let deadline = duration(timeout, deadline);
-    let mut count = |field: Option<Field<'_>>, default: u32| {
-        field.map_or(Some(default), |field| field.number(defaults::COUNT_RANGE, report))
-    };
-    let (rise, fall) = (count(rise, defaults::RISE), count(fall, defaults::FALL));
-    let (steady, fast, deadline) = (steady?, fast?, deadline?);
-
-    let place = |field: Option<Field<'_>>| field.or(interval).map(|field| field.node.at).unwrap_or_default();
-    let show = humantime::format_duration;
-    if deadline >= steady {
-        report.problem(
-            place(timeout),
-            format!(
-                "{object}: timeout: {} is not shorter than the interval of {}; write a shorter timeout or a longer \
-                 interval",
-                show(deadline),
-                show(steady)
-            ),
-        );
+        Some(Word::Smtp) => defaults::SMTP_TIMEOUT.min(interval * 4 / 5),
+        _ => defaults::TIMEOUT.min(interval / 2),
     }
-    if fast > steady {
-        report.problem(
-            place(fast_interval),
-            format!(
-                "{object}: fast_interval: {} is longer than the interval of {}; write that at most",
-                show(fast),
-                show(steady)
-            ),
-        );
-    }
-    Some(Timing { interval: steady, fast_interval: fast, timeout: deadline, rise: rise?, fall: fall? })
 }

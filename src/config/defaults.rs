@@ -14,6 +14,7 @@ use crate::{
     check::http::Method,
     cluster::{AllDown, Bind, KeySource, Safety, Share, WhenDown},
     dns::Ttl,
+    flap,
 };
 
 /// rotad runs beside BIND.
@@ -80,6 +81,14 @@ pub(super) const HTTP_METHOD: Method = Method::Get;
 pub(super) const DNS_RRTYPE: RecordType = RecordType::A;
 /// With records or without: the server knows.
 pub(super) const DNS_RCODE: ResponseCode = ResponseCode::NoError;
+/// Enough for probes of one interval to drift apart.
+pub(super) const JITTER: u8 = 10;
+/// Above a half a probe could come nearer to the one before than to its own time.
+pub(super) const JITTER_RANGE: RangeInclusive<u8> = 0..=50;
+/// A flapping node is out for minutes after ten flaps, and hardly after one.
+pub(super) const FLAP_HOLD: Duration = Duration::from_secs(30);
+/// The longest wait ends the range: see [`flap`](crate::flap).
+pub(super) const FLAP_HOLD_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=flap::LONGEST;
 /// What a web server answers when it works.
 pub(super) const HTTP_STATUS: u16 = 200;
 /// The front page.

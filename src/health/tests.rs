@@ -13,8 +13,11 @@ fn timing(rise: u32, fall: u32) -> Timing {
         interval: Duration::from_secs(10),
         fast_interval: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
+        down_interval: Duration::from_secs(10),
         rise,
         fall,
+        jitter: 0,
+        flap_hold: None,
     }
 }
 

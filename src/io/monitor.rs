@@ -14,8 +14,9 @@ use tokio::{
     time::sleep_until,
 };
 
-use self::probes::Probes;
+use self::{probes::Probes, references::References};
 use crate::{
+    blind::Rules,
     check::{Check, Outcome, Target},
     cluster::Cluster,
     health::{HealthView, News},
@@ -28,12 +29,16 @@ use crate::{
 };
 
 mod probes;
+mod references;
 #[cfg(test)]
 mod tests;
 
 /// Publishing costs a walk over all targets: a storm of transitions is published in batches this far apart. The
 /// first transition after a quiet time is published at once.
 const BATCH: Duration = Duration::from_millis(20);
+
+/// How often suspects are judged anew: a node that is down keeps its place in DNS until then.
+const JUDGE_EVERY: Duration = Duration::from_millis(50);
 
 /// How others see the monitor.
 #[derive(Debug, Clone)]
@@ -107,16 +112,19 @@ async fn run<A, F>(
     // When the view is to be published; `None`: nothing has changed.
     let mut publish_at = None;
     let mut published_at = clock::now();
+    // When suspects are to be judged; `None`: there are none.
+    let mut judge_at = None;
+    let mut references = References::of(&cluster.borrow());
+    let mut rules = Rules::default();
     loop {
         tokio::select! {
             news = turn(&mut schedule, &mut probes, &mut pulse) => {
-                let decided = news.iter().any(|(_, news)| news.transition.is_some());
-                if decided || schedule.is_of_another_round(&publish.borrow()) {
+                let another_round = schedule.is_of_another_round(&publish.borrow());
+                if another_round || news.iter().any(|(_, news)| news.matters) {
                     publish_at = Some(published_at + BATCH);
                 }
-                for (target, News { transition, notice }) in news {
-                    let events = [transition.map(|it| it.event(&target)), notice.map(|it| it.event(&target))];
-                    events.iter().flatten().for_each(journal::emit);
+                for (target, news) in news {
+                    news.events(&target).for_each(|event| journal::emit(&event));
                 }
             }
             changed = cluster.changed() => {
@@ -126,15 +134,29 @@ async fn run<A, F>(
                 let newest = Arc::clone(&cluster.borrow_and_update());
                 schedule.adopt(&newest, clock::now());
                 probes.forget_idle_addresses();
+                references = References::of(&newest);
+                rules = Rules::new(&newest, references.exist());
                 publish_at = Some(clock::now());
             }
             Some(request) = requests.recv() => {
                 // Who asked and went away meanwhile needs no answer.
                 let _gone = request.send(Arc::new(schedule.view()));
             }
-            () = at(publish_at) => {
-                publish.send_replace(Arc::new(schedule.view()));
-                (publish_at, published_at) = (None, clock::now());
+            asked_at = references.answered() => {
+                schedule.referred(asked_at);
+                judge_at = Some(clock::now());
+            }
+            () = at([publish_at, judge_at].into_iter().flatten().min()) => {
+                let now = clock::now();
+                schedule.judge(now, &rules).iter().for_each(journal::emit);
+                judge_at = schedule.is_suspicious().then(|| now + JUDGE_EVERY);
+                if judge_at.is_some() {
+                    references.ask(now);
+                }
+                if publish_at.is_some_and(|at| at <= now) || !schedule.suspects_as(&publish.borrow()) {
+                    publish.send_replace(Arc::new(schedule.view()));
+                    (publish_at, published_at) = (None, now);
+                }
             }
         }
     }

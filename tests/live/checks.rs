@@ -53,6 +53,21 @@ async fn probe(check: &Check, address: IpAddr) -> Outcome {
     probe::probe(&Trusts::default(), check, &NodeName::new("node01"), address).await
 }
 
+/// One deadline for a probe; nothing else of it matters here.
+fn timing(timeout: Duration) -> Timing {
+    let interval = 2 * timeout;
+    Timing {
+        interval,
+        fast_interval: timeout,
+        down_interval: interval,
+        timeout,
+        rise: 3,
+        fall: 3,
+        jitter: 0,
+        flap_hold: None,
+    }
+}
+
 fn check(protocol: P, port: u16, timeout: Duration) -> Check {
     let kind = match protocol {
         P::Tcp => Kind::Tcp { port },
@@ -71,7 +86,7 @@ fn check(protocol: P, port: u16, timeout: Duration) -> Check {
             body: Some("login".to_owned()),
         }),
     };
-    let timing = Timing { interval: 2 * timeout, fast_interval: timeout, timeout, rise: 3, fall: 3 };
+    let timing = timing(timeout);
     let tls = Tls { begin: Begin::Implicit, name: None, verify: false, authorities: None, min_days: 0 };
     Check { kind, tls: matches!(protocol, P::Smtps).then_some(tls), timing }
 }

@@ -19,5 +19,6 @@ mod journald;
 mod notify;
 mod operator;
 mod plain;
+mod policy;
 mod rotation;
 mod unit;

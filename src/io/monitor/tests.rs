@@ -243,7 +243,8 @@ async fn settles_with_each_address_of_a_node_for_itself() {
     let fast = Timing { fast_interval: Duration::from_millis(10), ..timing() };
     // The second address has no route: TCP to a broadcast address.
     let nodes: &[(&str, &[&str])] = &[("node00", &["127.0.0.1", "127.255.255.255", "::1"])];
-    let view = settle(&cluster(nodes, &[("imap", Check { kind, tls: None, timing: fast })]), &mut Pulse::start()).await;
+    let check = Check { kind, tls: None, timing: fast };
+    let view = settle(&cluster(nodes, &[("imap", check)]), &mut Pulse::start()).await;
     let states: Vec<_> =
         view.targets.iter().map(|(target, health)| (target.address.to_string(), health.state)).collect();
     assert_eq!(

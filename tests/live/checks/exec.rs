@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use rotad::{
-    check::{Check, Exec, Kind, Outcome, Timing, Warning},
+    check::{Check, Exec, Kind, Outcome, Warning},
     io::clock,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,7 +14,7 @@ use crate::support::named::eventually;
 pub(super) fn check(command: &[&str], timeout: Duration) -> Check {
     let (program, arguments) = command.split_first().unwrap();
     let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
-    let timing = Timing { interval: 2 * timeout, fast_interval: timeout, timeout, rise: 3, fall: 3 };
+    let timing = super::timing(timeout);
     Check { kind: Kind::Exec(Exec { program: PathBuf::from(program), arguments }), tls: None, timing }
 }
 

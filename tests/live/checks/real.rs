@@ -10,7 +10,7 @@ use std::{
 };
 
 use rotad::check::{
-    Check, Http, Kind, Outcome, Timing, Tls,
+    Check, Http, Kind, Outcome, Tls,
     http::{Header, Method},
     tls::Begin,
 };
@@ -97,7 +97,7 @@ impl Drop for Server {
 }
 
 async fn ask(kind: Kind, tls: Option<Tls>, timeout: Duration) -> Outcome {
-    let timing = Timing { interval: 2 * timeout, fast_interval: timeout, timeout, rise: 3, fall: 3 };
+    let timing = super::timing(timeout);
     probe(&Check { kind, tls, timing }, LOCAL).await
 }
 

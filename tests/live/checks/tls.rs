@@ -6,7 +6,7 @@ use std::{
 };
 
 use rotad::check::{
-    Check, Http, Kind, Outcome, Timing, Tls, Warning,
+    Check, Http, Kind, Outcome, Tls, Warning,
     http::Method,
     tls::{Authorities, Begin},
 };
@@ -38,7 +38,7 @@ fn tls(begin: Begin) -> Tls {
 }
 
 fn check(kind: impl Fn(u16) -> Kind, tls: Tls, port: u16, timeout: Duration) -> Check {
-    let timing = Timing { interval: 2 * timeout, fast_interval: timeout, timeout, rise: 3, fall: 3 };
+    let timing = super::timing(timeout);
     Check { kind: kind(port), tls: Some(tls), timing }
 }
 

@@ -1,7 +1,7 @@
 //! The documents say what the code says.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails as the test does")]
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use rotad::event::{Kind, Level};
 
@@ -73,4 +73,39 @@ fn each_dependency_has_its_reason() {
 fn the_architecture_fits_its_page() {
     let lines = read("docs/architecture.md").lines().count();
     assert!(lines <= 150, "docs/architecture.md has {lines} lines");
+}
+
+/// The source of a test's module: `live::faults::late::...` is in `tests/live/faults/late.rs`.
+fn source_of(test: &str) -> (String, &str) {
+    let (module, name) = test.rsplit_once("::").unwrap_or_else(|| panic!("{test} has no module"));
+    let path = module.replace("::", "/");
+    let path = match path.strip_prefix("rotad/") {
+        Some(path) => format!("src/{path}"),
+        None => format!("tests/{path}"),
+    };
+    // A module of tests is a file of its own or the end of the file that it tests.
+    let files = [format!("{path}.rs"), format!("{}.rs", path.trim_end_matches("/tests"))];
+    let file = files.iter().find(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file).exists());
+    (read(file.unwrap_or_else(|| panic!("{test}: none of {files:?} is there"))), name)
+}
+
+#[test]
+fn each_fault_has_a_test_that_exists() {
+    let document = read("tests/FAULTS.md");
+    let mut named = BTreeSet::new();
+    for row in rows(&document, "Rows") {
+        let [fault, outcome, tests] = row[..] else { panic!("three cells: {row:?}") };
+        assert!(!outcome.is_empty() && named.insert(fault.to_owned()), "{row:?}");
+        for test in tests.split(", ") {
+            let (source, name) = source_of(test.trim_matches('`'));
+            let start = source.find(&format!("fn {name}(")).unwrap_or_else(|| panic!("{fault}: {test} is not there"));
+            let before = source[..start].trim_end_matches("async ").trim_end();
+            assert!(before.ends_with(']') && before.lines().last().unwrap().contains("test"), "{test} is no test");
+        }
+    }
+    named.extend(rows(&document, "Not kept").iter().map(|row| row[0].to_owned()));
+    let row = |letter: char, last: u32| (1..=last).map(move |number| format!("{letter}{number}"));
+    let others = ["B17b", "D22"].map(str::to_owned);
+    let expected: BTreeSet<String> = row('B', 40).chain(row('C', 19)).chain(row('D', 19)).chain(others).collect();
+    assert_eq!(named, expected);
 }

@@ -26,6 +26,7 @@ NEEDS=(
     util-linux:/usr/bin/unshare
     iproute2:/bin/ip
     procps:/bin/ps
+    faketime:/usr/bin/faketime
     shellcheck:/usr/bin/shellcheck
 )
 REAL_NEEDS=(

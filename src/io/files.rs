@@ -5,6 +5,7 @@ use std::{
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     io::Read,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -180,13 +181,18 @@ enum Unreadable {
     NoFile,
     #[error("it is larger than {} MiB", .0 >> 20)]
     TooLarge(u64),
+    #[error("everybody can write it (mode {0:04o}), and so decide what is published; run `chmod o-w` on it")]
+    Exposed(u32),
     #[error("line {line}, column {column}: {NO_TEXT}")]
     NoText { line: usize, column: usize },
 }
 
 /// Reads a text of at most `most` bytes and notes its hash.
 fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, Unreadable> {
-    let content = read_bytes(path, most);
+    let content = read_bytes(path, most).and_then(|content| match std::fs::metadata(path)?.mode() & 0o7777 {
+        mode if mode & 0o002 != 0 => Err(Unreadable::Exposed(mode)),
+        _ => Ok(content),
+    });
     inputs.0.insert(path.to_owned(), Input { most, hash: content.as_deref().ok().map(content_hash) });
     String::from_utf8(content?).map_err(|error| {
         let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();

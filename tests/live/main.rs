@@ -15,6 +15,7 @@ mod support;
 
 mod bind_facts;
 mod checks;
+mod faults;
 mod journald;
 mod notify;
 mod operator;

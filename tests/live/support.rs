@@ -3,4 +3,5 @@
 pub mod certificate;
 pub mod named;
 pub mod node;
+pub mod proxy;
 pub mod rota;

@@ -30,3 +30,26 @@ fn the_sandbox_is_tight() {
     let (success, said) = analyze(&["security", "--offline=true", "--threshold=15"], Path::new(UNIT));
     assert!(success, "{said}");
 }
+
+#[test]
+fn it_is_started_again_unless_the_file_is_wrong() {
+    let text = fs::read_to_string(UNIT).unwrap();
+    for line in [
+        "Restart=always",
+        "RestartSec=2",
+        "StartLimitIntervalSec=0",
+        // Wrong usage, no permission, a wrong file: another start would end the same way.
+        "RestartPreventExitStatus=64 77 78",
+        "WatchdogSec=30",
+        "MemoryMax=512M",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
+fn a_panic_ends_the_whole_process() {
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let release = manifest.split("[profile.release]").nth(1).unwrap();
+    assert!(release.split("\n[").next().unwrap().lines().any(|line| line == "panic = \"abort\""), "{release}");
+}

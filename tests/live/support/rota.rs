@@ -9,30 +9,28 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::{BufRead, BufReader},
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::unix::fs::PermissionsExt,
+    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
 use hickory_proto::rr::{RData, RecordType};
-use rotad::io::clock;
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use rotad::{io::clock, state::State};
 use tempfile::TempDir;
 
 use super::{
     named::Named,
     node::{Node, Script},
+    proxy::Proxy,
 };
 
 mod builder;
+mod daemon;
 
 pub use builder::Builder;
+pub use daemon::Daemon;
 
 /// How long anything may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -61,18 +59,7 @@ impl Member {
     }
 }
 
-/// What a command said.
-#[derive(Debug)]
-pub struct Ran {
-    /// Its exit code.
-    pub code: i32,
-    /// Its standard output.
-    pub out: String,
-    /// Its standard error.
-    pub err: String,
-}
-
-/// A whole installation.
+/// A whole installation; it speaks through its daemon.
 pub struct Rota {
     /// BIND.
     pub named: Named,
@@ -82,9 +69,9 @@ pub struct Rota {
     network: u16,
     /// Of each check, the same on every node.
     ports: BTreeMap<&'static str, u16>,
-    log: Option<&'static str>,
-    journal: Arc<Mutex<String>>,
-    daemon: Option<Child>,
+    daemon: Daemon,
+    /// What is between the daemon and BIND, if there is something.
+    proxy: Option<Proxy>,
 }
 
 impl Rota {
@@ -134,6 +121,25 @@ impl Rota {
     pub fn take_out(&mut self, start: &str) {
         let line = self.yaml.lines().find(|line| line.trim_start().starts_with(start)).expect("the line").to_owned();
         self.edit(&format!("{line}\n"), "");
+    }
+
+    // --- the daemon -------------------------------------------------------------------------------------------------
+
+    /// What is between the daemon and BIND.
+    pub fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().expect("built with a proxy")
+    }
+
+    /// Another daemon of the same file, with a state directory and sockets of its own, as on another host; not started.
+    pub fn on_another_host(&self) -> Daemon {
+        let here = self.path().display().to_string();
+        let there = self.path().join("there");
+        fs::create_dir_all(there.join("state")).expect("a folder");
+        fs::copy(self.path().join("rotad.key"), there.join("rotad.key")).expect("the key is copied");
+        let yaml = self.yaml.replace(&format!("{here}/"), &format!("{here}/there/"));
+        fs::write(there.join("cluster.yaml"), yaml).expect("a file");
+        fs::write(there.join("state/state"), State::new("mail", "another machine").encode()).expect("a state");
+        Daemon::new(&there.join("cluster.yaml"), None)
     }
 
     // --- nodes ------------------------------------------------------------------------------------------------------
@@ -215,161 +221,13 @@ impl Rota {
         *self.member(node).addresses.first().expect("every node has one")
     }
 
-    // --- the daemon -------------------------------------------------------------------------------------------------
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rotad"));
-        command.arg("--config").arg(self.file()).stdin(Stdio::null());
-        for variable in ["ROTAD_LOG", "JOURNAL_STREAM", "NOTIFY_SOCKET", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"] {
-            command.env_remove(variable);
-        }
-        command.envs(self.log.map(|filter| ("ROTAD_LOG", filter)));
-        command
-    }
-
-    /// Starts the daemon, and waits until it can be asked.
-    pub fn start(&mut self) {
-        assert!(self.daemon.is_none(), "it runs already");
-        let mut child =
-            self.command().arg("run").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("rotad starts");
-        let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let journal = Arc::clone(&self.journal);
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let mut journal = journal.lock().expect("whoever writes does not panic");
-                journal.push_str(&line);
-                journal.push('\n');
-            }
-        });
-        self.daemon = Some(child);
-        self.eventually("rotad can be asked", |rota| {
-            let ended = rota.daemon.as_mut().expect("just started").try_wait().expect("its state");
-            assert!(ended.is_none(), "rotad has ended: {}", rota.journal());
-            rota.try_status().is_some()
-        });
-    }
-
-    /// The daemon's process.
-    pub fn pid(&self) -> u32 {
-        self.daemon.as_ref().expect("it runs").id()
-    }
-
-    /// Sends the daemon a signal.
-    pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.pid().cast_signed()).expect("a process id"), signal).expect("it runs");
-    }
-
-    /// SIGTERM; the exit code.
-    pub fn stop(&mut self) -> Option<i32> {
-        self.signal(Signal::TERM);
-        let mut code = None;
-        self.eventually("rotad has ended", |rota| {
-            let ended = rota.daemon.as_mut().expect("it runs").try_wait().expect("its state");
-            code = ended.map(|status| status.code());
-            ended.is_some()
-        });
-        self.daemon = None;
-        code.flatten()
-    }
-
-    /// Stops it, and starts it again.
-    pub fn restart(&mut self) {
-        self.stop();
-        self.start();
-    }
-
-    /// SIGKILL.
-    pub fn kill_daemon(&mut self) {
-        if let Some(mut child) = self.daemon.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    /// What the daemons of this installation have written so far.
-    pub fn journal(&self) -> String {
-        self.journal.lock().expect("whoever writes does not panic").clone()
-    }
-
-    /// Waits until a line of the journal has this.
-    pub fn expect_journal(&mut self, text: &str) {
-        self.eventually(&format!("the journal has {text:?}"), |rota| rota.journal().contains(text));
-    }
-
-    // --- commands ---------------------------------------------------------------------------------------------------
-
-    /// Runs another command of rotad to its end.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
-        let mut command = self.command();
-        command.args(arguments);
-        self.finish(command, arguments)
-    }
-
-    /// The same as a user who may do nothing here but read the file.
-    pub fn run_as_nobody(&self, arguments: &[&str]) -> Ran {
-        fs::set_permissions(self.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
-        // The build may lie where nobody may go.
-        let program = self.path().join("rotad");
-        fs::copy(env!("CARGO_BIN_EXE_rotad"), &program).expect("a copy");
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(program);
-        command.arg("--config").arg(self.file()).args(arguments).stdin(Stdio::null());
-        self.finish(command, arguments)
-    }
-
-    fn finish(&self, mut command: Command, arguments: &[&str]) -> Ran {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("rotad starts");
-        let end = clock::now() + DEADLINE;
-        while child.try_wait().expect("its state").is_none() {
-            if clock::now() > end {
-                let _ = child.kill();
-                panic!("rotad {arguments:?} takes more than {DEADLINE:?}; {}", self.journal());
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        let output = child.wait_with_output().expect("it has ended");
-        Ran {
-            code: output.status.code().expect("no signal ended it"),
-            out: String::from_utf8(output.stdout).expect("text"),
-            err: String::from_utf8(output.stderr).expect("text"),
-        }
-    }
-
-    /// `rotad plan`: its exit code and what it shows.
-    pub fn plan(&self) -> (i32, String) {
-        let Ran { code, out, err } = self.run(&["plan"]);
-        (code, out + &err)
-    }
-
-    /// `rotad status --json`, if the daemon can be asked.
-    fn try_status(&self) -> Option<Value> {
-        let ran = self.run(&["status", "--json"]);
-        (ran.code == 0).then(|| serde_json::from_str(&ran.out).expect("JSON"))
-    }
-
-    /// `rotad status --json`.
-    pub fn status(&self) -> Value {
-        self.try_status().unwrap_or_else(|| panic!("rotad cannot be asked: {}", self.journal()))
-    }
-
-    /// The entry of a zone in the status.
-    pub fn zone(&self, zone: &str) -> Value {
-        let status = self.status();
-        let mut zones = status["zones"].as_array().expect("a list").iter();
-        zones.find(|entry| entry["zone"] == zone).cloned().unwrap_or(Value::Null)
-    }
-
     // --- waiting ----------------------------------------------------------------------------------------------------
 
     /// Waits until `state` holds; what the daemon wrote explains why it does not.
     pub fn eventually(&mut self, what: &str, mut state: impl FnMut(&mut Self) -> bool) {
         let end = clock::now() + DEADLINE;
         while !state(self) {
-            if clock::now() > end {
-                let zones = self.try_status().map(|status| status["zones"].to_string()).unwrap_or_default();
-                panic!("not within {DEADLINE:?}: {what}\n{}\n{zones}", self.journal());
-            }
+            assert!(clock::now() <= end, "not within {DEADLINE:?}: {what}\n{}", self.explain());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -405,25 +263,6 @@ impl Rota {
         self.expect_set(&format!("{name} CNAME"), &BTreeSet::from([format!("{target}.")]), |named| named.cname(name));
     }
 
-    /// Waits until the status gives a zone this state, and returns the zone's entry.
-    pub fn expect_zone_state(&mut self, zone: &str, state: &str) -> Value {
-        let mut entry = Value::Null;
-        self.eventually(&format!("{zone} is {state}"), |rota| {
-            entry = rota.zone(zone);
-            entry["state"] == state
-        });
-        entry
-    }
-
-    /// Waits until the first round is over and every zone is in sync.
-    pub fn expect_in_sync(&mut self) {
-        self.eventually("every zone is in sync", |rota| {
-            let status = rota.status();
-            let zones = status["zones"].as_array().expect("a list");
-            status["mode"] == "active" && zones.iter().all(|zone| zone["state"] == "in_sync")
-        });
-    }
-
     // --- BIND -------------------------------------------------------------------------------------------------------
 
     /// The serial of a zone.
@@ -444,12 +283,26 @@ impl Rota {
     }
 }
 
+impl Deref for Rota {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.daemon
+    }
+}
+
+impl DerefMut for Rota {
+    fn deref_mut(&mut self) -> &mut Daemon {
+        &mut self.daemon
+    }
+}
+
 impl Drop for Rota {
     fn drop(&mut self) {
-        if self.daemon.is_some() && !thread::panicking() {
-            self.stop();
+        if self.daemon.is_running() && !thread::panicking() {
+            self.daemon.stop();
         }
-        self.kill_daemon();
+        self.daemon.kill_daemon();
         if thread::panicking()
             && let Some(directory) = self.directory.take()
         {

@@ -4,15 +4,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::{IpAddr, Ipv4Addr, TcpListener},
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
+    sync::atomic::{AtomicU16, Ordering},
 };
 
 use super::{
-    super::named::{KEY, Named, Zone},
-    Member, Rota,
+    super::{
+        named::{KEY, Named, Zone},
+        proxy::Proxy,
+    },
+    Daemon, Member, Rota,
 };
 
 /// How an installation is to be.
@@ -27,6 +27,8 @@ pub struct Builder {
     network: Option<u16>,
     keys: Vec<(String, String)>,
     log: Option<&'static str>,
+    options: Vec<String>,
+    proxy: bool,
 }
 
 impl Builder {
@@ -98,6 +100,18 @@ impl Builder {
         self
     }
 
+    /// Adds a statement to the options of `named`.
+    pub fn named_option(mut self, text: &str) -> Self {
+        self.options.push(text.to_owned());
+        self
+    }
+
+    /// The daemon reaches `named` through a [`Proxy`].
+    pub fn proxy(mut self) -> Self {
+        self.proxy = true;
+        self
+    }
+
     /// The address of a node that is or will be: to write it into a zone beforehand.
     pub fn address_of(&mut self, node: u8) -> Ipv4Addr {
         let network = *self.network.get_or_insert_with(network);
@@ -116,6 +130,9 @@ impl Builder {
         for zone in self.zones.values() {
             named = named.zone(zone.clone());
         }
+        for option in &self.options {
+            named = named.option(option);
+        }
         for (name, algorithm) in &self.keys {
             named = named.key(name, algorithm);
         }
@@ -129,12 +146,11 @@ impl Builder {
         let mut rota = Rota {
             yaml: String::new(),
             members: BTreeMap::new(),
-            journal: Arc::default(),
-            daemon: None,
+            daemon: Daemon::new(&directory.path().join("cluster.yaml"), self.log),
+            proxy: self.proxy.then(|| Proxy::start(named.address())),
             directory: Some(directory),
             network: self.network.expect("just set"),
             ports,
-            log: self.log,
             named,
         };
         rota.write(&self.yaml(&rota));
@@ -158,7 +174,7 @@ impl Builder {
         let head = format!(
             "bind: {{ server: \"127.0.0.1:{port}\", key_file: rotad.key, timeout: 2s }}\ncluster: mail\nttl: 60s\n\
              state_dir: {path}/state\nstatus_socket: {path}/status.sock\n{top}",
-            port = rota.named.port,
+            port = rota.proxy.as_ref().map_or(rota.named.port, |proxy| proxy.address().port()),
             path = rota.path().display(),
             top = self.top,
         );

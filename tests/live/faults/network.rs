@@ -282,7 +282,7 @@ fn b37_a_restart_over_a_network_that_cuts_every_read_changes_nothing() {
 
 #[test]
 fn a_plan_sends_no_update() {
-    let mut rota = built();
+    let rota = built();
     let (code, text) = rota.plan();
     assert_eq!(code, 3, "{text}");
     assert!(rota.proxy().read_answers() > 0, "it was listened in the right place");

@@ -4,6 +4,9 @@ use std::{collections::BTreeSet, fmt, net::IpAddr, time::Duration};
 
 use crate::cluster::{CheckName, Cluster, NodeName};
 
+pub mod agent;
+pub mod dns;
+pub mod exec;
 pub mod http;
 pub mod imap;
 pub mod pop3;
@@ -11,12 +14,17 @@ pub mod smtp;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod text;
+pub mod tls;
+
+pub use self::{dns::Dns, exec::Exec, http::Http, tls::Tls};
 
 /// One question, asked once per (check, node address), however many domains use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// The protocol and what is special to it.
     pub kind: Kind,
+    /// How the connection is secured; `None`: it is not.
+    pub tls: Option<Tls>,
     /// When it is asked, and how many answers decide.
     pub timing: Timing,
 }
@@ -28,12 +36,27 @@ pub struct Timing {
     pub interval: Duration,
     /// The same while in doubt: after the first contrary answer, and before the first decision.
     pub fast_interval: Duration,
+    /// The same for a node that is down, and shows no sign of life.
+    pub down_interval: Duration,
     /// One deadline for the whole probe, from connect to goodbye.
     pub timeout: Duration,
     /// Passes in a row that bring a node up.
     pub rise: u32,
     /// Failures in a row that take it down.
     pub fall: u32,
+    /// Percent of the period by which a probe may come earlier than the fixed rate says, so that probes do not go in
+    /// step.
+    pub jitter: u8,
+    /// What each flap adds to the wait before a return (see [`flap`](crate::flap)); `None`: nothing.
+    pub flap_hold: Option<Duration>,
+}
+
+impl Timing {
+    /// How long it may take until a node that is down and becomes well is seen to be up, its probes being quick.
+    #[must_use]
+    pub fn longest_return(&self) -> Duration {
+        self.down_interval.saturating_add(self.fast_interval.saturating_mul(self.rise))
+    }
 }
 
 /// The protocol of a check.
@@ -49,33 +72,32 @@ pub enum Kind {
         /// Port of the node.
         port: u16,
     },
-    /// `* OK` or `* PREAUTH` greeting, LOGOUT (RFC 9051).
+    /// The same with LHLO (RFC 2033).
+    Lmtp {
+        /// Port of the node.
+        port: u16,
+    },
+    /// `* OK` or `* PREAUTH` greeting, CAPABILITY, LOGOUT (RFC 9051).
     Imap {
         /// Port of the node.
         port: u16,
     },
-    /// `+OK` greeting, QUIT (RFC 1939).
+    /// `+OK` greeting, CAPA, QUIT (RFC 1939, 2449).
     Pop3 {
         /// Port of the node.
         port: u16,
     },
     /// A request whose answer has an accepted status and text (RFC 9112).
     Http(Http),
-}
-
-/// An HTTP check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Http {
-    /// Port of the node.
-    pub port: u16,
-    /// Path and query, starting with `/`.
-    pub path: String,
-    /// The Host header; `None`: the node's address.
-    pub host: Option<String>,
-    /// Accepted status codes; never empty.
-    pub status: Vec<u16>,
-    /// Text that the first 8 KiB of the body must contain.
-    pub body: Option<String>,
+    /// A query that must be answered (RFC 1035).
+    Dns(Dns),
+    /// What the node says of itself, in the words of HAProxy's agent-check.
+    Agent {
+        /// Port of the node.
+        port: u16,
+    },
+    /// A monitoring plugin, run here.
+    Exec(Exec),
 }
 
 impl Kind {
@@ -85,18 +107,13 @@ impl Kind {
         match self {
             Self::Tcp { .. } => "tcp",
             Self::Smtp { .. } => "smtp",
+            Self::Lmtp { .. } => "lmtp",
             Self::Imap { .. } => "imap",
             Self::Pop3 { .. } => "pop3",
             Self::Http(_) => "http",
-        }
-    }
-
-    /// The node's port that is asked.
-    #[must_use]
-    pub const fn port(&self) -> u16 {
-        match self {
-            Self::Tcp { port } | Self::Smtp { port } | Self::Imap { port } | Self::Pop3 { port } => *port,
-            Self::Http(http) => http.port,
+            Self::Dns(_) => "dns",
+            Self::Agent { .. } => "agent",
+            Self::Exec(_) => "exec",
         }
     }
 }
@@ -143,28 +160,87 @@ pub fn targets(cluster: &Cluster) -> BTreeSet<Target> {
 pub enum Outcome {
     /// The node does its work; the text says what was seen ("220 mx ESMTP", "status 200").
     Pass(String),
+    /// It does, and something deserves a look: the node stays in.
+    Warn {
+        /// What was seen, and the warning.
+        reason: String,
+        /// The warning alone.
+        warning: Warning,
+    },
     /// It does not: the cause in HAProxy's spirit ("connection refused", "no banner in 5s", "banner \"554 ...\"").
     Fail(String),
+    /// It does not because it has too much to do, and says so itself (SMTP 421, HTTP 503).
+    Busy(String),
+    /// The node asks to be taken out (an agent's `drain` or `maint`): nothing of that is in doubt.
+    Out(String),
     /// We could not ask (no route, no descriptors, no permission): says nothing of the node.
     Unknown(String),
 }
 
 impl Outcome {
+    /// A pass, with a warning if there is one.
+    #[must_use]
+    pub fn pass(seen: String, warning: Option<Warning>) -> Self {
+        match warning {
+            Some(warning) => Self::Warn { reason: format!("{seen}; {warning}"), warning },
+            None => Self::Pass(seen),
+        }
+    }
+
     /// The word for the finding.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Pass(_) => "pass",
+            Self::Warn { .. } => "warning",
             Self::Fail(_) => "fail",
+            Self::Busy(_) => "busy",
+            Self::Out(_) => "out",
             Self::Unknown(_) => "unknown",
         }
+    }
+
+    /// Whether the node does its work.
+    #[must_use]
+    pub const fn is_pass(&self) -> bool {
+        matches!(self, Self::Pass(_) | Self::Warn { .. })
     }
 
     /// The text, whatever the finding.
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Pass(text) | Self::Fail(text) | Self::Unknown(text) => text,
+            Self::Pass(text)
+            | Self::Warn { reason: text, .. }
+            | Self::Fail(text)
+            | Self::Busy(text)
+            | Self::Out(text)
+            | Self::Unknown(text) => text,
+        }
+    }
+}
+
+/// What deserves a look although the node does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// The certificate expires soon, or is not valid and `tls_verify: false` lets that pass.
+    Certificate(String),
+    /// What a monitoring plugin warns of.
+    Plugin(String),
+}
+
+impl Warning {
+    /// Whether this was told when `other` was. A plugin's words may hold a number that is another each time.
+    #[must_use]
+    pub fn repeats(&self, other: &Self) -> bool {
+        self == other || matches!((self, other), (Self::Plugin(_), Self::Plugin(_)))
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(text) | Self::Plugin(text) => f.write_str(text),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!          places  keys     values                                    names that meet
 //! ```
 //!
-//! A [`Draft`] is the file by itself. It says which domain lists it needs; with their texts it becomes the cluster.
+//! A [`Draft`] is the file by itself. It says which other files it needs; with their texts it becomes the cluster.
 //! `etc/cluster.yaml` is the manual of the format.
 
 mod checks;
@@ -22,6 +22,7 @@ mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod tree;
 
 #[cfg(test)]
@@ -78,13 +79,23 @@ impl Draft {
     /// The domain lists that the file names, without repetition.
     #[must_use]
     pub fn lists(&self) -> BTreeSet<PathBuf> {
-        let mut unheard = Report::default();
-        let file = self.root.as_ref().and_then(|root| shape::File::read("", shape::root(root), &mut unheard));
-        let lists = file.and_then(|file| file.domain_lists);
+        let lists = self.file().and_then(|file| file.domain_lists);
         lists.map(|field| domains::list_paths(field, &self.folder).into_iter().collect()).unwrap_or_default()
     }
 
-    /// Checks the whole. `lists` has a text, or why there is none, for each of [`Self::lists`].
+    /// The `tls_ca` files that the file names, without repetition.
+    #[must_use]
+    pub fn authorities(&self) -> BTreeSet<PathBuf> {
+        let checks = self.file().and_then(|file| file.checks);
+        checks.map(|field| checks::authorities(field, &self.folder)).unwrap_or_default()
+    }
+
+    fn file(&self) -> Option<shape::File<'_>> {
+        shape::File::read("", shape::root(self.root.as_ref()?), &mut Report::default())
+    }
+
+    /// Checks the whole. `lists` has a text, or why there is none, for each of [`Self::lists`] and
+    /// [`Self::authorities`].
     #[must_use]
     pub fn check(self, lists: BTreeMap<PathBuf, Result<Source, String>>) -> Checked {
         let Self { source, folder, root, mut report } = self;
@@ -111,12 +122,7 @@ impl Draft {
 /// Where a problem with the file as a whole is shown.
 const FILE_START: problem::Place = problem::Place { file: 0, line: 1, column: 1, length: 0 };
 
-fn cluster(
-    root: &Node,
-    folder: &Path,
-    lists: &BTreeMap<PathBuf, (usize, domains::ListText)>,
-    report: &mut Report,
-) -> Option<Cluster> {
+fn cluster(root: &Node, folder: &Path, lists: &domains::Texts, report: &mut Report) -> Option<Cluster> {
     let whole = shape::root(root);
     if let tree::Value::Null = root.value {
         report.problem(
@@ -133,6 +139,7 @@ fn cluster(
         status_socket,
         http,
         nodes,
+        defaults,
         checks,
         services,
         domains,
@@ -160,7 +167,9 @@ fn cluster(
         nodes
     });
     let mut check_names = BTreeSet::new();
-    let checks = checks.map(|field| checks::read(field, &mut check_names, report)).unwrap_or_default();
+    let defaults = defaults.and_then(|field| timing::read_defaults(field, report)).unwrap_or_default();
+    let given = checks::Given { folder, texts: lists, defaults };
+    let checks = checks.map(|field| checks::read(field, &given, &mut check_names, report)).unwrap_or_default();
     let given = services::Given {
         checks: &check_names,
         ttl: ttl.unwrap_or(defaults::TTL),

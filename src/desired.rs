@@ -13,9 +13,8 @@ use crate::{
         AdminState, AllDown, Cluster, Node, NodeName, Pinned, Profile, Publish, Service, ServiceName, Share, WhenDown,
     },
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
-    health::State,
     layout::{self, Layout, ZoneLayout},
-    standings::Standings,
+    standings::{Standing, Standings},
 };
 
 #[cfg(test)]
@@ -52,7 +51,7 @@ pub struct Member {
     /// What it would be in the set.
     pub rdata: Rdata,
     /// How it stands.
-    pub state: State,
+    pub state: Standing,
     /// What the operator wants of it.
     pub admin_state: AdminState,
 }
@@ -60,6 +59,11 @@ pub struct Member {
 impl Member {
     const fn is_ready(&self) -> bool {
         matches!(self.admin_state, AdminState::Ready)
+    }
+
+    /// Down, or suspected to be, and no better than nobody.
+    const fn is_lost(&self) -> bool {
+        matches!(self.state, Standing::Suspect | Standing::Down)
     }
 }
 
@@ -213,7 +217,7 @@ impl Part<'_> {
             .collect()
     }
 
-    fn member(&self, name: &NodeName, rdata: Rdata, state: State) -> Option<Member> {
+    fn member(&self, name: &NodeName, rdata: Rdata, state: Standing) -> Option<Member> {
         let admin_state = self.cluster.nodes.get(name)?.admin_state;
         Some(Member { node: name.clone(), rdata, state, admin_state })
     }
@@ -261,23 +265,31 @@ fn pool<'a>(
     published: &BTreeSet<Rdata>,
 ) -> Vec<&'a Rdata> {
     let ready = || members.iter().filter(|member| member.is_ready());
-    let healthy: Vec<_> = ready().filter(|member| counts_as_healthy(member, published)).collect();
-    let chosen = if nodes(healthy.iter().copied()) >= min_healthy {
-        healthy
+    let healthy = |member: &&Member| counts_as_healthy(member, published);
+    let reserve = |member: &&Member| member.state == Standing::Reserve;
+    let enough = |members: &Vec<&Member>| nodes(members.iter().copied()) >= min_healthy;
+    // While somebody is undecided, "nobody is healthy" is not known either.
+    let can_be_everyone = all_down == AllDown::All && ready().all(|member| member.state != Standing::Unknown);
+    // A place for everyone takes none away: it need not wait until suspects are known to be down.
+    let chosen = if can_be_everyone && ready().all(Member::is_lost) {
+        ready().collect()
+    } else if let Some(set) = Some(ready().filter(healthy).collect()).filter(enough) {
+        set
+    } else if let Some(set) = Some(ready().filter(|m| healthy(m) || reserve(m)).collect()).filter(enough) {
+        set
     } else {
-        // While somebody is undecided, "nobody is healthy" is not known either.
-        let everyone = all_down == AllDown::All && ready().all(|member| member.state != State::Unknown);
-        ready().filter(|member| everyone || member.state == State::Up || published.contains(&member.rdata)).collect()
+        let stays = |member: &&Member| healthy(member) || reserve(member) || published.contains(&member.rdata);
+        ready().filter(|member| can_be_everyone || stays(member)).collect()
     };
     chosen.into_iter().map(|member| &member.rdata).collect()
 }
 
-/// Up, or unknown and published already.
+/// Up, or published already and not known to be down.
 fn counts_as_healthy(member: &Member, published: &BTreeSet<Rdata>) -> bool {
     match member.state {
-        State::Up => true,
-        State::Unknown => published.contains(&member.rdata),
-        State::Down => false,
+        Standing::Up => true,
+        Standing::Unknown | Standing::Suspect => published.contains(&member.rdata),
+        Standing::Reserve | Standing::Down => false,
     }
 }
 
@@ -295,14 +307,21 @@ fn pinned(
         if !published.is_empty() && published.iter().all(known) { published.clone() } else { otherwise }
     };
     let in_service = || own.iter().filter(|member| member.admin_state != AdminState::Down);
-    if in_service().any(|member| member.state == State::Up) {
+    if in_service().any(|member| member.state == Standing::Up) {
         let healthy = in_service().filter(|member| counts_as_healthy(member, published));
         return healthy.map(|member| member.rdata.clone()).collect();
     }
-    if in_service().any(|member| member.state == State::Unknown) {
+    if in_service().any(|member| matches!(member.state, Standing::Unknown | Standing::Suspect)) {
         return as_published_or(itself());
     }
-    let healthy: Vec<_> = pool.iter().filter(|member| member.state == State::Up).collect();
+    let all = |standing| pool.iter().filter(move |member| member.state == standing).collect::<Vec<_>>();
+    let mut healthy = all(Standing::Up);
+    if healthy.is_empty() {
+        if in_service().any(|member| member.state == Standing::Reserve) {
+            return itself();
+        }
+        healthy = all(Standing::Reserve);
+    }
     match when_down {
         WhenDown::Keep => itself(),
         // Nobody to point to: as published, for a name that goes away helps nobody.
@@ -364,5 +383,5 @@ pub fn shortages(cluster: &Cluster, layout: &Layout, standings: &Standings) -> B
 
 fn is_short(contribution: &Contribution) -> bool {
     let Contribution::Pool { members, min_healthy } = contribution else { return false };
-    nodes(members.iter().filter(|member| member.is_ready() && member.state != State::Down)) < *min_healthy
+    nodes(members.iter().filter(|member| member.is_ready() && !member.is_lost())) < *min_healthy
 }

@@ -83,6 +83,16 @@ kinds! {
     CheckDown = Warning, "b55bf1472f4941478fd7c4599ddb9aa6";
     /// A check of a node cannot be made; nothing changes in DNS.
     CheckUnknown = Warning, "eb65cb24561d4010846ecda56a525bac";
+    /// A check of a node passes, and something deserves a look: the node stays in.
+    CheckWarning = Warning, "8e00e29165704275a95c82303597dd4a";
+    /// A warning of a check is over.
+    CheckClear = Info, "689e501ae6a14d41ac4ff7984549bdf8";
+    /// A check of a node passes again, but went down too often: it is held down for a while.
+    CheckHeld = Info, "246e5c6ac85c4bb783e8bf0f1aec991a";
+    /// Many nodes went down at once, which may be our own fault: nothing is written.
+    Blind = Error, "6c452d2b2fcc45b395e596250ec6b1e5";
+    /// The nodes are back, or are known to be down indeed: writing goes on.
+    BlindOver = Info, "3285e86e64e345288e8eb6b5d6c7662f";
     /// An `RRset` was changed in BIND.
     Published = Info, "2c14269588904bc9a1da47ae69c75522";
     /// A zone cannot be written or read.

@@ -1,14 +1,15 @@
 //! Up or down: the rise/fall machine of one target, and the health of all of them at one moment.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
-    check::{Outcome, Target, Timing},
+    check::{Outcome, Target, Timing, Warning},
     event::{Event, Kind},
+    flap::{Flaps, Hold},
     text,
 };
 
@@ -53,6 +54,11 @@ impl State {
 ///                          fall failures
 /// ```
 ///
+/// A node that keeps going down is held down for a while after its `rise` passes: see [`flap`](crate::flap).
+///
+/// A node that asks to be taken out ([`Outcome::Out`]) is down at once: its own word leaves nothing in doubt. Its return
+/// takes `rise` passes like any other. A busy node counts as a failing one.
+///
 /// "In a row" counts answers: a probe that could not be made ([`Outcome::Unknown`]) neither counts nor breaks a row.
 /// Only a whole row of such probes, as long as `fall`, makes a decided target unknown, and then it is decided anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +77,20 @@ pub struct Health {
     pub passes: u32,
     /// Failures in a row.
     pub failures: u32,
+    /// When the last pass came.
+    pub passed_at: Option<Instant>,
+    /// When it began to fail: the first failure since the last pass; while it is down, of the row that took it down.
+    pub failing_since: Option<Instant>,
+    /// Whether it was up at the last decision; unknown is none.
+    pub was_up: bool,
+    /// When it went down after it had been up.
+    pub flaps: Flaps,
+    /// The wait of a target that passes again, but went down too often.
+    pub hold: Option<Hold>,
     /// Probes in a row that could not be made.
     pub unmade: u32,
+    /// What the last answer warned of, if it passed.
+    pub warning: Option<Warning>,
     /// Probes so far, whatever they found, capped at `u32::MAX`.
     pub answers: u32,
 }
@@ -89,27 +107,32 @@ impl Health {
             took: None,
             passes: 0,
             failures: 0,
+            passed_at: None,
+            failing_since: None,
+            was_up: false,
+            flaps: Flaps::new(),
+            hold: None,
             unmade: 0,
+            warning: None,
             answers: 0,
         }
     }
 
-    /// Takes what a probe found, which ended `now` after it `took` so long. The transition, if this decides.
+    /// Takes what a probe found, which ended `now` after it `took` so long. What is to be told of it.
     ///
     /// A target that never could be asked is told as a transition from unknown to unknown, once: somebody should
     /// know that it is not watched.
-    pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> Option<Transition> {
+    pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> News {
+        let before = (self.state, self.is_reserve());
         self.answers = self.answers.saturating_add(1);
-        match outcome {
-            Outcome::Pass(_) => (self.passes, self.failures, self.unmade) = (self.passes.saturating_add(1), 0, 0),
-            Outcome::Fail(_) => (self.passes, self.failures, self.unmade) = (0, self.failures.saturating_add(1), 0),
-            Outcome::Unknown(_) => self.unmade = self.unmade.saturating_add(1),
-        }
+        let held = self.count(timing, now, &outcome);
         let decided = if self.unmade == timing.fall {
-            (self.passes, self.failures) = (0, 0);
+            (self.passes, self.failures, self.hold) = (0, 0, None);
             Some((State::Unknown, self.unmade))
         } else if self.passes >= timing.rise && self.state != State::Up {
-            Some((State::Up, self.passes))
+            self.hold.is_none_or(|hold| now >= hold.until).then_some((State::Up, timing.rise))
+        } else if matches!(outcome, Outcome::Out(_)) && self.state != State::Down {
+            Some((State::Down, 1))
         } else if self.failures >= timing.fall && self.state != State::Down {
             Some((State::Down, self.failures))
         } else {
@@ -121,10 +144,68 @@ impl Health {
             if from != to {
                 (self.state, self.since) = (to, now);
             }
+            match to {
+                State::Up => (self.was_up, self.hold, self.failing_since) = (true, None, None),
+                State::Down if std::mem::take(&mut self.was_up) => self.flaps.down(now),
+                State::Down | State::Unknown => {}
+            }
             Transition { from, to, lasted, reason: outcome.reason().to_owned(), row }
         });
+        let notice = self.notice(&outcome);
         (self.last, self.last_at, self.took) = (Some(outcome), Some(now), Some(took));
-        transition
+        News { transition, notice, held, matters: before != (self.state, self.is_reserve()) }
+    }
+
+    /// Counts an outcome. The hold that begins with it: it would have brought the target up.
+    fn count(&mut self, timing: &Timing, now: Instant, outcome: &Outcome) -> Option<Hold> {
+        match outcome {
+            Outcome::Pass(_) | Outcome::Warn { .. } => {
+                (self.passes, self.failures, self.unmade) = (self.passes.saturating_add(1), 0, 0);
+                self.passed_at = Some(now);
+                if self.state != State::Down {
+                    self.failing_since = None;
+                } else if self.passes == timing.rise {
+                    self.hold = timing.flap_hold.and_then(|step| self.flaps.hold(step, now));
+                    return self.hold;
+                }
+            }
+            Outcome::Fail(_) | Outcome::Busy(_) | Outcome::Out(_) => {
+                (self.passes, self.failures, self.unmade) = (0, self.failures.saturating_add(1), 0);
+                self.failing_since.get_or_insert(now);
+                self.hold = None;
+            }
+            Outcome::Unknown(_) => self.unmade = self.unmade.saturating_add(1),
+        }
+        None
+    }
+
+    /// Whether it does its work, though it may be held down for its flapping.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.state == State::Up || self.hold.is_some()
+    }
+
+    /// Whether it is down, and yet better than nobody: it passes but is held for its flapping, or it answers that it
+    /// is busy.
+    #[must_use]
+    pub fn is_reserve(&self) -> bool {
+        self.state == State::Down && (self.hold.is_some() || matches!(self.last, Some(Outcome::Busy(_))))
+    }
+
+    /// Takes the warning of an outcome; what is to be told if it is another than before. Only a pass can end one.
+    fn notice(&mut self, outcome: &Outcome) -> Option<Notice> {
+        let now = match outcome {
+            Outcome::Pass(_) => None,
+            Outcome::Warn { warning, .. } => Some(warning.clone()),
+            Outcome::Fail(_) | Outcome::Busy(_) | Outcome::Out(_) | Outcome::Unknown(_) => return None,
+        };
+        let before = std::mem::replace(&mut self.warning, now.clone());
+        match (before, now) {
+            (Some(before), Some(now)) if now.repeats(&before) => None,
+            (_, Some(now)) => Some(Notice::Begins(now)),
+            (Some(before), None) => Some(Notice::Ends(before)),
+            (None, None) => None,
+        }
     }
 
     /// Answers in a row that speak against the state; while it is unknown, answers in a row that agree.
@@ -142,7 +223,13 @@ impl Health {
     pub fn period(&self, timing: &Timing) -> Duration {
         // What cannot be asked is not in doubt: asking faster would not help.
         let in_doubt = self.contrary() > 0 || (self.state == State::Unknown && self.unmade < timing.fall);
-        if in_doubt { timing.fast_interval } else { timing.interval }
+        if in_doubt {
+            timing.fast_interval
+        } else if self.state == State::Down {
+            timing.down_interval
+        } else {
+            timing.interval
+        }
     }
 
     /// Whether the first round need not wait for this target: it is decided, or has had as many answers as could
@@ -150,6 +237,58 @@ impl Health {
     #[must_use]
     pub fn is_settled(&self, timing: &Timing) -> bool {
         self.state != State::Unknown || self.answers >= timing.rise.max(timing.fall)
+    }
+}
+
+/// What one probe has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// The transition, if the probe decided.
+    pub transition: Option<Transition>,
+    /// The warning that began or ended with it.
+    pub notice: Option<Notice>,
+    /// The hold that began with it.
+    pub held: Option<Hold>,
+    /// Whether deciding may come out otherwise.
+    pub matters: bool,
+}
+
+impl News {
+    /// The lines of the journal.
+    pub fn events(&self, target: &Target) -> impl Iterator<Item = Event> {
+        let transition = self.transition.as_ref().map(|transition| transition.event(target));
+        let notice = self.notice.as_ref().map(|notice| notice.event(target));
+        let held = self.held.map(|hold| {
+            let message =
+                format!("{target} passes again, but is held down for {}: {}", text::age(hold.wait), hold.ordinal());
+            Event::new(Kind::CheckHeld, message).target(target).reason(hold.ordinal())
+        });
+        [transition, notice, held].into_iter().flatten()
+    }
+}
+
+/// A warning that begins or ends. The node is in the rotation all the while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// From now on.
+    Begins(Warning),
+    /// No longer.
+    Ends(Warning),
+}
+
+impl Notice {
+    /// The line of the journal.
+    #[must_use]
+    pub fn event(&self, target: &Target) -> Event {
+        let (kind, message, warning) = match self {
+            Self::Begins(warning) => {
+                (Kind::CheckWarning, format!("{target} passes with a warning: {warning}"), warning)
+            }
+            Self::Ends(warning) => {
+                (Kind::CheckClear, format!("{target} passes without the warning: {warning}"), warning)
+            }
+        };
+        Event::new(kind, message).target(target).reason(warning.to_string())
     }
 }
 
@@ -192,6 +331,10 @@ pub struct HealthView {
     pub targets: BTreeMap<Target, Arc<Health>>,
     /// Whether every target has had an answer that decides, or as many as would decide (the first round).
     pub first_round_done: bool,
+    /// Targets that are down, but perhaps for a fault of our own: see [`blind`](crate::blind).
+    pub suspects: BTreeSet<Target>,
+    /// Whether we take ourselves for blind.
+    pub blind: bool,
     /// How many gaps there had been when these targets began to be watched: what is older than a gap is stale.
     pub gaps: u64,
 }

@@ -13,6 +13,7 @@
 //!   io/watch                    io/probe    io/monitor   io/reconcile ------------> io/primary
 //! ```
 
+pub mod blind;
 pub mod check;
 pub mod cli;
 pub mod cluster;
@@ -24,6 +25,7 @@ pub mod dns;
 pub mod doctor;
 pub mod event;
 pub mod exit;
+pub mod flap;
 pub mod health;
 pub mod io;
 pub mod layout;

@@ -10,10 +10,10 @@ use std::{
 };
 
 use crate::{
-    cluster::Cluster,
+    cluster::{AllDown, Cluster},
     desired::Shortage,
     dns::OwnerName,
-    event::{Event, Kind},
+    event::Event,
     health::HealthView,
     layout::Layout,
     overrides::Overrides,
@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod alarms;
+mod edits;
 mod gap;
 #[cfg(test)]
 pub(crate) mod model;
@@ -34,10 +35,7 @@ mod server;
 mod tests;
 mod told;
 
-use self::{alarms::Alarms, server::Server};
-
-/// Fewer owned `RRsets` than this are too few to speak of a share (octoDNS has the same rule).
-const FEW: usize = 10;
+use self::{alarms::Alarms, edits::Edits, server::Server};
 
 /// All zones.
 #[derive(Debug)]
@@ -83,17 +81,6 @@ enum Urgency {
     Exchanges,
     /// It was written, and is to be read back.
     ReadBack,
-}
-
-/// What becomes of changes that come from an edit of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Edits {
-    /// Not looked at yet: the zones must be read first.
-    Unjudged,
-    /// They are written.
-    Free,
-    /// They are too many and wait; changes that come from health go on.
-    Held,
 }
 
 impl Rota {
@@ -155,12 +142,22 @@ impl Rota {
     /// What rotad is doing on the whole.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        if self.overrides.hold().is_some() {
-            Mode::Hold
-        } else if self.first_round_done && self.edits != Edits::Unjudged {
-            Mode::Active
-        } else {
-            Mode::Starting
+        match self.first_round_done && self.edits != Edits::Unjudged {
+            _ if self.overrides.hold().is_some() => Mode::Hold,
+            false => Mode::Starting,
+            true if self.health.blind => Mode::Blind,
+            true => Mode::Active,
+        }
+    }
+
+    /// Whether anything may be written. A place for everyone takes none away, whoever is blind.
+    fn may_write(&self) -> bool {
+        let nobody_is_well = || !self.health.targets.values().any(|health| health.is_well());
+        match self.mode() {
+            _ if self.looks_only => false,
+            Mode::Active => true,
+            Mode::Blind => self.cluster.safety.all_down == AllDown::All && nobody_is_well(),
+            Mode::Starting | Mode::Hold => false,
         }
     }
 
@@ -188,36 +185,19 @@ impl Rota {
         self.busy.len()
     }
 
-    /// Takes in a new file. One that changes too much of what we published stays out of force.
-    pub fn set_cluster(&mut self, now: Instant, cluster: Arc<Cluster>) -> Vec<Event> {
-        let layout = Layout::new(&cluster);
-        let standings = Standings::new(&cluster, &self.health);
-        if self.edits != Edits::Unjudged
-            && let Some(words) = self.too_much(now, &cluster, &layout, &standings)
-        {
-            let event = Event::new(Kind::TooMuchChange, format!("{words}; the file before stays in force"));
-            self.refused_edit = Some(words);
-            return vec![event];
-        }
-        if self.edits == Edits::Held {
-            self.edits = Edits::Free;
-        }
-        self.refused_edit = None;
-        self.server.set_limit(cluster.bind.max_in_flight);
-        (self.cluster, self.layout, self.standings) = (cluster, layout, standings);
-        self.match_zones();
-        self.tell_shortages()
-    }
-
     /// Takes in new health: the zones whose sets can come out otherwise get a turn.
     /// Health from before a gap is left aside.
     pub fn set_health(&mut self, health: Arc<HealthView>) -> Vec<Event> {
         if health.gaps < self.gaps {
             return Vec::new();
         }
+        let was_blind = self.health.blind;
         self.health = health;
         let standings = Standings::new(&self.cluster, &self.health);
         let older = std::mem::replace(&mut self.standings, standings);
+        if self.health.blind != was_blind {
+            self.call_all();
+        }
         let mut touched = BTreeSet::new();
         for (profile, zones) in self.cluster.profiles.iter().zip(&self.layout.by_profile) {
             if self.standings.differ_for(&older, profile) {
@@ -332,36 +312,6 @@ impl Rota {
         previews.collect()
     }
 
-    /// The size of the edit in force: how many of the `RRsets` that we published it would change or delete.
-    fn edit_size(&self, now: Instant, cluster: &Cluster, layout: &Layout, standings: &Standings) -> (usize, usize) {
-        let sizes = self.zones.iter().map(|(name, zone)| {
-            let elsewhere = |target: &OwnerName| self.is_target_elsewhere(name, target);
-            let turn = self.turn(now, name, &elsewhere);
-            zone.edit_size(Turn { cluster, layout: layout.zones.get(name), standings, ..turn })
-        });
-        sizes.fold((0, 0), |(owned, changed), (o, c)| (owned + o, changed + c))
-    }
-
-    /// Why an edit is too large to be taken without `--force`; `None`: it is not.
-    fn too_much(&self, now: Instant, cluster: &Cluster, layout: &Layout, standings: &Standings) -> Option<String> {
-        let (owned, changed) = self.edit_size(now, cluster, layout, standings);
-        let most = cluster.safety.max_change;
-        (owned >= FEW && changed * 100 > owned * usize::from(most)).then(|| {
-            format!(
-                "this edit would change or delete {changed} of {owned} published RRsets, more than max_change ({most}%): \
-                 see `rotad plan`, then stop the daemon and run `rotad apply --force`, or raise safety.max_change"
-            )
-        })
-    }
-
-    /// The first look at the zones: was the file edited beyond measure while nobody watched?
-    fn judge(&mut self, now: Instant) -> Option<Event> {
-        self.refused_edit = self.too_much(now, &self.cluster, &self.layout, &self.standings);
-        self.edits = if self.refused_edit.is_some() { Edits::Held } else { Edits::Free };
-        let words = self.refused_edit.as_ref()?;
-        Some(Event::new(Kind::TooMuchChange, format!("{words}; until then only health is followed")))
-    }
-
     /// Gives every zone of the file a place, and every zone a turn.
     fn match_zones(&mut self) {
         for name in self.layout.zones.keys() {
@@ -434,7 +384,7 @@ impl Rota {
             layout: self.layout.zones.get(name),
             standings: &self.standings,
             me: &self.me,
-            may_write: !self.looks_only && self.mode() == Mode::Active,
+            may_write: self.may_write(),
             hold_edits: self.edits == Edits::Held,
             is_target_elsewhere,
         }

@@ -2,20 +2,23 @@
 //!
 //! A target is either waiting in the queue or being asked, so that no probe is ever doubled: [`Schedule::start`]
 //! takes it out of the queue and [`Schedule::finish`] puts it back. Starts are at a fixed rate: a period counts from
-//! the time at which the last probe was due, however long it took.
+//! the time at which the last probe was due, however long it took. Jitter brings each forward from there by a part of
+//! the period, and does not add up: the rate holds, and nothing is found later than without.
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
+    blind::{Blind, Rules},
     check::{Check, Outcome, Target, targets},
-    cluster::Cluster,
-    health::{Health, HealthView, Transition},
+    cluster::{Cluster, NodeName},
+    event::Event,
+    health::{Health, HealthView, News, State},
 };
 
 #[cfg(test)]
@@ -31,6 +34,7 @@ pub struct Schedule {
     /// Targets that the first round waits for.
     unsettled: usize,
     first_round_done: bool,
+    blind: Blind,
     gaps: u64,
 }
 
@@ -42,6 +46,12 @@ struct Watched {
     watch: Watch,
     check: Arc<Check>,
     health: Arc<Health>,
+    /// When it is asked next; `None`: it is being asked.
+    due: Option<Instant>,
+    /// The same without jitter, or of the probe under way.
+    nominal: Instant,
+    /// What its jitter is made from.
+    seed: u64,
 }
 
 impl Watched {
@@ -57,7 +67,6 @@ pub struct Job {
     pub target: Target,
     /// The check's definition.
     pub check: Arc<Check>,
-    due: Instant,
     watch: Watch,
 }
 
@@ -83,6 +92,7 @@ impl Schedule {
     /// We stood still, for the time with this number: everything begins anew, and what is under way will be dropped.
     pub fn start_over(&mut self, now: Instant, gaps: u64) {
         self.gaps = gaps;
+        self.blind = Blind::default();
         for (target, old) in std::mem::take(&mut self.watched) {
             let watched = self.begin(&target, old.check, now);
             self.watched.insert(target, watched);
@@ -94,8 +104,11 @@ impl Schedule {
     fn begin(&mut self, target: &Target, check: Arc<Check>, now: Instant) -> Watched {
         let watch = self.next_watch;
         self.next_watch += 1;
-        self.queue.push(Reverse((now + offset(target, &check), watch, target.clone())));
-        Watched { watch, check, health: Arc::new(Health::new(now)) }
+        let seed = seed(target);
+        // Spread over the shorter interval, so that targets do not go in step and the first round is quick all the same.
+        let due = now + part(check.timing.interval.min(check.timing.fast_interval), seed);
+        self.queue.push(Reverse((due, watch, target.clone())));
+        Watched { watch, check, health: Arc::new(Health::new(now)), due: Some(due), nominal: due, seed }
     }
 
     /// When the next probe is due.
@@ -108,27 +121,34 @@ impl Schedule {
     pub fn start(&mut self, now: Instant) -> Option<Job> {
         while self.next_due()? <= now {
             let Reverse((due, watch, target)) = self.queue.pop()?;
-            if let Some(watched) = self.watched.get(&target).filter(|watched| watched.watch == watch) {
-                return Some(Job { check: Arc::clone(&watched.check), target, due, watch });
+            let watched = self.watched.get_mut(&target);
+            if let Some(watched) = watched.filter(|watched| watched.watch == watch && watched.due == Some(due)) {
+                watched.due = None;
+                return Some(Job { check: Arc::clone(&watched.check), target, watch });
             }
         }
         None
     }
 
-    /// Takes what a probe found, and queues the next. The transition, if this decides.
-    pub fn finish(&mut self, job: Job, now: Instant, outcome: Outcome, took: Duration) -> Option<Transition> {
-        let watched = self.watched.get_mut(&job.target).filter(|watched| watched.watch == job.watch)?;
+    /// Takes what a probe found, and queues the next. What is to be told of it.
+    pub fn finish(&mut self, job: Job, now: Instant, outcome: Outcome, took: Duration) -> News {
+        let watched = self.watched.get_mut(&job.target).filter(|watched| watched.watch == job.watch);
+        let Some(watched) = watched else { return News::default() };
         let was_settled = watched.is_settled();
         let timing = &watched.check.timing;
         let health = Arc::make_mut(&mut watched.health);
-        let transition = health.observe(timing, now, outcome, took);
-        let due = now.max(job.due + health.period(timing));
+        let news = health.observe(timing, now, outcome, took);
+        let period = health.period(timing);
+        watched.nominal = now.max(watched.nominal + period);
+        let early = part(period * u32::from(timing.jitter) / 100, mix(watched.seed, u64::from(health.answers)));
+        let due = now.max(watched.nominal.checked_sub(early).unwrap_or(now));
+        watched.due = Some(due);
         if !was_settled && watched.is_settled() {
             self.unsettled -= 1;
             self.first_round_done |= self.unsettled == 0;
         }
         self.queue.push(Reverse((due, job.watch, job.target)));
-        transition
+        news
     }
 
     /// Whether every target of some moment was settled. Once done it stays done until a gap: a target that an edit
@@ -148,7 +168,62 @@ impl Schedule {
                 .map(|(target, watched)| (target.clone(), Arc::clone(&watched.health)))
                 .collect(),
             first_round_done: self.first_round_done,
+            suspects: self.blind.suspects().clone(),
+            blind: self.blind.is_blind(),
             gaps: self.gaps,
+        }
+    }
+
+    /// Whether a view says of suspicion what is so now.
+    #[must_use]
+    pub fn suspects_as(&self, view: &HealthView) -> bool {
+        self.blind.is_blind() == view.blind && *self.blind.suspects() == view.suspects
+    }
+
+    /// Whether it is to be judged again soon, whatever the probes find.
+    #[must_use]
+    pub fn is_suspicious(&self) -> bool {
+        self.blind.is_suspicious()
+    }
+
+    /// All references answered a question that was asked then.
+    pub fn referred(&mut self, asked_at: Instant) {
+        self.blind.referred(asked_at);
+    }
+
+    /// Judges who is down and who is only suspected, and hears at once who could rule a suspicion out. Costs a walk
+    /// over all targets.
+    pub fn judge(&mut self, now: Instant, rules: &Rules) -> Option<Event> {
+        let targets = self.watched.iter().map(|(target, watched)| (target, &*watched.health));
+        let told = self.blind.judge(now, rules, targets);
+        let suspects = self.blind.suspects().iter().filter_map(|suspect| self.watched.get(suspect));
+        if let Some(failing) = suspects.filter_map(|watched| watched.health.failing_since).max() {
+            self.hear(now, failing);
+        }
+        told
+    }
+
+    /// Brings forward one probe of each node that is up, but has not been heard since `from`.
+    fn hear(&mut self, now: Instant, from: Instant) {
+        let is_heard = |health: &Health| health.passed_at.is_some_and(|at| at >= from);
+        let heard: BTreeSet<NodeName> = self
+            .watched
+            .iter()
+            .filter(|(_, watched)| is_heard(&watched.health))
+            .map(|(target, _)| target.node.clone())
+            .collect();
+        let mut asked = None;
+        for (target, watched) in &mut self.watched {
+            let health = &watched.health;
+            let is_steady = health.state == State::Up && health.failures == 0;
+            let is_asked = health.last_at.is_none_or(|at| at >= from);
+            if is_steady && !is_asked && asked != Some(&target.node) && !heard.contains(&target.node) {
+                asked = Some(&target.node);
+                if watched.due.is_some_and(|due| due > now) {
+                    (watched.due, watched.nominal) = (Some(now), now);
+                    self.queue.push(Reverse((now, watched.watch, target.clone())));
+                }
+            }
         }
     }
 
@@ -159,12 +234,23 @@ impl Schedule {
     }
 }
 
-/// How long after we begin to watch a target its first probe is due: the same in each run, and spread over the
-/// shorter interval, so that targets do not go in step and the first round is quick all the same.
-fn offset(target: &Target, check: &Check) -> Duration {
-    let window = check.timing.interval.min(check.timing.fast_interval).as_micros();
-    let window = u64::try_from(window).unwrap_or(u64::MAX);
+/// A number for a target: the same in each run.
+fn seed(target: &Target) -> u64 {
     let mut hasher = DefaultHasher::new();
     target.hash(&mut hasher);
-    Duration::from_micros(hasher.finish().checked_rem(window).unwrap_or_default())
+    hasher.finish()
+}
+
+/// A number for each step from a seed, spread evenly (the output function of `SplitMix64`).
+const fn mix(seed: u64, step: u64) -> u64 {
+    let mut z = seed.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A part of `whole` that a number picks: evenly, and less than all of it.
+fn part(whole: Duration, number: u64) -> Duration {
+    let micros = u64::try_from(whole.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(number.checked_rem(micros).unwrap_or_default())
 }

@@ -8,12 +8,53 @@ use std::{
 use crate::{
     check::Target,
     cluster::{Cluster, NodeName, Profile, Service, ServiceName},
-    health::{HealthView, State},
+    health::{Health, HealthView, State},
 };
+
+#[cfg(test)]
+mod tests;
+
+/// How a node stands for a service, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It does its work.
+    Up,
+    /// Not decided yet, or we cannot ask.
+    Unknown,
+    /// Down, but perhaps for a fault of our own: it keeps its place.
+    Suspect,
+    /// Down, but better than nobody: busy, or held for its flapping.
+    Reserve,
+    /// Down.
+    Down,
+}
+
+impl Standing {
+    /// The word of the journal.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Unknown => "unknown",
+            Self::Reserve => "in reserve",
+            Self::Suspect | Self::Down => "down",
+        }
+    }
+
+    fn new(target: &Target, health: &Health, view: &HealthView) -> Self {
+        match health.state {
+            State::Up => Self::Up,
+            State::Unknown => Self::Unknown,
+            State::Down if view.suspects.contains(target) => Self::Suspect,
+            State::Down if health.is_reserve() => Self::Reserve,
+            State::Down => Self::Down,
+        }
+    }
+}
 
 /// How each node stands for each service, address by address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standings(BTreeMap<ServiceName, BTreeMap<NodeName, BTreeMap<IpAddr, State>>>);
+pub struct Standings(BTreeMap<ServiceName, BTreeMap<NodeName, BTreeMap<IpAddr, Standing>>>);
 
 impl Standings {
     /// Folds the checks of each service into one word for each node address.
@@ -26,11 +67,11 @@ impl Standings {
             }
         }
         let stand = |service: &Service, name: &NodeName, address: IpAddr| {
-            let states = service.checks.iter().map(|check| {
+            let checks = service.checks.iter().map(|check| {
                 let target = Target { node: name.clone(), check: check.clone(), address };
-                health.targets.get(&target).map_or(State::Unknown, |health| health.state)
+                health.targets.get(&target).map_or(Standing::Unknown, |of| Standing::new(&target, of, health))
             });
-            combine(states, service.checks_any)
+            combine(checks.collect(), service.checks_any)
         };
         Self(
             members
@@ -49,16 +90,17 @@ impl Standings {
 
     /// How a node's address stands for a service.
     #[must_use]
-    pub fn of(&self, service: &ServiceName, node: &NodeName, address: IpAddr) -> State {
-        self.node(service, node).and_then(|addresses| addresses.get(&address)).copied().unwrap_or(State::Unknown)
+    pub fn of(&self, service: &ServiceName, node: &NodeName, address: IpAddr) -> Standing {
+        self.node(service, node).and_then(|addresses| addresses.get(&address)).copied().unwrap_or(Standing::Unknown)
     }
 
-    /// How a whole node stands: up if any of its addresses is.
-    pub(crate) fn any(&self, service: &ServiceName, node: &NodeName) -> State {
-        self.node(service, node).map_or(State::Unknown, |a| combine(a.values().copied(), Some(1)))
+    /// How a whole node stands: as the best of its addresses.
+    pub(crate) fn any(&self, service: &ServiceName, node: &NodeName) -> Standing {
+        let best = self.node(service, node).and_then(|addresses| addresses.values().min());
+        best.copied().unwrap_or(Standing::Unknown)
     }
 
-    fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&BTreeMap<IpAddr, State>> {
+    fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&BTreeMap<IpAddr, Standing>> {
         self.0.get(service)?.get(node)
     }
 
@@ -72,87 +114,10 @@ impl Standings {
     }
 }
 
-/// At least `any` must be up, or all of them. Down only when that cannot be any more.
-fn combine(states: impl Iterator<Item = State>, any: Option<usize>) -> State {
-    let (mut up, mut unknown, mut all) = (0, 0, 0);
-    for state in states {
-        all += 1;
-        up += usize::from(state == State::Up);
-        unknown += usize::from(state == State::Unknown);
-    }
-    let needed = any.unwrap_or(all).min(all);
-    if up >= needed {
-        State::Up
-    } else if up + unknown >= needed {
-        State::Unknown
-    } else {
-        State::Down
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{
-        health::{
-            Health,
-            State::{Down, Unknown, Up},
-        },
-        io::clock,
-        rota::model::{cluster, targets},
-    };
-
-    #[test]
-    fn checks_fold_into_one_word() {
-        for (any, states, word) in [
-            (None, &[][..], Up),
-            (None, &[Up, Up], Up),
-            (None, &[Up, Unknown], Unknown),
-            (None, &[Unknown, Down], Down),
-            (Some(1), &[Down, Up], Up),
-            (Some(1), &[Down, Unknown], Unknown),
-            (Some(1), &[Down, Down], Down),
-            (Some(2), &[Up, Down, Unknown], Unknown),
-            (Some(2), &[Up, Down, Down], Down),
-            (Some(5), &[Up, Up], Up),
-        ] {
-            assert_eq!(combine(states.iter().copied(), any), word, "{any:?} of {states:?}");
-        }
-    }
-
-    #[test]
-    fn a_profile_differs_only_by_its_own_services_and_nodes() {
-        let cluster = cluster(
-            "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] } }
-checks: { imap: { kind: imap }, smtp: { kind: smtp } }
-services:
-  imap: { publish: address, name: imap, checks: [imap] }
-  smtp: { publish: address, name: smtp, checks: [smtp] }
-domains:
-  a.test: { services: [imap], nodes: [n0] }
-  b.test: { services: [smtp] }
-",
-        );
-        let standings = |down: Option<(&str, &str)>| {
-            let health = |target: &Target| {
-                let is_down = down == Some((target.node.as_str(), target.check.as_str()));
-                Arc::new(Health { state: if is_down { Down } else { Up }, ..Health::new(clock::now()) })
-            };
-            let targets = targets(&cluster).map(|target| (target.clone(), health(&target))).collect();
-            Standings::new(&cluster, &HealthView { targets, first_round_done: true, ..HealthView::default() })
-        };
-        let older = standings(None);
-        let differ = |down| {
-            let newer = standings(down);
-            let profiles = ["a.test", "b.test"].map(|domain| cluster.profile(&cluster.domains[domain]).unwrap());
-            profiles.map(|profile| newer.differ_for(&older, profile))
-        };
-        assert_eq!(differ(None), [false, false]);
-        assert_eq!(differ(Some(("n0", "imap"))), [true, false]);
-        assert_eq!(differ(Some(("n1", "imap"))), [false, false]);
-        assert_eq!(differ(Some(("n1", "smtp"))), [false, true]);
-        assert_eq!(standings(None).any(&ServiceName::new("imap"), &NodeName::new("n9")), Unknown);
-    }
+/// `any` of the checks must pass, or all of them: the address stands as the worst of those that are needed.
+fn combine(mut checks: Vec<Standing>, any: Option<usize>) -> Standing {
+    checks.sort_unstable();
+    let needed = any.unwrap_or(checks.len()).min(checks.len());
+    // A service without checks counts every node as up.
+    needed.checked_sub(1).and_then(|last| checks.get(last)).copied().unwrap_or(Standing::Up)
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
     cluster::{Cluster, NodeName},
-    health::HealthView,
+    health::{Health, HealthView},
     overrides::Hold,
 };
 
@@ -102,8 +102,12 @@ pub struct Check {
     pub state: Cow<'static, str>,
     /// When that was decided, or when we began to ask.
     pub since: Stamp,
-    /// What the last probe found; `None` before the first.
+    /// What the last probe found; `None` before the first. Begins with until when (UTC) and why a check that passes is
+    /// held down all the same: `held until 12:04:10, 4th flap: ...`.
     pub reason: Option<String>,
+    /// Until when it is held down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Stamp>,
 }
 
 /// One zone.
@@ -155,6 +159,14 @@ impl ZoneState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub SystemTime);
 
+impl Stamp {
+    /// Hours, minutes and seconds in UTC.
+    fn time_of_day(self) -> String {
+        let stamp = self.to_string();
+        stamp.split_once('T').map_or(String::new(), |(_, time)| time.trim_end_matches('Z').to_owned())
+    }
+}
+
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         humantime::format_rfc3339_seconds(self.0).fmt(f)
@@ -184,12 +196,13 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// The wall clock at another moment: a moment to come counts as now, one before 1970 as 1970 (RFC 3339 has no
-    /// earlier year that all readers take).
+    /// The wall clock at another moment; one before 1970 counts as 1970 (RFC 3339 has no earlier year that all readers
+    /// take).
     #[must_use]
     pub fn stamp(self, at: Instant) -> Stamp {
-        let ago = self.now.saturating_duration_since(at);
-        Stamp(self.wall.checked_sub(ago).map_or(SystemTime::UNIX_EPOCH, |at| at.max(SystemTime::UNIX_EPOCH)))
+        let (ago, ahead) = (self.now.saturating_duration_since(at), at.saturating_duration_since(self.now));
+        let wall = self.wall.checked_sub(ago).and_then(|wall| wall.checked_add(ahead));
+        Stamp(wall.map_or(SystemTime::UNIX_EPOCH, |wall| wall.max(SystemTime::UNIX_EPOCH)))
     }
 }
 
@@ -204,7 +217,8 @@ impl Node {
                 address: target.address,
                 state: health.state.as_str().into(),
                 since: clocks.stamp(health.since),
-                reason: health.last.as_ref().map(|outcome| outcome.reason().to_owned()),
+                reason: reason(health, clocks),
+                held_until: health.hold.map(|hold| clocks.stamp(hold.until)),
             });
         }
         cluster
@@ -218,6 +232,15 @@ impl Node {
             })
             .collect()
     }
+}
+
+/// What the last probe found, and whether it counts.
+fn reason(health: &Health, clocks: Clocks) -> Option<String> {
+    let found = health.last.as_ref()?.reason();
+    Some(match health.hold {
+        Some(hold) => format!("held until {}, {}: {found}", clocks.stamp(hold.until).time_of_day(), hold.ordinal()),
+        None => found.to_owned(),
+    })
 }
 
 /// The age of a stamp at another one; a clock that was put back makes it zero.

@@ -11,6 +11,7 @@ mod reading;
 mod tests;
 mod verdict;
 
+pub(crate) use self::verdict::rcode;
 pub use self::{
     generation::{GenerationRecord, GenerationRrset, Txt},
     message::{Unencodable, Update, in_safe_order},

@@ -1,6 +1,6 @@
 //! cluster.yaml from outside: the sample, hostile input, size, and what is accepted.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, fs, path::Path, time::Duration};
 
 use proptest::prelude::*;
 use rotad::{
@@ -113,6 +113,9 @@ fn forms_that_are_accepted() {
         ("kind: imap", "kind: imap, interval: 1s"),
         ("kind: imap", "kind: imap, interval: 100ms, fast_interval: 50ms, timeout: 90ms"),
         ("kind: imap", "kind: http, status: [200, 302], body: x, path: \"/a?b=c%20d\", host: \"a.org:8080\""),
+        ("kind: imap", "kind: imap, flap_hold: false, jitter: 0%, down_interval: 1m"),
+        ("services:", "defaults: { interval: 30s, fast_interval: 5s, fall: 2, flap_hold: false }\nservices:"),
+        ("services:", "defaults: {}\nservices:"),
         ("nodes: [node01]", "nodes: [node01, node00]"),
         (
             "domains:",
@@ -125,6 +128,28 @@ fn forms_that_are_accepted() {
         assert_ne!(text, GOOD, "{from}");
         assert_eq!(headlines(&check(&text)), Vec::<String>::new(), "{to}");
     }
+}
+
+#[test]
+fn a_check_says_more_than_the_defaults_and_they_more_than_what_is_built_in() {
+    let timing = |defaults: &str, own: &str| {
+        let text = GOOD.replace("services:\n  imap:", &format!("defaults: {{ {defaults} }}\nservices:\n  imap:"));
+        let text = text.replace("kind: imap", &format!("kind: imap{own}"));
+        check(&text).cluster.unwrap().checks["imap"].timing.clone()
+    };
+    let built_in = timing("", "");
+    let seconds = Duration::from_secs;
+    assert_eq!((built_in.interval, built_in.fast_interval, built_in.timeout), (seconds(10), seconds(2), seconds(5)));
+    assert_eq!((built_in.down_interval, built_in.jitter, built_in.flap_hold), (seconds(10), 10, Some(seconds(30))));
+    let defaults = "interval: 30s, fall: 2, jitter: 20%, flap_hold: false";
+    let given = timing(defaults, "");
+    assert_eq!((given.interval, given.down_interval, given.fall, given.rise), (seconds(30), seconds(30), 2, 3));
+    assert_eq!((given.jitter, given.flap_hold), (20, None));
+    let own = timing(defaults, ", interval: 20s, fall: 4, flap_hold: 1m, jitter: 0%");
+    assert_eq!((own.interval, own.down_interval, own.fall), (seconds(20), seconds(20), 4));
+    assert_eq!((own.jitter, own.flap_hold), (0, Some(seconds(60))));
+    let short = timing("interval: 1s", "");
+    assert_eq!((short.fast_interval, short.timeout), (seconds(1), seconds(1) / 2), "it brings the others down");
 }
 
 #[test]

@@ -1,12 +1,20 @@
 #!/bin/bash
 # Everything that must hold before a change goes in: format, lints, tests, documents. Installs what is missing (Debian,
-# as root). No test skips in silence: what cannot run fails here.
+# as root). No test skips in silence: what cannot run fails here. With --real also the checks of real servers: Postfix,
+# Dovecot and nginx, each run by its test on loopback ports of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
 
 step() { printf '\n=== %s\n' "$*"; }
 fail() { printf '\n=== FAILED: %s\n' "$*" >&2; exit 1; }
+
+real=
+case "$*" in
+    "") ;;
+    --real) real=yes ;;
+    *) fail "usage: tests/run.sh [--real]" ;;
+esac
 
 # package:command-or-file that proves it is there
 NEEDS=(
@@ -21,6 +29,14 @@ NEEDS=(
     faketime:/usr/bin/faketime
     shellcheck:/usr/bin/shellcheck
 )
+REAL_NEEDS=(
+    postfix:/usr/lib/postfix/sbin/postscreen
+    dovecot-imapd:/usr/lib/dovecot/imap
+    dovecot-pop3d:/usr/lib/dovecot/pop3
+    dovecot-lmtpd:/usr/lib/dovecot/lmtp
+    nginx-light:/usr/sbin/nginx
+)
+[ -z "$real" ] || NEEDS+=("${REAL_NEEDS[@]}")
 
 step "what the tests need"
 missing=()
@@ -33,7 +49,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     [ "$(id -u)" = 0 ] || fail "become root to install: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     apt-get -q update </dev/null || fail "apt-get update"
-    # The tests start their own named; one on port 53 is not wanted here (invoke-rc.d(8): 101 forbids the start).
+    # The tests start their own servers; those of the packages are not wanted here (invoke-rc.d(8): 101 forbids the start).
     if [ ! -e /usr/sbin/policy-rc.d ]; then
         trap 'rm -f /usr/sbin/policy-rc.d' EXIT
         printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
@@ -59,6 +75,13 @@ cargo clippy --locked --all-targets -- -D warnings || fail "clippy"
 step "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps || fail "documentation"
 
+if [ -n "$real" ]; then
+    step "real servers"
+    cargo test --locked --test live -- --ignored checks::real </dev/null || fail "real servers"
+fi
+
+# The same random cases each time, so that a red run is the change's doing. Other seeds: PROPTEST_RNG_SEED=$RANDOM.
+export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-2136}"
 # Last, so that the results are the last lines.
 step "cargo test"
 cargo test --locked --no-fail-fast </dev/null || fail "tests"

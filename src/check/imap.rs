@@ -1,6 +1,10 @@
 //! IMAP lines (RFC 9051 section 7), as far as a health check needs them.
 
-/// The goodbye, under the tag that [`is_tagged`] looks for.
+/// Asks what the server can do, under the tag that [`completion`] looks for.
+pub const CAPABILITY: &[u8] = b"a CAPABILITY\r\n";
+/// Asks for TLS (section 6.2.1).
+pub const STARTTLS: &[u8] = b"a STARTTLS\r\n";
+/// The goodbye.
 pub const LOGOUT: &[u8] = b"a LOGOUT\r\n";
 
 /// Whether a greeting invites us: `* OK` or `* PREAUTH` (section 7.1), not `* BYE`.
@@ -11,10 +15,19 @@ pub fn is_welcome(line: &[u8]) -> bool {
         && words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"OK") || word.eq_ignore_ascii_case(b"PREAUTH"))
 }
 
-/// Whether a line completes our command, not one of the untagged ones before.
+/// Whether a line completes our command, and if so, whether the server did as it was told.
 #[must_use]
-pub fn is_tagged(line: &[u8]) -> bool {
-    line.starts_with(b"a ")
+pub fn completion(line: &[u8]) -> Option<bool> {
+    let mut words = line.strip_prefix(b"a ")?.split(|octet| *octet == b' ');
+    Some(words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"OK")))
+}
+
+/// Whether a line lists STARTTLS among the capabilities.
+#[must_use]
+pub fn offers_starttls(line: &[u8]) -> bool {
+    let mut words = line.split(|octet| *octet == b' ').skip_while(|word| *word == b"*");
+    words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"CAPABILITY"))
+        && words.any(|word| word.eq_ignore_ascii_case(b"STARTTLS"))
 }
 
 #[cfg(test)]
@@ -43,8 +56,32 @@ mod tests {
 
     #[test]
     fn completions() {
-        for (line, tagged) in [("* BYE bye", false), ("a OK done", true), ("ab OK", false), ("a", false)] {
-            assert_eq!(is_tagged(line.as_bytes()), tagged, "{line}");
+        for (line, completes) in [
+            ("* BYE bye", None),
+            ("a OK done", Some(true)),
+            ("a ok", Some(true)),
+            ("a OKAY", Some(false)),
+            ("a NO later", Some(false)),
+            ("a BAD what", Some(false)),
+            ("ab OK", None),
+            ("a", None),
+            ("a ", Some(false)),
+        ] {
+            assert_eq!(completion(line.as_bytes()), completes, "{line}");
+        }
+    }
+
+    #[test]
+    fn capabilities() {
+        for (line, offered) in [
+            ("* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED", true),
+            ("* capability imap4rev1 starttls", true),
+            ("* CAPABILITY IMAP4rev1", false),
+            ("* OK STARTTLS", false),
+            ("* CAPABILITY XSTARTTLS", false),
+            ("", false),
+        ] {
+            assert_eq!(offers_starttls(line.as_bytes()), offered, "{line}");
         }
     }
 }

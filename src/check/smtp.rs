@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::text::printable;
+use super::{Outcome, text::printable};
 use crate::dns::OwnerName;
 
 /// One reply, all its lines.
@@ -12,6 +12,18 @@ pub struct Reply {
     pub code: Option<u16>,
     /// Its first line, or the line that is not SMTP, printable.
     pub line: String,
+    /// Whether it is an answer to EHLO that offers STARTTLS (RFC 3207).
+    pub starttls: bool,
+}
+
+impl Reply {
+    /// What a reply with another code than wanted says of the node; `what` begins the words. 421 (section 4.3.2) is how a server closes
+    /// that cannot take more.
+    #[must_use]
+    pub fn refusal(&self, what: &str) -> Outcome {
+        let words = format!("{what} \"{}\"", self.line);
+        if self.code == Some(421) { Outcome::Busy(words) } else { Outcome::Fail(words) }
+    }
 }
 
 /// Reads one reply, line by line.
@@ -24,19 +36,17 @@ impl ReplyReader {
     /// Takes the next line; the reply once it is complete. A line that does not belong ends it without a code.
     pub fn line(&mut self, line: &[u8]) -> Option<Reply> {
         let (code, more) = split(line);
-        match &self.first {
-            Some(first) if first.code != code => Some(Reply { code: None, line: printable(line) }),
-            Some(_) if more => None,
-            Some(_) => self.first.take(),
-            None => {
-                let reply = Reply { code, line: printable(line) };
-                if more {
-                    self.first = Some(reply);
-                    return None;
-                }
-                Some(reply)
-            }
+        let mut reply = match self.first.take() {
+            Some(first) if first.code != code => Reply { code: None, line: printable(line), starttls: false },
+            Some(first) => first,
+            None => Reply { code, line: printable(line), starttls: false },
+        };
+        reply.starttls |= code == Some(250) && line.get(4..).is_some_and(|word| word.eq_ignore_ascii_case(b"STARTTLS"));
+        if more && reply.code.is_some() {
+            self.first = Some(reply);
+            return None;
         }
+        Some(reply)
     }
 }
 
@@ -53,14 +63,35 @@ fn split(line: &[u8]) -> (Option<u16>, bool) {
     (code, more && code.is_some())
 }
 
-/// How we greet: by this host's name, or by the address that we ask from when the host has no name that fits in
-/// DNS (RFC 5321 section 4.1.4).
-#[must_use]
-pub fn ehlo(host: &str, local: IpAddr) -> String {
-    match (OwnerName::parse(host), local) {
-        (Ok(name), _) => format!("EHLO {name}\r\n"),
-        (Err(_), IpAddr::V4(v4)) => format!("EHLO [{v4}]\r\n"),
-        (Err(_), IpAddr::V6(v6)) => format!("EHLO [IPv6:{v6}]\r\n"),
+/// How a server is greeted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hello {
+    /// SMTP.
+    Ehlo,
+    /// LMTP (RFC 2033 section 4.1).
+    Lhlo,
+}
+
+impl Hello {
+    /// The command.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ehlo => "EHLO",
+            Self::Lhlo => "LHLO",
+        }
+    }
+
+    /// The line: by this host's name, or by the address that we ask from when the host has no name that fits in DNS
+    /// (RFC 5321 section 4.1.4).
+    #[must_use]
+    pub fn line(self, host: &str, local: IpAddr) -> String {
+        let verb = self.as_str();
+        match (OwnerName::parse(host), local) {
+            (Ok(name), _) => format!("{verb} {name}\r\n"),
+            (Err(_), IpAddr::V4(v4)) => format!("{verb} [{v4}]\r\n"),
+            (Err(_), IpAddr::V6(v6)) => format!("{verb} [IPv6:{v6}]\r\n"),
+        }
     }
 }
 
@@ -110,7 +141,31 @@ mod tests {
             ("", "2001:db8::1", "EHLO [IPv6:2001:db8::1]\r\n"),
             ("a\r\nMAIL FROM:<x>", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
         ] {
-            assert_eq!(ehlo(host, local.parse().unwrap()), line);
+            assert_eq!(Hello::Ehlo.line(host, local.parse().unwrap()), line);
         }
+        assert_eq!(Hello::Lhlo.line("mon", "192.0.2.1".parse().unwrap()), "LHLO mon\r\n");
+    }
+
+    #[test]
+    fn starttls_is_a_word_of_its_own_in_an_answer_to_ehlo() {
+        for (lines, offered) in [
+            (&["250-mx", "250-STARTTLS", "250 SIZE"][..], true),
+            (&["250-mx", "250 starttls"], true),
+            (&["250 mx"], false),
+            (&["250-mx STARTTLS", "250 XSTARTTLS"], false),
+            (&["220 STARTTLS"], false),
+        ] {
+            let mut reader = ReplyReader::default();
+            let reply = lines.iter().find_map(|line| reader.line(line.as_bytes())).unwrap();
+            assert_eq!(reply.starttls, offered, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_closes_for_lack_of_room_is_busy() {
+        let refusal = |code, line: &str| Reply { code, line: line.to_owned(), starttls: false }.refusal("banner");
+        assert_eq!(refusal(Some(421), "421 later"), Outcome::Busy("banner \"421 later\"".to_owned()));
+        assert_eq!(refusal(Some(554), "554 no"), Outcome::Fail("banner \"554 no\"".to_owned()));
+        assert_eq!(refusal(None, "hi"), Outcome::Fail("banner \"hi\"".to_owned()));
     }
 }

@@ -9,14 +9,17 @@ use crate::{
     dns::{OwnerName, Ttl},
 };
 
-/// Asked every 10 s, or 2 s in doubt; 3 answers decide.
+/// Asked every 10 s, or 2 s in doubt; 3 answers decide. Without jitter and flap hold.
 pub(crate) fn timing() -> Timing {
     Timing {
         interval: Duration::from_secs(10),
         fast_interval: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
+        down_interval: Duration::from_secs(10),
         rise: 3,
         fall: 3,
+        jitter: 0,
+        flap_hold: None,
     }
 }
 
@@ -70,7 +73,7 @@ pub(crate) fn cluster(nodes: &[(&str, &[&str])], checks: &[(&str, Check)]) -> Cl
 
 #[test]
 fn each_target_is_asked_once_however_many_domains_use_it() {
-    let check = Check { kind: Kind::Tcp { port: 1 }, timing: timing() };
+    let check = Check { kind: Kind::Tcp { port: 1 }, tls: None, timing: timing() };
     let mut cluster = cluster(
         &[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11", "2001:db8::11"])],
         &[("imap", check.clone()), ("smtp", check.clone())],

@@ -60,6 +60,12 @@ impl Lines {
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
+    /// What was said since the last whole line.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        self.heard.get(self.begin..).unwrap_or_default()
+    }
+
     /// Why no more is read, once there is no room.
     #[must_use]
     pub fn too_long(&self) -> &'static str {

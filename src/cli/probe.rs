@@ -34,7 +34,7 @@ pub async fn run(cluster: &Cluster, node: Option<&str>, json: bool) -> anyhow::R
     let found = ask_once(questions).await;
     let text = if json { as_json(&found)? } else { as_table(&found) };
     stdout().write_all(text.as_bytes())?;
-    Ok(found.values().all(|(outcome, _)| matches!(outcome, Outcome::Pass(_))))
+    Ok(found.values().all(|(outcome, _)| outcome.is_pass()))
 }
 
 type Found = BTreeMap<Target, (Outcome, Duration)>;
@@ -134,8 +134,10 @@ mod tests {
     async fn asks_one_node_or_names_those_that_there_are() {
         let node = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let kind = Kind::Tcp { port: node.local_addr().unwrap().port() };
-        let cluster =
-            cluster(&[("node00", &["127.0.0.1"]), ("node01", &["::1"])], &[("imap", Check { kind, timing: timing() })]);
+        let cluster = cluster(
+            &[("node00", &["127.0.0.1"]), ("node01", &["::1"])],
+            &[("imap", Check { kind, tls: None, timing: timing() })],
+        );
         assert!(run(&cluster, Some("node00"), false).await.unwrap());
         assert!(!run(&cluster, Some("node01"), true).await.unwrap());
         assert!(!run(&cluster, None, false).await.unwrap());

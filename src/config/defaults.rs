@@ -8,9 +8,13 @@ use std::{
     time::Duration,
 };
 
+use hickory_proto::{op::ResponseCode, rr::RecordType};
+
 use crate::{
+    check::http::Method,
     cluster::{AllDown, Bind, KeySource, Safety, Share, WhenDown},
     dns::Ttl,
+    flap,
 };
 
 /// rotad runs beside BIND.
@@ -55,6 +59,8 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 pub(super) const FAST_INTERVAL: Duration = Duration::from_secs(2);
 /// A loaded mail server may take seconds; longer is no service.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+/// Postfix's postscreen lets a stranger wait for 6 s; who goes before that has to wait again the next time.
+pub(super) const SMTP_TIMEOUT: Duration = Duration::from_secs(8);
 /// Below this a probe is an attack, above this it is no watching.
 pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(24);
 /// A node that comes back has proved it a few times.
@@ -63,6 +69,26 @@ pub(super) const RISE: u32 = 3;
 pub(super) const FALL: u32 = 3;
 /// More would take hours to decide.
 pub(super) const COUNT_RANGE: RangeInclusive<u32> = 1..=100;
+/// Half of what Let's Encrypt's clients leave when they renew: so late, the renewal has failed.
+pub(super) const TLS_MIN_DAYS: u16 = 14;
+/// Ten years are for ever here; 0 never warns.
+pub(super) const TLS_MIN_DAYS_RANGE: RangeInclusive<u16> = 0..=3_650;
+/// Clients verify too.
+pub(super) const TLS_VERIFY: bool = true;
+/// What browsers send.
+pub(super) const HTTP_METHOD: Method = Method::Get;
+/// The question that servers are asked most.
+pub(super) const DNS_RRTYPE: RecordType = RecordType::A;
+/// With records or without: the server knows.
+pub(super) const DNS_RCODE: ResponseCode = ResponseCode::NoError;
+/// Enough for probes of one interval to drift apart.
+pub(super) const JITTER: u8 = 10;
+/// Above a half a probe could come nearer to the one before than to its own time.
+pub(super) const JITTER_RANGE: RangeInclusive<u8> = 0..=50;
+/// A flapping node is out for minutes after ten flaps, and hardly after one.
+pub(super) const FLAP_HOLD: Duration = Duration::from_secs(30);
+/// The longest wait ends the range: see [`flap`](crate::flap).
+pub(super) const FLAP_HOLD_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=flap::LONGEST;
 /// What a web server answers when it works.
 pub(super) const HTTP_STATUS: u16 = 200;
 /// The front page.

@@ -43,6 +43,9 @@ pub(super) struct Domains {
 /// The text of a domain list, or why it could not be read.
 pub(super) type ListText = Result<std::sync::Arc<str>, String>;
 
+/// What the files hold that cluster.yaml names, by path and with the number that places give them.
+pub(super) type Texts = BTreeMap<PathBuf, (usize, ListText)>;
+
 impl Domains {
     fn profile(&mut self, profile: Profile, place: Place) -> Option<ProfileId> {
         match self.ids.entry(profile) {
@@ -160,12 +163,12 @@ pub(super) fn list_paths(field: Field<'_>, folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Reads `domain_lists`. `texts` has what the files hold, by path and with the number that places give them.
+/// Reads `domain_lists`.
 pub(super) fn read_lists(
     field: Field<'_>,
     folder: &Path,
     given: &Given<'_>,
-    texts: &BTreeMap<PathBuf, (usize, ListText)>,
+    texts: &Texts,
     domains: &mut Domains,
     report: &mut Report,
 ) {

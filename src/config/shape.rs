@@ -41,16 +41,18 @@ macro_rules! shapes {
 
 shapes! {
     /// The whole file.
-    File, "keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, http, nodes, checks, services, domains, domain_lists, safety }
+    File, "keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, http, nodes, defaults, checks, services, domains, domain_lists, safety }
     /// `bind`.
     Bind, "{ key_file: rotad.key }" { server, key_file, key_credential, timeout, connections, max_in_flight, allow_weak_keys }
     /// One of `nodes`.
     Member, "{ addresses: [192.0.2.10] }" { addresses, index, admin_state }
     /// One of `checks`.
     Check, "{ kind: tcp, port: 4190 }" {
-        kind, port, interval, fast_interval, timeout, rise, fall, path, host, status, body, tls, tls_verify, tls_name,
-        command,
+        kind, port, interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold, method, path, host, status, header, body, name,
+        rrtype, rcode, command, tls, tls_verify, tls_name, tls_ca, tls_min_days,
     }
+    /// `defaults`.
+    Defaults, "{ interval: 10s }" { interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold }
     /// One of `services`.
     Service, "{ publish: address, name: imap, checks: [imap] }" { publish, name, checks, checks_any, ttl, min_healthy, pinned, preference, exchange, target }
     /// `pinned` of a service.

@@ -4,15 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    check::Target,
+    check::{Outcome, Target},
     config::fixture,
-    health::{Health, HealthView, State::*},
+    health::{Health, HealthView, State},
     io::clock,
     rota::model::{data, id, name, rrset, targets},
+    standings::Standing::{Down, Reserve, Suspect, Unknown, Up},
 };
 
 /// What, or with which setting; states of addresses; published before; published then.
-type Case<'a> = (&'a str, &'a str, &'a [(&'a str, State)], &'a str, &'a str);
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, Standing)], &'a str, &'a str);
 
 const NODES: &str = "
 nodes:
@@ -28,17 +29,27 @@ fn cluster(yaml: &str) -> Cluster {
 }
 
 /// Every check of an address has the state that is given for it; all others are up.
-fn standings(cluster: &Cluster, states: &[(&str, State)]) -> Standings {
-    let health = |target: &Target| {
+fn standings(cluster: &Cluster, states: &[(&str, Standing)]) -> Standings {
+    let stands = |target: &Target| {
         let given = states.iter().find(|(address, _)| target.address.to_string() == *address);
-        Arc::new(Health { state: given.map_or(Up, |(_, state)| *state), ..Health::new(clock::now()) })
+        given.map_or(Up, |(_, standing)| *standing)
     };
+    let health = |target: &Target| {
+        let (state, last) = match stands(target) {
+            Up => (State::Up, None),
+            Unknown => (State::Unknown, None),
+            Suspect | Down => (State::Down, None),
+            Reserve => (State::Down, Some(Outcome::Busy("status 503".to_owned()))),
+        };
+        Arc::new(Health { state, last, ..Health::new(clock::now()) })
+    };
+    let suspects = targets(cluster).filter(|target| stands(target) == Suspect).collect();
     let targets = targets(cluster).map(|target| (target.clone(), health(&target))).collect();
-    Standings::new(cluster, &HealthView { targets, first_round_done: true, gaps: 0 })
+    Standings::new(cluster, &HealthView { targets, suspects, ..HealthView::default() })
 }
 
 /// What one set comes to; "as it is" when it is left alone. `published` is written as [`rrset`] reads it, or "-".
-fn outcome(cluster: &Cluster, states: &[(&str, State)], set: &str, published: &str) -> String {
+fn outcome(cluster: &Cluster, states: &[(&str, Standing)], set: &str, published: &str) -> String {
     let set = id(set);
     let layout = Layout::new(cluster);
     let zone = layout.zones.iter().find(|(zone, _)| set.owner.is_at_or_below(zone)).unwrap().1;
@@ -85,6 +96,35 @@ domains: { example.org: { services: [imap] } }";
             "60 192.0.2.11",
             "60 192.0.2.11",
         ),
+        ("a suspect keeps its place", imap, &[(n1, Suspect)], "60 192.0.2.11", ALL),
+        ("a suspect without a place gets none", imap, &[(n1, Suspect)], "60 192.0.2.10", "60 192.0.2.10 192.0.2.12"),
+        ("all are suspects: hold", imap, &[(n0, Suspect), (n1, Suspect), (n2, Down)], "60 192.0.2.11", "60 192.0.2.11"),
+        ("all are suspects: all", &all, &[(n0, Suspect), (n1, Suspect), (n2, Down)], "60 192.0.2.11", ALL),
+        (
+            "suspects: all, but one is up",
+            &all,
+            &[(n1, Suspect), (n2, Suspect)],
+            "60 192.0.2.11",
+            "60 192.0.2.10 192.0.2.11",
+        ),
+        ("a reserve is out while others are up", imap, &[(n1, Reserve)], ALL, "60 192.0.2.10 192.0.2.12"),
+        (
+            "a reserve is used when nobody else is left",
+            imap,
+            &[(n0, Down), (n1, Reserve), (n2, Down)],
+            ALL,
+            "60 192.0.2.11",
+        ),
+        ("overload does not cascade", imap, &[(n0, Reserve), (n1, Reserve), (n2, Reserve)], "60 192.0.2.12", ALL),
+        ("a reserve makes up the minimum", &two, &[(n1, Reserve), (n2, Down)], ALL, "60 192.0.2.10 192.0.2.11"),
+        (
+            "not even with the reserve",
+            &two,
+            &[(n0, Down), (n1, Reserve), (n2, Down)],
+            "60 192.0.2.10",
+            "60 192.0.2.10 192.0.2.11",
+        ),
+        ("a reserve before the dead: all", &all, &[(n0, Down), (n1, Reserve), (n2, Down)], ALL, "60 192.0.2.11"),
         ("two of three are enough", &two, &[(n1, Down)], ALL, "60 192.0.2.10 192.0.2.12"),
         ("one is less than two: hold", &two, &[(n1, Down), (n2, Down)], ALL, ALL),
         (
@@ -312,8 +352,8 @@ domains: { example.org: { services: [imap, alias] }, other.org: { services: [ima
     assert_eq!(short(&[("192.0.2.10", Down), ("192.0.2.11", Unknown)]), ["imap AAAA 3"]);
 }
 
-fn state() -> impl Strategy<Value = State> {
-    prop_oneof![Just(Up), Just(Down), Just(Unknown)]
+fn state() -> impl Strategy<Value = Standing> {
+    prop_oneof![Just(Up), Just(Down), Just(Unknown), Just(Suspect), Just(Reserve)]
 }
 
 fn share() -> impl Strategy<Value = usize> {
@@ -370,6 +410,9 @@ proptest! {
             let stands = || members.iter().filter(|member| member.rdata == *rdata);
             if stands().all(|member| member.state == Unknown && member.is_ready()) {
                 prop_assert_eq!(before.contains(rdata), after.contains(rdata), "{} is unknown", rdata);
+            }
+            if before.contains(rdata) && stands().all(|member| member.state == Suspect && member.is_ready()) {
+                prop_assert!(after.contains(rdata), "{} is suspected", rdata);
             }
             if stands().all(|member| member.state == Up && member.is_ready()) {
                 prop_assert!(after.contains(rdata), "{} is up", rdata);

@@ -13,8 +13,11 @@ fn timing(rise: u32, fall: u32) -> Timing {
         interval: Duration::from_secs(10),
         fast_interval: Duration::from_secs(2),
         timeout: Duration::from_secs(5),
+        down_interval: Duration::from_secs(10),
         rise,
         fall,
+        jitter: 0,
+        flap_hold: None,
     }
 }
 
@@ -22,19 +25,26 @@ fn outcome(letter: char) -> Outcome {
     match letter {
         'p' => Outcome::Pass("220 mx".to_owned()),
         'f' => Outcome::Fail("connection refused".to_owned()),
+        'b' => Outcome::Busy("status 503".to_owned()),
+        'o' => Outcome::Out("agent says \"drain\"".to_owned()),
+        'w' => warn("certificate expires on 2026-12-01"),
         _ => Outcome::Unknown("network unreachable from here".to_owned()),
     }
 }
 
-/// Feeds one outcome a second ('p'ass, 'f'ail, '?'); the health and the transitions with the second of each.
+fn warn(text: &str) -> Outcome {
+    Outcome::pass("220 mx".to_owned(), Some(Warning::Certificate(text.to_owned())))
+}
+
+/// Feeds one outcome a second ('p'ass, 'w'arning, 'f'ail, 'b'usy, 'o'ut, '?'); the health and the transitions with the second of each.
 fn run(timing: &Timing, letters: &str) -> (Health, Vec<(u64, Transition)>) {
     let start = crate::io::clock::now();
     let mut health = Health::new(start);
     let mut transitions = Vec::new();
     for (letter, second) in letters.chars().zip(1..) {
         let now = start + Duration::from_secs(second);
-        let transition = health.observe(timing, now, outcome(letter), Duration::from_millis(1));
-        transitions.extend(transition.map(|transition| (second, transition)));
+        let news = health.observe(timing, now, outcome(letter), Duration::from_millis(1));
+        transitions.extend(news.transition.map(|transition| (second, transition)));
     }
     (health, transitions)
 }
@@ -65,6 +75,16 @@ fn rise_and_fall() {
         ("ppp???fff", &[(3, Up), (6, Unknown), (9, Down)], 10),
         ("fff???ppp", &[(3, Down), (6, Unknown), (9, Up)], 10),
         ("????", &[(3, Unknown)], 10),
+        // A warning passes, busy fails.
+        ("wpw", &[(3, Up)], 10),
+        ("pppfbf", &[(3, Up), (6, Down)], 10),
+        // Who asks to be taken out need not ask twice, and comes back as others do.
+        ("pppo", &[(3, Up), (4, Down)], 10),
+        ("o", &[(1, Down)], 10),
+        ("pppffo", &[(3, Up), (6, Down)], 10),
+        ("ooof", &[(1, Down)], 10),
+        ("opp", &[(1, Down)], 2),
+        ("oppp", &[(1, Down), (4, Up)], 10),
     ] {
         let timing = timing(3, 3);
         let (health, transitions) = run(&timing, letters);
@@ -132,6 +152,34 @@ fn the_journals_lines() {
         assert_eq!(event.check.as_deref(), Some("imap"));
         assert_eq!(event.address, Some(target.address));
         assert!(message.contains(&event.reason.unwrap()));
+    }
+}
+
+#[test]
+fn a_warning_is_told_once_a_change() {
+    let plugin = |text: &str| Outcome::Warn { reason: text.to_owned(), warning: Warning::Plugin(text.to_owned()) };
+    let pass = || Outcome::Pass("220 mx".to_owned());
+    let fail = || Outcome::Fail("connection refused".to_owned());
+    let target =
+        Target { node: NodeName::new("node01"), check: CheckName::new("smtp"), address: "192.0.2.11".parse().unwrap() };
+    let mut health = Health::new(crate::io::clock::now());
+    for (outcome, told) in [
+        (pass(), None),
+        (warn("certificate expires on 2026-12-01"), Some("passes with a warning: certificate expires on 2026-12-01")),
+        (warn("certificate expires on 2026-12-01"), None),
+        (fail(), None),
+        (Outcome::Unknown("no descriptors".to_owned()), None),
+        (warn("certificate expires on 2026-12-01"), None),
+        (warn("certificate expired on 2026-12-01"), Some("passes with a warning: certificate expired on 2026-12-01")),
+        (pass(), Some("passes without the warning: certificate expired on 2026-12-01")),
+        (pass(), None),
+        (plugin("WARNING: 60"), Some("passes with a warning: WARNING: 60")),
+        (plugin("WARNING: 61"), None),
+        (pass(), Some("passes without the warning: WARNING: 61")),
+    ] {
+        let notice = health.observe(&timing(1, 1), health.since, outcome.clone(), Duration::ZERO).notice;
+        let line = notice.map(|notice| notice.event(&target).message);
+        assert_eq!(line, told.map(|told| format!("node01 smtp (192.0.2.11) {told}")), "{outcome:?}");
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{
 pub const MAX_FILE: u64 = 8 << 20;
 /// Bytes of one domain list: two million domains.
 pub const MAX_LIST: u64 = 64 << 20;
+/// Bytes of a `tls_ca` file: twenty times what a system trusts.
+pub const MAX_AUTHORITIES: u64 = 4 << 20;
 /// Bytes of the key file: thousands of keys.
 pub const MAX_KEY: u64 = 1 << 20;
 
@@ -119,7 +121,7 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Reads and checks cluster.yaml and its domain lists.
+/// Reads and checks cluster.yaml, its domain lists and its `tls_ca` files.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let mut inputs = Inputs::default();
     let name = path.display().to_string();
@@ -135,8 +137,10 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     };
     let folder = path.parent().unwrap_or(Path::new(""));
     let draft = Draft::new(Source::new(name, &text), folder);
-    let lists = draft.lists().into_iter().map(|path| {
-        let source = read(&path, MAX_LIST, &mut inputs).map(|text| Source::new(path.display().to_string(), &text));
+    let lists = draft.lists().into_iter().map(|path| (path, MAX_LIST));
+    let authorities = draft.authorities().into_iter().map(|path| (path, MAX_AUTHORITIES));
+    let lists = lists.chain(authorities).map(|(path, most)| {
+        let source = read(&path, most, &mut inputs).map(|text| Source::new(path.display().to_string(), &text));
         let source = source.map_err(|cause| cause.to_string());
         (path, source)
     });

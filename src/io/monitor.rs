@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::{Future, pending},
-    net::IpAddr,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,22 +14,31 @@ use tokio::{
     time::sleep_until,
 };
 
-use self::probes::Probes;
+use self::{probes::Probes, references::References};
 use crate::{
+    blind::Rules,
     check::{Check, Outcome, Target},
     cluster::Cluster,
-    health::{HealthView, Transition},
-    io::{clock, journal, probe, pulse::Pulse},
+    health::{HealthView, News},
+    io::{
+        clock, journal,
+        probe::{Trusts, probe},
+        pulse::Pulse,
+    },
     schedule::{Job, Schedule},
 };
 
 mod probes;
+mod references;
 #[cfg(test)]
 mod tests;
 
 /// Publishing costs a walk over all targets: a storm of transitions is published in batches this far apart. The
 /// first transition after a quiet time is published at once.
 const BATCH: Duration = Duration::from_millis(20);
+
+/// How often suspects are judged anew: a node that is down keeps its place in DNS until then.
+const JUDGE_EVERY: Duration = Duration::from_millis(50);
 
 /// How others see the monitor.
 #[derive(Debug, Clone)]
@@ -47,7 +56,7 @@ pub struct Monitor {
 pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> (Monitor, JoinHandle<()>) {
     let (publish, view) = watch::channel(Arc::default());
     let (snapshots, requests) = mpsc::channel(16);
-    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask), pulse));
+    let task = tokio::spawn(run(cluster, publish, requests, Probes::new(ask()), pulse));
     (Monitor { view, snapshots }, task)
 }
 
@@ -55,7 +64,7 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> (Monitor, 
 /// it: what `plan` and `apply` work with.
 pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
     let mut schedule = Schedule::default();
-    let mut probes = Probes::new(ask);
+    let mut probes = Probes::new(ask());
     schedule.adopt(cluster, clock::now());
     while !schedule.first_round_done() {
         turn(&mut schedule, &mut probes, pulse).await;
@@ -67,9 +76,9 @@ pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
 pub async fn ask_once(
     questions: impl IntoIterator<Item = (Target, Arc<Check>)>,
 ) -> BTreeMap<Target, (Outcome, Duration)> {
-    let mut probes = Probes::new(ask);
+    let mut probes = Probes::new(ask());
     for (target, check) in questions {
-        probes.launch(target.address, check, target);
+        probes.launch(&target.clone(), check, target);
     }
     let mut found = BTreeMap::new();
     while let Some((target, outcome, took)) = probes.next().await {
@@ -78,8 +87,14 @@ pub async fn ask_once(
     found
 }
 
-async fn ask(check: Arc<Check>, address: IpAddr) -> Outcome {
-    probe::probe(&check, address).await
+/// Makes probes, and what they share. Boxed: as a part of its task a probe would be held twice, once as given and
+/// once as awaited.
+fn ask() -> impl Fn(Arc<Check>, Target) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+    let trusts = Arc::<Trusts>::default();
+    move |check, target| {
+        let trusts = Arc::clone(&trusts);
+        Box::pin(async move { probe(&trusts, &check, &target.node, target.address).await })
+    }
 }
 
 async fn run<A, F>(
@@ -89,7 +104,7 @@ async fn run<A, F>(
     mut probes: Probes<A, Job>,
     mut pulse: Pulse,
 ) where
-    A: Fn(Arc<Check>, IpAddr) -> F,
+    A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
 {
     let mut schedule = Schedule::default();
@@ -97,14 +112,19 @@ async fn run<A, F>(
     // When the view is to be published; `None`: nothing has changed.
     let mut publish_at = None;
     let mut published_at = clock::now();
+    // When suspects are to be judged; `None`: there are none.
+    let mut judge_at = None;
+    let mut references = References::of(&cluster.borrow());
+    let mut rules = Rules::default();
     loop {
         tokio::select! {
-            transitions = turn(&mut schedule, &mut probes, &mut pulse) => {
-                if schedule.is_of_another_round(&publish.borrow()) || !transitions.is_empty() {
+            news = turn(&mut schedule, &mut probes, &mut pulse) => {
+                let another_round = schedule.is_of_another_round(&publish.borrow());
+                if another_round || news.iter().any(|(_, news)| news.matters) {
                     publish_at = Some(published_at + BATCH);
                 }
-                for (target, transition) in transitions {
-                    journal::emit(&transition.event(&target));
+                for (target, news) in news {
+                    news.events(&target).for_each(|event| journal::emit(&event));
                 }
             }
             changed = cluster.changed() => {
@@ -114,15 +134,29 @@ async fn run<A, F>(
                 let newest = Arc::clone(&cluster.borrow_and_update());
                 schedule.adopt(&newest, clock::now());
                 probes.forget_idle_addresses();
+                references = References::of(&newest);
+                rules = Rules::new(&newest, references.exist());
                 publish_at = Some(clock::now());
             }
             Some(request) = requests.recv() => {
                 // Who asked and went away meanwhile needs no answer.
                 let _gone = request.send(Arc::new(schedule.view()));
             }
-            () = at(publish_at) => {
-                publish.send_replace(Arc::new(schedule.view()));
-                (publish_at, published_at) = (None, clock::now());
+            asked_at = references.answered() => {
+                schedule.referred(asked_at);
+                judge_at = Some(clock::now());
+            }
+            () = at([publish_at, judge_at].into_iter().flatten().min()) => {
+                let now = clock::now();
+                schedule.judge(now, &rules).iter().for_each(journal::emit);
+                judge_at = schedule.is_suspicious().then(|| now + JUDGE_EVERY);
+                if judge_at.is_some() {
+                    references.ask(now);
+                }
+                if publish_at.is_some_and(|at| at <= now) || !schedule.suspects_as(&publish.borrow()) {
+                    publish.send_replace(Arc::new(schedule.view()));
+                    (publish_at, published_at) = (None, now);
+                }
             }
         }
     }
@@ -130,13 +164,9 @@ async fn run<A, F>(
 
 /// Waits until a probe is due or has ended, then does all that is due and takes all that has ended. After a gap all
 /// begins anew: a probe that ended while we stood still does not count. Nothing is lost if it is dropped while it waits.
-async fn turn<A, F>(
-    schedule: &mut Schedule,
-    probes: &mut Probes<A, Job>,
-    pulse: &mut Pulse,
-) -> Vec<(Target, Transition)>
+async fn turn<A, F>(schedule: &mut Schedule, probes: &mut Probes<A, Job>, pulse: &mut Pulse) -> Vec<(Target, News)>
 where
-    A: Fn(Arc<Check>, IpAddr) -> F,
+    A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
 {
     let mut ended = tokio::select! {
@@ -148,16 +178,19 @@ where
     if let Some(gap) = pulse.gap() {
         schedule.start_over(now, gap.number);
     }
-    let mut transitions = Vec::new();
+    let mut all = Vec::new();
     while let Some((job, outcome, took)) = ended {
         let target = job.target.clone();
-        transitions.extend(schedule.finish(job, now, outcome, took).map(|transition| (target, transition)));
+        let news = schedule.finish(job, now, outcome, took);
+        if news != News::default() {
+            all.push((target, news));
+        }
         ended = probes.next_if_ended();
     }
     while let Some(job) = schedule.start(now) {
-        probes.launch(job.target.address, Arc::clone(&job.check), job);
+        probes.launch(&job.target.clone(), Arc::clone(&job.check), job);
     }
-    transitions
+    all
 }
 
 /// Waits until then; for ever if there is no then.

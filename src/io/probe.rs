@@ -3,46 +3,60 @@
 //!
 //! The protocols themselves are in [`crate::check`]; here bytes go to and fro.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{io, net::IpAddr};
 
 use rustix::io::Errno;
 
 use self::peer::Peer;
+pub use self::tls::Trusts;
 use crate::{
-    check::{Check, Kind, Outcome},
-    io::clock,
+    check::{Check, Kind, Outcome, smtp::Hello},
+    cluster::NodeName,
 };
 
+mod agent;
+mod dns;
+mod exec;
 mod http;
 mod imap;
 mod peer;
 mod pop3;
 mod smtp;
+mod tls;
 
-/// Asks the node at `address` once. Takes no longer than the check's timeout.
-pub async fn probe(check: &Check, address: IpAddr) -> Outcome {
+/// Asks a node at one of its addresses once. Takes no longer than the check's timeout. `trusts` is what all probes
+/// share.
+pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpAddr) -> Outcome {
+    let timeout = check.timing.timeout;
+    let connect = async |port: u16| {
+        let handshake = check.tls.as_ref().map(|tls| trusts.handshake(tls, address)).transpose()?;
+        Peer::connect(address, port, timeout, handshake).await
+    };
+    // Conversations are boxed: their buffers would make the many probes that only wait for a connection as large.
     let talk = async {
-        let mut peer = Peer::connect(address, check.kind.port(), check.timing.timeout).await?;
         match &check.kind {
-            Kind::Tcp { .. } => Ok("connection accepted".to_owned()),
-            Kind::Smtp { .. } => smtp::talk(&mut peer).await,
-            Kind::Imap { .. } => imap::talk(&mut peer).await,
-            Kind::Pop3 { .. } => pop3::talk(&mut peer).await,
-            Kind::Http(question) => http::talk(peer, question, address).await,
+            Kind::Tcp { port } => Ok(tcp(connect(*port).await?).await),
+            Kind::Smtp { port } => Box::pin(smtp::talk(connect(*port).await?, Hello::Ehlo)).await,
+            Kind::Lmtp { port } => Box::pin(smtp::talk(connect(*port).await?, Hello::Lhlo)).await,
+            Kind::Imap { port } => Box::pin(imap::talk(connect(*port).await?)).await,
+            Kind::Pop3 { port } => Box::pin(pop3::talk(connect(*port).await?)).await,
+            Kind::Http(question) => Box::pin(http::talk(connect(question.port).await?, question, address)).await,
+            Kind::Dns(question) => Box::pin(dns::ask(question, address, timeout)).await,
+            Kind::Agent { port } => Ok(Box::pin(agent::talk(connect(*port).await)).await),
+            Kind::Exec(plugin) => Ok(Box::pin(exec::run(plugin, node, address, timeout)).await),
         }
     };
-    talk.await.map_or_else(|refusal| refusal, Outcome::Pass)
+    talk.await.unwrap_or_else(|refusal| refusal)
 }
 
-/// The same, and how long it took.
-pub async fn timed(check: &Check, address: IpAddr) -> (Outcome, Duration) {
-    let start = clock::now();
-    let outcome = probe(check, address).await;
-    (outcome, clock::now().saturating_duration_since(start))
+async fn tcp(mut peer: Peer) -> Outcome {
+    peer.close().await;
+    let seen = if peer.is_secure() { "TLS handshake done" } else { "connection accepted" };
+    peer.pass(seen.to_owned())
 }
 
-/// What a peer said: a pass in words, or the failure (or our own trouble) that ends the probe.
-type Talk<T = String> = Result<T, Outcome>;
+/// What a node showed: a pass, or the failure (or our own trouble) that ends the probe.
+type Talk<T = Outcome> = Result<T, Outcome>;
 
 /// Whose fault an error is. What is not known to be the node's is ours, and says nothing of the node.
 ///
@@ -74,6 +88,14 @@ fn blame(error: &io::Error) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_that_waits_takes_little_memory() {
+        let check = Check { kind: Kind::Tcp { port: 1 }, tls: None, timing: crate::check::tests::timing() };
+        let (trusts, node) = (Trusts::default(), NodeName::new("node00"));
+        let octets = size_of_val(&probe(&trusts, &check, &node, IpAddr::from([127, 0, 0, 1])));
+        assert!(octets <= 2 * 1024, "{octets}");
+    }
 
     #[test]
     fn what_is_not_the_nodes_fault_says_nothing_of_the_node() {

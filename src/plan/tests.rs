@@ -142,7 +142,7 @@ fn an_edit_is_told_from_health() {
     let node = |at: u8| Member {
         node: crate::cluster::NodeName::new(&format!("node{at}")),
         rdata: Rdata::A([192, 0, 2, at].into()),
-        state: crate::health::State::Up,
+        state: crate::standings::Standing::Up,
         admin_state: crate::cluster::AdminState::Ready,
     };
     let pool = Contribution::Pool { members: vec![node(10), node(11)], min_healthy: 1 };

@@ -207,7 +207,7 @@ impl World {
     pub fn view(&self) -> Arc<HealthView> {
         let health = |state: State| Arc::new(Health { state, ..Health::new(self.now) });
         let targets = self.health.iter().map(|(target, state)| (target.clone(), health(*state))).collect();
-        Arc::new(HealthView { targets, first_round_done: true, gaps: u64::MAX })
+        Arc::new(HealthView { targets, first_round_done: true, gaps: u64::MAX, ..HealthView::default() })
     }
 
     pub fn clocks(&self) -> Clocks {

@@ -5,6 +5,7 @@ use super::{
     *,
 };
 use crate::{
+    event::Kind,
     health::State::{Down, Unknown, Up},
     zone::Failure,
 };

@@ -15,7 +15,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn tcp(port: u16) -> Check {
-    Check { kind: Kind::Tcp { port }, timing: timing() }
+    Check { kind: Kind::Tcp { port }, tls: None, timing: timing() }
 }
 
 fn pass() -> Outcome {
@@ -98,7 +98,7 @@ fn unchanged_targets_go_on_through_an_edit() {
     schedule.adopt(&after, later);
     let dues = schedule.queue.len();
     for job in under_way {
-        assert_eq!(schedule.finish(job, later, fail(), SECOND), None);
+        assert_eq!(schedule.finish(job, later, fail(), SECOND), News::default());
     }
     assert_eq!(schedule.queue.len(), dues + 1, "only the unchanged target's result counts");
     let view = schedule.view();
@@ -167,6 +167,129 @@ fn nothing_to_ask_is_a_round_that_is_over() {
     schedule.adopt(&cluster(&[("node00", &["192.0.2.10"])], &[]), clock::now());
     assert!(schedule.first_round_done());
     assert_eq!(schedule.next_due(), None);
+}
+
+/// The times of a target's probes within `span`, each of which takes so long and finds this.
+fn starts(check: &Check, found: &Outcome, took: Duration, span: Duration) -> Vec<Duration> {
+    let begin = clock::now();
+    let mut schedule = Schedule::default();
+    schedule.adopt(&cluster(&[("node00", &["192.0.2.10"])], &[("imap", check.clone())]), begin);
+    let mut starts = Vec::new();
+    while let Some(due) = schedule.next_due().filter(|due| *due < begin + span) {
+        starts.push(due - begin);
+        let job = schedule.start(due).unwrap();
+        schedule.finish(job, due + took, found.clone(), took);
+    }
+    starts
+}
+
+/// The shortest and the longest time between two starts, and how many there are.
+fn gaps(starts: &[Duration]) -> (Duration, Duration, usize) {
+    let gaps: Vec<_> = starts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    (*gaps.iter().min().unwrap(), *gaps.iter().max().unwrap(), gaps.len())
+}
+
+#[test]
+fn jitter_stays_within_its_share_and_the_rate_holds() {
+    for (jitter, took) in [(0, 0), (10, 0), (10, 4), (50, 0), (50, 4)] {
+        let mut check = tcp(143);
+        check.timing.jitter = jitter;
+        let hours = starts(&check, &pass(), SECOND * took, SECOND * 36_000);
+        assert_eq!(hours, starts(&check, &pass(), SECOND * took, SECOND * 36_000), "the same in each run");
+        let steady = &hours[3..];
+        let (shortest, longest, many) = gaps(steady);
+        let share = SECOND * u32::from(jitter) / 10;
+        assert!(
+            shortest + share >= 10 * SECOND && longest <= 10 * SECOND + share,
+            "{jitter}%: {shortest:?} {longest:?}"
+        );
+        assert!((3_597..=3_600).contains(&many), "{many} probes in ten hours");
+        // None comes later than it would without jitter, and they do not bunch at one end of the share.
+        let plain = starts(&tcp(143), &pass(), SECOND * took, SECOND * 36_000);
+        let early: Vec<_> =
+            plain.iter().zip(&hours).map(|(plain, jittered)| plain.checked_sub(*jittered).unwrap()).collect();
+        let mean = early.iter().sum::<Duration>() / u32::try_from(early.len()).unwrap();
+        assert!(early.iter().all(|early| *early <= share));
+        assert!(mean >= share * 45 / 100 && mean <= share * 55 / 100, "{jitter}%: {mean:?} early on average");
+    }
+}
+
+#[test]
+fn the_rate_holds_while_every_probe_times_out() {
+    let mut check = tcp(143);
+    (check.timing.jitter, check.timing.down_interval) = (10, 7 * SECOND);
+    let dead = starts(&check, &fail(), 5 * SECOND, SECOND * 7_000);
+    // Undecided at first: at once where a probe outlasts the fast interval.
+    assert_eq!(gaps(&dead[..3]), (5 * SECOND, 5 * SECOND, 2));
+    let (shortest, longest, many) = gaps(&dead[3..]);
+    assert!(
+        shortest >= Duration::from_millis(6_300) && longest <= Duration::from_millis(7_700),
+        "{shortest:?} {longest:?}"
+    );
+    assert!((996..=999).contains(&many), "{many}");
+    // A probe that outlasts its own period is not piled up behind: the next one comes at once, and no two overlap.
+    check.timing.down_interval = 2 * SECOND;
+    let (shortest, longest, _) = gaps(&starts(&check, &fail(), 5 * SECOND, SECOND * 700));
+    assert_eq!((shortest, longest), (5 * SECOND, 5 * SECOND));
+}
+
+#[test]
+fn a_node_that_is_down_has_an_interval_of_its_own() {
+    let mut schedule = Schedule::default();
+    let mut check = tcp(143);
+    check.timing.down_interval = 60 * SECOND;
+    schedule.adopt(&cluster(&[("node00", &["192.0.2.10"])], &[("imap", check)]), clock::now());
+    let mut last = schedule.next_due().unwrap();
+    for (outcome, gap) in [
+        (fail(), 0),
+        (fail(), 2),
+        (fail(), 2),
+        (fail(), 60),
+        // A sign of life.
+        (pass(), 60),
+        (fail(), 2),
+        (pass(), 60),
+        (pass(), 2),
+        (pass(), 2),
+        // Up.
+        (pass(), 10),
+    ] {
+        assert_eq!(next(&mut schedule, &mut last, outcome, Duration::ZERO), gap);
+    }
+}
+
+#[test]
+fn who_could_rule_a_suspicion_out_is_heard_at_once() {
+    let nodes: &[(&str, &[&str])] =
+        &[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11"]), ("node02", &["192.0.2.12"])];
+    let mut slow = tcp(143);
+    (slow.timing.interval, slow.timing.fast_interval) = (3_600 * SECOND, SECOND);
+    slow.timing.down_interval = slow.timing.interval;
+    let cluster = cluster(nodes, &[("imap", slow)]);
+    let rules = Rules::new(&cluster, false);
+    let mut schedule = Schedule::default();
+    schedule.adopt(&cluster, clock::now());
+    let ask = |schedule: &mut Schedule, outcome: Outcome| {
+        let due = schedule.next_due().unwrap();
+        let job = schedule.start(due).unwrap();
+        let node = job.target.node.clone();
+        schedule.finish(job, due, outcome, Duration::ZERO);
+        assert_eq!(schedule.judge(due, &rules), None);
+        (node, due)
+    };
+    // All are up, and asked again after an hour: two pass, the last one fails.
+    let others: Vec<_> = (0..11).map(|_| ask(&mut schedule, pass()).0).skip(9).collect();
+    let (dead, failed) = ask(&mut schedule, fail());
+    for _ in 0..2 {
+        assert_eq!(ask(&mut schedule, fail()).0, dead);
+    }
+    assert!(schedule.is_suspicious(), "nobody has been heard since, and would not be for an hour");
+    for _ in 0..2 {
+        let (node, due) = ask(&mut schedule, pass());
+        assert!(others.contains(&node) && due <= failed + 2 * SECOND);
+    }
+    assert!(!schedule.is_suspicious());
+    assert!(schedule.next_due().unwrap() > failed + 3_000 * SECOND, "and nobody is asked once more");
 }
 
 #[test]

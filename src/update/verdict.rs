@@ -184,7 +184,7 @@ impl Verdict {
 }
 
 /// The mnemonic of RFC 1035 and RFC 2136.
-pub(super) fn rcode(code: ResponseCode) -> String {
+pub(crate) fn rcode(code: ResponseCode) -> String {
     match code {
         ResponseCode::NoError => "NOERROR".into(),
         ResponseCode::FormErr => "FORMERR".into(),

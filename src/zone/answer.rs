@@ -150,6 +150,10 @@ impl Zone {
             return Vec::new();
         }
         let sent = self.sent.take();
+        if *verdict != Verdict::GuardFailed {
+            // What BIND refuses now it may apply later, should somebody replay it when the cause is mended.
+            self.maybe = sent.as_ref().map(|sent| sent.generation);
+        }
         match verdict {
             // Somebody else wrote in between: the record tells who. If the record is as it was, again and again, then
             // BIND does not update what it lets us read.

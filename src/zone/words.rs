@@ -142,13 +142,13 @@ mod tests {
         cluster::NodeName,
         desired::{Contribution, Member},
         dns::Ttl,
-        health::State::{self, Down, Up},
         rota::model::{id, rrset},
+        standings::Standing::{self, Down, Up},
     };
 
     #[test]
     fn a_change_says_what_left_what_came_and_why() {
-        let node = |at: u8, state: State, admin_state| Member {
+        let node = |at: u8, state: Standing, admin_state| Member {
             node: NodeName::new(&format!("node{at}")),
             rdata: Rdata::A([192, 0, 2, at].into()),
             state,

@@ -1,5 +1,11 @@
 //! The plain checks against scripted nodes: rows A6 to A9 and A14 to A16 of the faults that rotad must stand.
 
+mod exec;
+mod kinds;
+mod memory;
+mod real;
+mod tls;
+
 use std::{
     env::current_exe,
     fs::File,
@@ -9,8 +15,9 @@ use std::{
 };
 
 use rotad::{
-    check::{Check, Http, Kind, Outcome, Timing},
-    io::probe::probe,
+    check::{Check, Http, Kind, Outcome, Timing, Tls, http::Method, tls::Begin},
+    cluster::NodeName,
+    io::probe::{self, Trusts},
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{
@@ -35,28 +42,61 @@ enum P {
     Imap,
     Pop3,
     Http,
+    Lmtp,
+    Agent,
+    /// SMTP with TLS from the start, and whatever certificate.
+    Smtps,
+}
+
+/// Asks once, as the node "node01".
+async fn probe(check: &Check, address: IpAddr) -> Outcome {
+    probe::probe(&Trusts::default(), check, &NodeName::new("node01"), address).await
+}
+
+/// One deadline for a probe; nothing else of it matters here.
+fn timing(timeout: Duration) -> Timing {
+    let interval = 2 * timeout;
+    Timing {
+        interval,
+        fast_interval: timeout,
+        down_interval: interval,
+        timeout,
+        rise: 3,
+        fall: 3,
+        jitter: 0,
+        flap_hold: None,
+    }
 }
 
 fn check(protocol: P, port: u16, timeout: Duration) -> Check {
     let kind = match protocol {
         P::Tcp => Kind::Tcp { port },
-        P::Smtp => Kind::Smtp { port },
+        P::Smtp | P::Smtps => Kind::Smtp { port },
+        P::Lmtp => Kind::Lmtp { port },
+        P::Agent => Kind::Agent { port },
         P::Imap => Kind::Imap { port },
         P::Pop3 => Kind::Pop3 { port },
         P::Http => Kind::Http(Http {
             port,
+            method: Method::Get,
             path: "/health?full=1".to_owned(),
             host: Some("webmail.example.org".to_owned()),
             status: vec![200, 302],
+            header: None,
             body: Some("login".to_owned()),
         }),
     };
-    let timing = Timing { interval: 2 * timeout, fast_interval: timeout, timeout, rise: 3, fall: 3 };
-    Check { kind, timing }
+    let timing = timing(timeout);
+    let tls = Tls { begin: Begin::Implicit, name: None, verify: false, authorities: None, min_days: 0 };
+    Check { kind, tls: matches!(protocol, P::Smtps).then_some(tls), timing }
 }
 
 fn pass(text: &str) -> Outcome {
     Outcome::Pass(text.to_owned())
+}
+
+fn busy(text: &str) -> Outcome {
+    Outcome::Busy(text.to_owned())
 }
 
 fn fail(text: &str) -> Outcome {
@@ -89,8 +129,8 @@ async fn healthy_nodes_pass_and_are_treated_politely() {
     for (protocol, script, shown, heard) in [
         (P::Tcp, Script::tcp(), "connection accepted", &[][..]),
         (P::Smtp, Script::smtp(), "220 mx ESMTP", &["EHLO ", "QUIT"]),
-        (P::Imap, Script::imap(), "* OK [CAPABILITY IMAP4rev1] ready", &["a LOGOUT"]),
-        (P::Pop3, Script::pop3(), "+OK ready", &["QUIT"]),
+        (P::Imap, Script::imap(), "* OK [CAPABILITY IMAP4rev1] ready", &["a CAPABILITY", "a LOGOUT"]),
+        (P::Pop3, Script::pop3(), "+OK ready", &["CAPA", "QUIT"]),
         (
             P::Http,
             Script::http(200, "<form id=login>"),
@@ -123,8 +163,8 @@ async fn says_nothing_before_the_banner() {
             P::Smtp,
             Script::new().quiet(greet_delay).send("220-wait\r\n").quiet(greet_delay).send("220 mx\r\n").expect("EHLO"),
         ),
-        (P::Imap, Script::new().quiet(greet_delay).send("* OK hi\r\n").expect("a LOGOUT")),
-        (P::Pop3, Script::new().quiet(greet_delay).send("+OK hi\r\n").expect("QUIT")),
+        (P::Imap, Script::new().quiet(greet_delay).send("* OK hi\r\n").expect("a CAPABILITY")),
+        (P::Pop3, Script::new().quiet(greet_delay).send("+OK hi\r\n").expect("CAPA")),
     ] {
         let (_, node) = ask(protocol, script, LONG).await;
         assert_eq!(node.seen().complaints, Vec::<String>::new(), "{protocol:?}");
@@ -134,14 +174,16 @@ async fn says_nothing_before_the_banner() {
 #[tokio::test]
 async fn a_goodbye_that_goes_unanswered_is_still_a_pass() {
     let smtp = Script::new().send("220 mx\r\n").expect("EHLO").send("250 mx\r\n");
+    let imap = |greeting| Script::new().send(greeting).expect("a CAPABILITY").send("a OK\r\n");
+    let pop3 = Script::new().send("+OK\r\n").expect("CAPA").send("-ERR what\r\n");
     table(
         vec![
             (P::Smtp, smtp.clone().expect("QUIT").hang(), pass("220 mx")),
             (P::Smtp, smtp.clone().expect("QUIT").reset(), pass("220 mx")),
             (P::Smtp, smtp, pass("220 mx")),
-            (P::Imap, Script::new().send("* PREAUTH hi\r\n"), pass("* PREAUTH hi")),
-            (P::Imap, Script::new().send("* OK hi\r\n").hang(), pass("* OK hi")),
-            (P::Pop3, Script::new().send("+OK\r\n").hang(), pass("+OK")),
+            (P::Imap, imap("* PREAUTH hi\r\n"), pass("* PREAUTH hi")),
+            (P::Imap, imap("* OK hi\r\n").expect("a LOGOUT").hang(), pass("* OK hi")),
+            (P::Pop3, pop3.expect("QUIT").hang(), pass("+OK")),
         ],
         LONG,
     )
@@ -158,6 +200,8 @@ async fn a6_accepts_and_never_speaks() {
             (P::Pop3, Script::new().hang(), fail("no banner in 1s")),
             (P::Http, Script::request().hang(), fail("no answer in 1s")),
             (P::Smtp, Script::new().send("220 mx\r\n").hang(), fail("no answer to EHLO in 1s")),
+            (P::Imap, Script::new().send("* OK hi\r\n").hang(), fail("no answer to CAPABILITY in 1s")),
+            (P::Pop3, Script::new().send("+OK hi\r\n").hang(), fail("no answer to CAPA in 1s")),
         ],
         SHORT,
     )
@@ -225,7 +269,11 @@ async fn a8_an_endless_banner_is_read_to_8_kib() {
             Script::new().send("220 mx\r\n").expect("EHLO").send(endless_lines).hang(),
             fail("more than 8 KiB of answers"),
         ),
-        (P::Imap, Script::new().send("* OK hi\r\n").expect("a LOGOUT").flood(GIB), pass("* OK hi")),
+        (
+            P::Imap,
+            Script::new().send("* OK hi\r\n").expect("a CAPABILITY").send("a OK\r\n").expect("a LOGOUT").flood(GIB),
+            pass("* OK hi"),
+        ),
     ] {
         let (outcome, mut node) = ask(protocol, script, LONG).await;
         node.stop();
@@ -246,7 +294,8 @@ async fn a9_the_peers_own_words_escaped() {
                 pass("220-mx"),
             ),
             (P::Smtp, Script::new().send("554 5.7.1 no\r\n").expect("QUIT"), fail("banner \"554 5.7.1 no\"")),
-            (P::Smtp, Script::new().send("421 busy\r\n"), fail("banner \"421 busy\"")),
+            (P::Smtp, Script::new().send("421 busy\r\n"), busy("banner \"421 busy\"")),
+            (P::Smtp, smtp("421 4.3.2 later\r\n"), busy("EHLO answered \"421 4.3.2 later\"")),
             (P::Smtp, Script::new().send("SSH-2.0-OpenSSH_9.2\r\n"), fail("banner \"SSH-2.0-OpenSSH_9.2\"")),
             (P::Smtp, Script::new().send(b"220\0\x1b[2J\xff\r\n"), fail("banner \"220\\0\\u{1b}[2J\\xff\"")),
             (P::Smtp, Script::new().send(b"\x80\x81\n"), fail("banner \"\\x80\\x81\"")),
@@ -258,10 +307,16 @@ async fn a9_the_peers_own_words_escaped() {
             (P::Smtp, Script::new().send("220 mx\r\n").expect("EHLO"), fail("closed before the answer to EHLO")),
             (P::Smtp, Script::new().reset(), fail("connection reset")),
             (P::Imap, Script::new().send("* BYE too many\r\n"), fail("banner \"* BYE too many\"")),
+            (
+                P::Imap,
+                Script::new().send("* OK hi\r\n").expect("a CAPABILITY").send("a BAD what\r\n").expect("a LOGOUT"),
+                fail("CAPABILITY answered \"a BAD what\""),
+            ),
             (P::Imap, Script::pop3(), fail("banner \"+OK ready\"")),
             (P::Pop3, Script::new().send("-ERR [SYS/TEMP] no\r\n"), fail("banner \"-ERR [SYS/TEMP] no\"")),
             (P::Pop3, Script::smtp(), fail("banner \"220 mx ESMTP\"")),
-            (P::Http, Script::http(503, "login"), fail("status 503")),
+            (P::Http, Script::http(503, "login"), busy("status 503")),
+            (P::Http, Script::http(500, "login"), fail("status 500")),
             (P::Http, Script::http(200, "maintenance"), fail("the body's first 8 KiB do not contain \"login\"")),
             (P::Http, Script::request().send("220 mx\r\n"), fail("not HTTP: invalid HTTP version parsed")),
             (P::Http, Script::request(), fail("closed before the end of the answer")),
@@ -330,14 +385,16 @@ async fn a16_what_we_cannot_ask_says_nothing_of_the_node() {
     }
 }
 
-#[test]
-fn a16_without_descriptors_nothing_is_said_of_the_node() {
-    let run = Command::new(current_exe().unwrap())
-        .args(["--exact", "checks::without_descriptors", "--ignored"])
-        .output()
-        .unwrap();
+/// Runs an ignored test in a process of its own.
+fn run_alone(test: &str) {
+    let run = Command::new(current_exe().unwrap()).args(["--exact", test, "--ignored"]).output().unwrap();
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success() && told.contains("1 passed"), "{told}");
+}
+
+#[test]
+fn a16_without_descriptors_nothing_is_said_of_the_node() {
+    run_alone("checks::without_descriptors");
 }
 
 #[tokio::test]

@@ -20,5 +20,6 @@ mod journald;
 mod notify;
 mod operator;
 mod plain;
+mod policy;
 mod rotation;
 mod unit;

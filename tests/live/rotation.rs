@@ -7,6 +7,7 @@ mod forms;
 mod health;
 mod ipv6;
 mod life;
+mod words;
 
 use super::support::{
     named::Zone,

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    check::{Check, Outcome},
+    check::{Check, Kind, Outcome, Target},
     io::clock,
 };
 
@@ -18,6 +18,9 @@ const AT_ONCE_PER_ADDRESS: usize = 4;
 
 /// Probes at once in all, if the descriptors suffice: each holds a socket and a few KiB.
 const AT_ONCE: usize = 4096;
+
+/// Plugins at once: each is a process, and who loads this host loads BIND.
+const PLUGINS_AT_ONCE: usize = 8;
 
 /// Descriptors that are left to others: BIND's connections, the status socket and its clients, watches, state files.
 const RESERVED_DESCRIPTORS: usize = 48;
@@ -30,31 +33,43 @@ pub(super) struct Probes<A, K> {
     ask: A,
     running: JoinSet<Ended<K>>,
     all: Arc<Semaphore>,
+    plugins: Arc<Semaphore>,
     by_address: HashMap<IpAddr, Arc<Semaphore>>,
 }
 
 impl<A, F, K> Probes<A, K>
 where
-    A: Fn(Arc<Check>, IpAddr) -> F,
+    A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
     K: Send + 'static,
 {
     /// None under way yet; `ask` makes one.
     pub(super) fn new(ask: A) -> Self {
         let at_once = at_once(getrlimit(Resource::Nofile).current);
-        Self { ask, running: JoinSet::new(), all: Arc::new(Semaphore::new(at_once)), by_address: HashMap::new() }
+        Self {
+            ask,
+            running: JoinSet::new(),
+            all: Arc::new(Semaphore::new(at_once)),
+            plugins: Arc::new(Semaphore::new(PLUGINS_AT_ONCE)),
+            by_address: HashMap::new(),
+        }
     }
 
     /// Begins one, or lets it wait until there is room; its time runs from when it really begins.
-    pub(super) fn launch(&mut self, address: IpAddr, check: Arc<Check>, what: K) {
+    pub(super) fn launch(&mut self, target: &Target, check: Arc<Check>, what: K) {
         let address_room =
-            self.by_address.entry(address).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_PER_ADDRESS)));
-        let (address_room, room) = (Arc::clone(address_room), Arc::clone(&self.all));
-        // Boxed: as a part of the task it would be held twice, once as given and once as awaited.
-        let ask = Box::pin((self.ask)(check, address));
+            self.by_address.entry(target.address).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_PER_ADDRESS)));
+        // The address first: who waits for a slow node takes no room from the others.
+        let address_room = Arc::clone(address_room);
+        let plugin_room = matches!(check.kind, Kind::Exec(_)).then(|| Arc::clone(&self.plugins));
+        let room = Arc::clone(&self.all);
+        let ask = (self.ask)(check, target.clone());
         self.running.spawn(async move {
-            // The address first: who waits for a slow node takes no room from the others.
             let _address_permit = address_room.acquire().await;
+            let _plugin_permit = match &plugin_room {
+                Some(room) => Some(room.acquire().await),
+                None => None,
+            };
             let _permit = room.acquire().await;
             let start = clock::now();
             let outcome = ask.await;

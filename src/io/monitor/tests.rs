@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::IpAddr,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::{
     check::{
-        Kind, Timing,
+        Exec, Kind, Timing,
         tests::{cluster, timing},
     },
     health::State,
@@ -40,10 +41,12 @@ impl Nodes {
 
     fn watch(&self, cluster: Cluster) -> Watching {
         let nodes = self.clone();
-        let ask = move |check: Arc<Check>, address| {
+        let ask = move |check: Arc<Check>, target: Target| {
             let nodes = nodes.clone();
             async move {
-                nodes.asked.lock().unwrap().push((address, check.kind.port(), clock::now()));
+                let address = target.address;
+                let port = if let Kind::Tcp { port } = check.kind { port } else { 0 };
+                nodes.asked.lock().unwrap().push((address, port, clock::now()));
                 let now = nodes.at_once.fetch_add(1, Ordering::Relaxed) + 1;
                 nodes.most_at_once.fetch_max(now, Ordering::Relaxed);
                 sleep(nodes.takes).await;
@@ -86,7 +89,7 @@ impl Watching {
 }
 
 fn tcp(port: u16) -> Check {
-    Check { kind: Kind::Tcp { port }, timing: timing() }
+    Check { kind: Kind::Tcp { port }, tls: None, timing: timing() }
 }
 
 fn all(view: &HealthView, state: State) -> bool {
@@ -173,6 +176,20 @@ async fn four_at_once_to_one_address() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn eight_plugins_at_once_whatever_they_ask() {
+    let nodes = Nodes::taking(Duration::from_secs(4));
+    let plugin = Exec { program: "/bin/true".into(), arguments: Vec::new() };
+    let exec = Check { kind: Kind::Exec(plugin), tls: None, timing: timing() };
+    let names: Vec<_> = (0..30).map(|n| (format!("node{n:03}"), format!("192.0.2.{n}"))).collect();
+    let addresses: Vec<_> = names.iter().map(|(_, address)| [address.as_str()]).collect();
+    let all_nodes: Vec<_> =
+        names.iter().zip(&addresses).map(|((name, _), address)| (name.as_str(), &address[..])).collect();
+    let mut watching = nodes.watch(cluster(&all_nodes, &[("queue", exec)]));
+    watching.until(|view| view.first_round_done).await;
+    assert_eq!(nodes.most_at_once.load(Ordering::Relaxed), 8);
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_transitions_are_published_in_batches() {
     let nodes = Nodes::default();
     let names: Vec<_> = (0..250).map(|n| (format!("node{n:03}"), format!("192.0.2.{n}"))).collect();
@@ -226,7 +243,8 @@ async fn settles_with_each_address_of_a_node_for_itself() {
     let fast = Timing { fast_interval: Duration::from_millis(10), ..timing() };
     // The second address has no route: TCP to a broadcast address.
     let nodes: &[(&str, &[&str])] = &[("node00", &["127.0.0.1", "127.255.255.255", "::1"])];
-    let view = settle(&cluster(nodes, &[("imap", Check { kind, timing: fast })]), &mut Pulse::start()).await;
+    let check = Check { kind, tls: None, timing: fast };
+    let view = settle(&cluster(nodes, &[("imap", check)]), &mut Pulse::start()).await;
     let states: Vec<_> =
         view.targets.iter().map(|(target, health)| (target.address.to_string(), health.state)).collect();
     assert_eq!(

@@ -7,16 +7,21 @@ use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     client::conn::http1,
-    header,
+    header::{self, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use tokio::time::{error::Elapsed, timeout_at};
 
-use super::{Talk, blame, peer::Peer};
+use super::{
+    Talk, blame,
+    peer::{Peer, Wire},
+};
 use crate::check::{Http, Outcome, text::LIMIT};
 
-pub(super) async fn talk(peer: Peer, question: &Http, address: IpAddr) -> Talk {
-    let request = Request::get(&question.path)
+pub(super) async fn talk(mut peer: Peer, question: &Http, address: IpAddr) -> Talk {
+    let request = Request::builder()
+        .method(question.method.as_str())
+        .uri(&question.path)
         .header(header::HOST, question.host_header(address))
         .header(header::USER_AGENT, concat!("rotad/", env!("CARGO_PKG_VERSION")))
         .header(header::ACCEPT, "*/*")
@@ -24,17 +29,19 @@ pub(super) async fn talk(peer: Peer, question: &Http, address: IpAddr) -> Talk {
         .body(Empty::<Bytes>::new())
         .map_err(|error| Outcome::Unknown(format!("cannot ask: {error}")))?;
     let (deadline, late) = (peer.deadline(), peer.late("answer"));
-    match timeout_at(deadline, exchange(peer, request, question)).await {
-        Ok(verdict) => verdict,
-        Err(Elapsed { .. }) => Err(late),
-    }
+    let status = match timeout_at(deadline, exchange(&mut peer.wire, request, question)).await {
+        Ok(verdict) => verdict?,
+        Err(Elapsed { .. }) => return Err(late),
+    };
+    peer.close().await;
+    Ok(peer.pass(format!("status {status}")))
 }
 
-async fn exchange(peer: Peer, request: Request<Empty<Bytes>>, question: &Http) -> Talk {
+async fn exchange(wire: &mut Box<dyn Wire>, request: Request<Empty<Bytes>>, question: &Http) -> Talk<u16> {
     let (mut sender, connection) = http1::Builder::new()
         // The head of the answer: hyper's smallest.
         .max_buf_size(LIMIT)
-        .handshake(TokioIo::new(peer.stream))
+        .handshake(TokioIo::new(wire))
         .await
         .map_err(|error| refusal(&error))?;
     let answer = async { judge(sender.send_request(request).await?, question).await };
@@ -51,10 +58,16 @@ async fn exchange(peer: Peer, request: Request<Empty<Bytes>>, question: &Http) -
 }
 
 /// The verdict over an answer that comes in whole; hyper's error over one that does not.
-async fn judge(mut response: Response<Incoming>, question: &Http) -> hyper::Result<Talk> {
+async fn judge(mut response: Response<Incoming>, question: &Http) -> hyper::Result<Talk<u16>> {
     let status = response.status().as_u16();
     if let Some(refused) = question.refuses_status(status) {
-        return Ok(Err(Outcome::Fail(refused)));
+        return Ok(Err(refused));
+    }
+    if let Some(wanted) = &question.header {
+        let values = response.headers().get_all(&wanted.name);
+        if let Some(refused) = question.refuses_header(values.iter().map(HeaderValue::as_bytes)) {
+            return Ok(Err(Outcome::Fail(refused)));
+        }
     }
     if question.body.is_some() {
         let mut body = Vec::new();
@@ -69,7 +82,7 @@ async fn judge(mut response: Response<Incoming>, question: &Http) -> hyper::Resu
             return Ok(Err(Outcome::Fail(refused)));
         }
     }
-    Ok(Ok(format!("status {status}")))
+    Ok(Ok(status))
 }
 
 /// What hyper's error says of the node, or of us.

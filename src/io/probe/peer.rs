@@ -1,44 +1,120 @@
 //! The other end of one probe: a stream with one deadline that is read in small portions.
 
 use std::{
-    net::IpAddr,
+    io, mem,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, empty},
     net::TcpStream,
     time::{error::Elapsed, timeout_at},
 };
 
-use super::{Talk, blame};
+use super::{
+    Talk, blame,
+    tls::{self, Handshake},
+};
 use crate::{
-    check::{Outcome, text::Lines},
+    check::{Outcome, Warning, text::Lines, tls::Begin},
     io::clock,
 };
 
 /// How long an answer to our goodbye is awaited. The verdict stands by then, so waiting longer would only delay it.
 const GOODBYE: Duration = Duration::from_millis(500);
 
+/// A connection, plain or secured.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
 /// A connection to a node.
 pub(super) struct Peer {
-    pub(super) stream: TcpStream,
+    pub(super) wire: Box<dyn Wire>,
+    local: SocketAddr,
     lines: Lines,
     timeout: Duration,
     deadline: Instant,
+    /// The handshake that is still to come.
+    handshake: Option<Handshake>,
+    is_secure: bool,
+    /// Whether the peer has ended what it says.
+    is_closed: bool,
+    warning: Option<Warning>,
 }
 
 impl Peer {
-    /// Connects; the whole probe ends `timeout` from now.
-    pub(super) async fn connect(address: IpAddr, port: u16, timeout: Duration) -> Talk<Self> {
+    /// Connects, and secures the connection if that is to be done at once. The whole probe ends `timeout` from now.
+    pub(super) async fn connect(
+        address: IpAddr,
+        port: u16,
+        timeout: Duration,
+        handshake: Option<Handshake>,
+    ) -> Talk<Self> {
         let deadline = clock::now() + timeout;
-        match timeout_at(deadline.into(), TcpStream::connect((address, port))).await {
-            Ok(Ok(stream)) => Ok(Self { stream, lines: Lines::default(), timeout, deadline }),
-            Ok(Err(error)) => Err(blame(&error)),
-            Err(Elapsed { .. }) => {
-                Err(Outcome::Fail(format!("connect timeout ({})", humantime::format_duration(timeout))))
-            }
+        let connect = async {
+            let stream = TcpStream::connect((address, port)).await?;
+            Ok((stream.local_addr()?, stream))
+        };
+        let late = |Elapsed { .. }| Outcome::Fail(format!("connect timeout ({})", humantime::format_duration(timeout)));
+        let connected = timeout_at(deadline.into(), connect).await.map_err(late)?;
+        let (local, stream) = connected.map_err(|error| blame(&error))?;
+        let implicit = handshake.as_ref().is_some_and(|handshake| handshake.begin == Begin::Implicit);
+        let mut peer = Self {
+            wire: Box::new(stream),
+            local,
+            lines: Lines::default(),
+            timeout,
+            deadline,
+            handshake,
+            is_secure: false,
+            is_closed: false,
+            warning: None,
+        };
+        if implicit {
+            peer.secure().await?;
         }
+        Ok(peer)
+    }
+
+    /// Our own address.
+    pub(super) const fn local(&self) -> IpAddr {
+        self.local.ip()
+    }
+
+    /// Whether the protocol's own command for TLS is to be given now.
+    pub(super) const fn wants_starttls(&self) -> bool {
+        self.handshake.is_some()
+    }
+
+    /// Whether TLS is there.
+    pub(super) const fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// Secures the connection. What was said before, and not taken yet, would be taken for what is said under TLS: an
+    /// attacker's way in (CVE-2011-0411), and a failure.
+    pub(super) async fn secure(&mut self) -> Talk<()> {
+        if !self.lines.rest().is_empty() {
+            return Err(Outcome::Fail("plain text after STARTTLS before the TLS handshake".to_owned()));
+        }
+        let Some(handshake) = self.handshake.take() else { return Ok(()) };
+        // Whoever has failed to secure a connection has none any more.
+        let wire = mem::replace(&mut self.wire, Box::new(empty()));
+        match timeout_at(self.deadline(), Box::pin(handshake.run(wire))).await {
+            Ok(Ok((stream, warning))) => {
+                (self.wire, self.warning, self.is_secure) = (Box::new(stream), warning, true);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(tls::refusal(&error)),
+            Err(Elapsed { .. }) => Err(self.late("TLS handshake")),
+        }
+    }
+
+    /// The pass of a node that showed this.
+    pub(super) fn pass(self, seen: String) -> Outcome {
+        Outcome::pass(seen, self.warning)
     }
 
     /// The failure that `what` did not come before the deadline.
@@ -53,8 +129,12 @@ impl Peer {
 
     /// Sends a line or two.
     pub(super) async fn send(&mut self, text: &[u8]) -> Talk<()> {
-        match timeout_at(self.deadline(), self.stream.write_all(text)).await {
-            Ok(sent) => sent.map_err(|error| blame(&error)),
+        let send = async {
+            self.wire.write_all(text).await?;
+            self.wire.flush().await
+        };
+        match timeout_at(self.deadline.into(), send).await {
+            Ok(done) => done.map_err(|error| blame(&error)),
             Err(Elapsed { .. }) => Err(Outcome::Fail("takes no data".to_owned())),
         }
     }
@@ -74,6 +154,21 @@ impl Peer {
             // The verdict is known already: no answer changes it.
             let _answer = self.hear("goodbye", |line| is_last(line).then_some(())).await;
         }
+        self.close().await;
+    }
+
+    /// Ends TLS as its rules want it (`close_notify`), so that the node need not take the end for an attack. Plain
+    /// connections need nothing.
+    pub(super) async fn close(&mut self) {
+        if self.is_secure {
+            let deadline = self.deadline.min(clock::now() + GOODBYE);
+            let close = async {
+                self.wire.shutdown().await?;
+                // What is left unread would make the kernel send a reset after it.
+                self.wire.read(&mut [0; 512]).await
+            };
+            let _done = timeout_at(deadline.into(), close).await;
+        }
     }
 
     async fn read<T>(&mut self, what: &str, mut take: impl FnMut(&[u8]) -> Option<T>) -> Talk<T> {
@@ -84,16 +179,24 @@ impl Peer {
                     return Ok(taken);
                 }
             }
-            let room = self.lines.room();
-            if room == 0 {
+            if self.lines.room() == 0 {
                 return Err(Outcome::Fail(self.lines.too_long().to_owned()));
             }
-            match self.stream.read(&mut portion).await {
-                Ok(0) => return Err(Outcome::Fail(format!("closed before the {what}"))),
-                Ok(length) => self.lines.push(portion.get(..length).unwrap_or_default()),
-                Err(error) => return Err(blame(&error)),
+            match self.wire.read(&mut portion).await {
+                Ok(length) if length > 0 => self.lines.push(portion.get(..length).unwrap_or_default()),
+                // A secured connection that ends without close_notify ends all the same.
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(tls::refusal(&error)),
+                _ => {
+                    self.is_closed = true;
+                    return Err(Outcome::Fail(format!("closed before the {what}")));
+                }
             }
         }
+    }
+
+    /// What a peer that has closed said after its last whole line; `None`: it has not closed, or left nothing.
+    pub(super) fn rest(&self) -> Option<&[u8]> {
+        Some(self.lines.rest()).filter(|rest| self.is_closed && !rest.is_empty())
     }
 }
 

@@ -6,24 +6,48 @@ use super::{
 };
 use crate::check::{
     Outcome,
-    smtp::{ReplyReader, ehlo},
+    smtp::{Hello, Reply, ReplyReader},
 };
 
-pub(super) async fn talk(peer: &mut Peer) -> Talk {
-    let mut banner = ReplyReader::default();
-    let banner = peer.hear("banner", |line| banner.line(line)).await?;
-    let Some(code) = banner.code else { return Err(bad_banner(&banner.line)) };
-    let verdict = if code == 220 { greet(peer).await } else { Err(bad_banner(&banner.line)) };
-    let mut reply = ReplyReader::default();
-    peer.goodbye(b"QUIT\r\n", |line| reply.line(line).is_some()).await;
-    verdict.map(|()| banner.line)
+pub(super) async fn talk(mut peer: Peer, hello: Hello) -> Talk {
+    let banner = reply(&mut peer, "banner").await?;
+    let verdict = match banner.code {
+        Some(220) => greet(&mut peer, hello).await,
+        Some(_) => Err(banner.refusal("banner")),
+        // Not SMTP: nobody to take leave of.
+        None => return Err(bad_banner(&banner.line)),
+    };
+    let mut answer = ReplyReader::default();
+    peer.goodbye(b"QUIT\r\n", |line| answer.line(line).is_some()).await;
+    verdict.map(|()| peer.pass(banner.line))
 }
 
-async fn greet(peer: &mut Peer) -> Talk<()> {
-    let host = rustix::system::uname();
-    let local = peer.stream.local_addr().map_err(|error| super::blame(&error))?.ip();
-    peer.send(ehlo(&host.nodename().to_string_lossy(), local).as_bytes()).await?;
-    let mut answer = ReplyReader::default();
-    let answer = peer.hear("answer to EHLO", |line| answer.line(line)).await?;
-    if answer.code == Some(250) { Ok(()) } else { Err(Outcome::Fail(format!("EHLO answered \"{}\"", answer.line))) }
+async fn greet(peer: &mut Peer, hello: Hello) -> Talk<()> {
+    let offer = say_hello(peer, hello).await?;
+    if !peer.wants_starttls() {
+        return Ok(());
+    }
+    if !offer.starttls {
+        return Err(Outcome::Fail(format!("no STARTTLS in the answer to {}", hello.as_str())));
+    }
+    peer.send(b"STARTTLS\r\n").await?;
+    let answer = reply(peer, "answer to STARTTLS").await?;
+    if answer.code != Some(220) {
+        return Err(answer.refusal("STARTTLS answered"));
+    }
+    peer.secure().await?;
+    // RFC 3207 section 4.2: what was said before does not count.
+    say_hello(peer, hello).await.map(|_| ())
+}
+
+async fn say_hello(peer: &mut Peer, hello: Hello) -> Talk<Reply> {
+    let (verb, host) = (hello.as_str(), rustix::system::uname());
+    peer.send(hello.line(&host.nodename().to_string_lossy(), peer.local()).as_bytes()).await?;
+    let answer = reply(peer, &format!("answer to {verb}")).await?;
+    if answer.code == Some(250) { Ok(answer) } else { Err(answer.refusal(&format!("{verb} answered"))) }
+}
+
+async fn reply(peer: &mut Peer, what: &str) -> Talk<Reply> {
+    let mut reply = ReplyReader::default();
+    peer.hear(what, |line| reply.line(line)).await
 }

@@ -272,3 +272,14 @@ fn b37_a_restart_over_a_network_that_cuts_every_read_changes_nothing() {
     expect_right(&mut rota, NODES);
     assert_eq!((rota.serial(ZONE), rota.records(ZONE)), before);
 }
+
+#[test]
+fn a_plan_sends_no_update() {
+    let rota = built();
+    let (code, text) = rota.plan();
+    assert_eq!(code, 3, "{text}");
+    assert!(rota.proxy().read_answers() > 0, "it was listened in the right place");
+    assert_eq!(rota.proxy().updates(), Vec::<Vec<u8>>::new());
+    assert_eq!(rota.run(&["apply"]).code, 0);
+    assert_eq!(rota.proxy().updates().len(), 1, "and an update would have been heard");
+}

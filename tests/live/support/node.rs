@@ -11,12 +11,13 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
     sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
 /// What a node does with each connection. When the steps are done it closes.
 #[derive(Clone, Default)]
@@ -31,6 +32,26 @@ enum Step {
     Flood(u64),
     Reset,
     Hang,
+    Any,
+    Tls(Arc<ServerConfig>),
+}
+
+/// A connection, plain or secured.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The bare connection, if it is one.
+    fn tcp(&self) -> Option<&TcpStream>;
+}
+
+impl Wire for TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl Wire for TlsStream<BufReader<Box<dyn Wire>>> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
 impl Script {
@@ -74,6 +95,22 @@ impl Script {
         self.and(Step::Hang)
     }
 
+    /// Reads what comes first, whatever it is.
+    pub fn any(self) -> Self {
+        self.and(Step::Any)
+    }
+
+    /// Shakes hands as a TLS server; what follows is under TLS.
+    pub fn tls(self, server: &Arc<ServerConfig>) -> Self {
+        self.and(Step::Tls(Arc::clone(server)))
+    }
+
+    /// Does what `other` does next.
+    pub fn then(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     fn and(mut self, step: Step) -> Self {
         self.0.push(step);
         self
@@ -98,13 +135,15 @@ impl Script {
     pub fn imap() -> Self {
         Self::new()
             .send("* OK [CAPABILITY IMAP4rev1] ready\r\n")
+            .expect("a CAPABILITY")
+            .send("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK listed\r\n")
             .expect("a LOGOUT")
             .send("* BYE logging out\r\na OK done\r\n")
     }
 
     /// A mail store on port 110.
     pub fn pop3() -> Self {
-        Self::new().send("+OK ready\r\n").expect("QUIT").send("+OK bye\r\n")
+        Self::new().send("+OK ready\r\n").expect("CAPA").send("+OK\r\nUSER\r\n.\r\n").expect("QUIT").send("+OK bye\r\n")
     }
 
     /// A web server whose every answer is this.
@@ -232,17 +271,34 @@ async fn serve(listener: TcpListener, script: Script, seen: Arc<Mutex<Seen>>, mu
 
 /// Plays the script to one connection, and notes where it goes wrong.
 async fn play(stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) {
-    let mut stream = BufReader::new(stream);
+    let mut stream: BufReader<Box<dyn Wire>> = BufReader::new(Box::new(stream));
     for step in script.0 {
-        if let Err(complaint) = step.play(&mut stream, &seen).await {
+        let played = match step {
+            Step::Tls(server) => match TlsAcceptor::from(server).accept(stream).await {
+                Ok(secured) => {
+                    stream = BufReader::new(Box::new(secured));
+                    Ok(())
+                }
+                Err(error) => {
+                    lock(&seen).complaints.push(format!("TLS: {error}"));
+                    return;
+                }
+            },
+            step => step.play(&mut stream, &seen).await,
+        };
+        if let Err(complaint) = played {
             lock(&seen).complaints.push(complaint);
             return;
         }
     }
+    // A TLS server says goodbye; a plain one has nothing to say, and may be gone.
+    if stream.get_ref().tcp().is_none() {
+        let _gone = stream.shutdown().await;
+    }
 }
 
 impl Step {
-    async fn play(self, stream: &mut BufReader<TcpStream>, seen: &Mutex<Seen>) -> Result<(), String> {
+    async fn play(self, stream: &mut BufReader<Box<dyn Wire>>, seen: &Mutex<Seen>) -> Result<(), String> {
         match self {
             Self::Expect(beginning) => {
                 let mut line = Vec::new();
@@ -259,7 +315,19 @@ impl Step {
                 Ok(Err(error)) => Err(format!("expected silence, got {error}")),
                 Err(_) => Ok(()),
             },
-            Self::Send(octets) => stream.write_all(&octets).await.map_err(|error| format!("send: {error}")),
+            Self::Send(octets) => {
+                stream.write_all(&octets).await.map_err(|error| format!("send: {error}"))?;
+                stream.flush().await.map_err(|error| format!("flush: {error}"))
+            }
+            Self::Any => match stream.fill_buf().await {
+                Ok(read) => {
+                    let length = read.len();
+                    stream.consume(length);
+                    Ok(())
+                }
+                Err(error) => Err(format!("expected something, got {error}")),
+            },
+            Self::Tls(_) => Err("a handshake takes the stream".to_owned()),
             Self::Drip(octets, every) => {
                 for octet in octets {
                     stream.write_u8(octet).await.map_err(|error| format!("drip: {error}"))?;
@@ -277,7 +345,10 @@ impl Step {
                 }
                 Ok(())
             }
-            Self::Reset => stream.get_ref().set_zero_linger().map_err(|error| format!("reset: {error}")),
+            Self::Reset => match stream.get_ref().tcp() {
+                Some(tcp) => tcp.set_zero_linger().map_err(|error| format!("reset: {error}")),
+                None => Err("only a plain connection is reset".to_owned()),
+            },
             Self::Hang => {
                 let mut rest = Vec::new();
                 // However the peer goes, it is gone.

@@ -200,6 +200,12 @@ impl Rota {
         self.doors(node, |door| door.port() == port).for_each(Node::stop);
     }
 
+    /// One service of a node says something else from now on.
+    pub fn script(&mut self, node: &str, check: &str, script: &Script) {
+        let port = self.ports[check];
+        self.doors(node, |door| door.port() == port).for_each(|door| door.restart(script.clone()));
+    }
+
     /// The addresses of nodes, of one family.
     fn addresses<'a>(&self, nodes: impl IntoIterator<Item = &'a str>, v6: bool) -> BTreeSet<String> {
         let members = nodes.into_iter().map(|node| self.member(node));

@@ -1,0 +1,38 @@
+//! What is special to `kind: exec`.
+
+use std::path::PathBuf;
+
+use super::super::{field::Field, problem::Report};
+use crate::check::Exec;
+
+const EXAMPLE: &str = "[/usr/lib/nagios/plugins/check_dummy, \"0\"]";
+
+pub(super) fn read(object: &str, check: Field<'_>, command: Option<Field<'_>>, report: &mut Report) -> Option<Exec> {
+    let Some(command) = command else {
+        report.problem(check.key_at, format!("{object}: has no command; write \"command: {EXAMPLE}\""));
+        return None;
+    };
+    let items = command.items(&format!("a list of the program and its arguments: {EXAMPLE}"), report)?;
+    // Every item is looked at before one that is wrong spoils the list.
+    let words: Vec<_> = items.iter().map(|item| word(*item, report)).collect();
+    let words: Vec<_> = words.into_iter().collect::<Option<_>>()?;
+    let Some((program, arguments)) = words.split_first() else {
+        command.problem(&format!("the list is empty; write {EXAMPLE}"), report);
+        return None;
+    };
+    if !program.starts_with('/') {
+        let problem = format!("\"{program}\" is no absolute path, and no shell looks for it; write {EXAMPLE}");
+        command.problem(&problem, report);
+        return None;
+    }
+    Some(Exec { program: PathBuf::from(program), arguments: arguments.to_vec() })
+}
+
+fn word(field: Field<'_>, report: &mut Report) -> Option<String> {
+    let text = field.text("one word of the command", report)?;
+    if text.contains('\0') {
+        field.problem("a NUL cannot be handed to a program", report);
+        return None;
+    }
+    Some(text.to_owned())
+}

@@ -1,0 +1,180 @@
+//! Who is taken out, and when not: our own blindness, nodes that flap, nodes that have too much to do.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use super::support::{
+    node::{Node, Script},
+    rota::{Builder, IMAP, MX, Rota},
+};
+
+fn three() -> Builder {
+    Rota::new().nodes(3).service(IMAP).service(MX).domain("mydomain.org", "services: [imap, mx]")
+}
+
+const NODES: [&str; 3] = ["node00", "node01", "node02"];
+
+fn all(rota: &mut Rota, act: fn(&mut Rota, &str)) {
+    for node in NODES {
+        act(rota, node);
+    }
+}
+
+fn expect_mode(rota: &mut Rota, mode: &str) {
+    rota.eventually(&format!("the mode is {mode}"), |rota| rota.status()["mode"] == mode);
+}
+
+/// The status of a node's check.
+fn check(rota: &Rota, node: &str, check: &str) -> Value {
+    let status = rota.status();
+    let node = status["nodes"].as_array().unwrap().iter().find(|entry| entry["name"] == node).unwrap();
+    node["checks"].as_array().unwrap().iter().find(|entry| entry["check"] == check).unwrap().clone()
+}
+
+#[test]
+fn when_all_nodes_go_at_once_we_suspect_ourselves_and_dns_stays() {
+    let mut rota = three().start();
+    let (serial, records) = (rota.serial("mydomain.org"), rota.records("mydomain.org"));
+    all(&mut rota, Rota::kill);
+    expect_mode(&mut rota, "blind");
+    rota.expect_journal(
+        "blind: 3 of 3 nodes went down within 10s, which is more likely our own network: nothing is written",
+    );
+    assert!(rota.run(&["status"]).out.contains("blind: too many nodes went down at once, nothing is written"));
+    all(&mut rota, Rota::revive);
+    expect_mode(&mut rota, "active");
+    rota.expect_journal("no node is down any more");
+    rota.expect_in_sync();
+    assert_eq!((rota.serial("mydomain.org"), rota.records("mydomain.org")), (serial, records), "nothing was written");
+}
+
+#[test]
+fn who_does_not_come_back_with_the_others_is_taken_out() {
+    let mut rota = three().start();
+    let serial = rota.serial("mydomain.org");
+    all(&mut rota, Rota::kill);
+    expect_mode(&mut rota, "blind");
+    assert_eq!(rota.serial("mydomain.org"), serial);
+    rota.revive("node00");
+    rota.revive("node01");
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.expect_mx("mydomain.org", ["10 node00.mydomain.org", "10 node01.mydomain.org"]);
+    rota.expect_journal("still down, and taken for it: node02");
+    assert_eq!(rota.serial("mydomain.org"), serial + 1, "in one step");
+    expect_mode(&mut rota, "active");
+}
+
+#[test]
+fn one_node_that_dies_is_no_blindness() {
+    let mut rota = three().start();
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
+    assert!(!rota.journal().contains("blind"), "{}", rota.journal());
+}
+
+#[test]
+fn references_tell_a_dead_cluster_from_a_dead_network() {
+    // Its address is known, but nobody listens on it as yet.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut rota = three().safety("blind_share: 60%").safety(&format!("references: [\"{closed}\"]")).start();
+    let serial = rota.serial("mydomain.org");
+    rota.kill("node01");
+    rota.kill("node02");
+    expect_mode(&mut rota, "blind");
+    rota.expect_journal("blind: 2 of 3 nodes went down within 10s");
+    rota.expect_journal("nothing is written until the references answer or nodes return");
+    assert_eq!(rota.serial("mydomain.org"), serial);
+    let reference = Node::start(&closed.to_string(), Script::tcp());
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.expect_journal("still down, and taken for it: node01, node02");
+    expect_mode(&mut rota, "active");
+    assert!(reference.seen().connections > 0);
+}
+
+#[test]
+fn with_a_reference_that_answers_we_never_go_blind() {
+    let reference = Node::start("127.0.0.1:0", Script::tcp());
+    let mut rota =
+        three().safety(&format!("references: [\"{}\"]", reference.address())).safety("all_down: all").start();
+    all(&mut rota, Rota::kill);
+    rota.expect_journal("service imap A on node00, node01, node02: too few healthy nodes");
+    rota.expect_a("imap.mydomain.org", NODES);
+    rota.expect_in_sync();
+}
+
+#[test]
+fn a_place_for_everyone_does_not_wait_for_our_sight() {
+    let mut rota = three().safety("all_down: all").start();
+    rota.kill("node00");
+    rota.expect_a("imap.mydomain.org", ["node01", "node02"]);
+    rota.kill("node01");
+    rota.kill("node02");
+    expect_mode(&mut rota, "blind");
+    rota.expect_a("imap.mydomain.org", NODES);
+    rota.revive("node02");
+    rota.expect_a("imap.mydomain.org", ["node02"]);
+}
+
+#[test]
+fn a_node_that_flaps_waits_and_is_used_if_nobody_else_is_left() {
+    let rota = Rota::new().nodes(3).service(IMAP).domain("mydomain.org", "services: [imap]");
+    let mut rota = rota.top("defaults: { flap_hold: 5m }").start();
+    // The first time it is back at once.
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
+    rota.revive("node01");
+    rota.expect_a("imap.mydomain.org", NODES);
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
+    rota.revive("node01");
+    let address = rota.ip("node01");
+    rota.expect_journal(&format!("node01 imap ({address}) passes again, but is held down for 5m: 1st flap"));
+    let imap = check(&rota, "node01", "imap");
+    assert_eq!(imap["state"], "down");
+    let (until, reason) = (imap["held_until"].as_str().unwrap(), imap["reason"].as_str().unwrap());
+    let time = until.split_once('T').unwrap().1.trim_end_matches('Z');
+    assert!(reason.starts_with(&format!("held until {time}, 1st flap: * OK ")), "{reason} {until}");
+    assert!(rota.run(&["status"]).out.contains(", 1st flap: * OK "));
+    let serial = rota.serial("mydomain.org");
+
+    rota.kill("node00");
+    rota.expect_a("imap.mydomain.org", ["node02"]);
+    assert_eq!(rota.serial("mydomain.org"), serial + 1, "it is not used while another is left");
+    rota.kill("node02");
+    rota.expect_a("imap.mydomain.org", ["node01"]);
+    rota.expect_journal(&format!("added {address} (node01 is in reserve)"));
+}
+
+#[test]
+fn overload_does_not_cascade() {
+    let busy = Script::new().send("421 4.3.2 too many connections\r\n");
+    let mut rota = three().start();
+    rota.script("node00", "smtp", &busy);
+    rota.expect_mx("mydomain.org", ["10 node01.mydomain.org", "10 node02.mydomain.org"]);
+    rota.script("node01", "smtp", &busy);
+    rota.expect_mx("mydomain.org", ["10 node02.mydomain.org"]);
+    // Now nobody is better off, and all of them share the load.
+    rota.script("node02", "smtp", &busy);
+    rota.expect_mx("mydomain.org", ["10 node00.mydomain.org", "10 node01.mydomain.org", "10 node02.mydomain.org"]);
+    // One that refuses is out all the same.
+    rota.kill_check("node01", "smtp");
+    rota.expect_mx("mydomain.org", ["10 node00.mydomain.org", "10 node02.mydomain.org"]);
+    rota.script("node00", "smtp", &Script::smtp());
+    rota.expect_mx("mydomain.org", ["10 node00.mydomain.org"]);
+}
+
+#[test]
+fn any_of_several_checks_will_do() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service("any: { publish: address, name: any, checks: [imap, smtp, web], checks_any: 2 }")
+        .service("all: { publish: address, name: all, checks: [imap, smtp, web] }")
+        .domain("mydomain.org", "services: [any, all]")
+        .start();
+    rota.kill_check("node00", "web");
+    rota.expect_a("all.mydomain.org", ["node01"]);
+    rota.expect_a("any.mydomain.org", ["node00", "node01"]);
+    rota.kill_check("node00", "smtp");
+    rota.expect_a("any.mydomain.org", ["node01"]);
+}

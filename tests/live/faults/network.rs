@@ -278,7 +278,7 @@ fn a_plan_sends_no_update() {
     let rota = built();
     let (code, text) = rota.plan();
     assert_eq!(code, 3, "{text}");
-    assert!(rota.proxy().read_answers() > 0, "it was listened in the right place");
+    assert!(!rota.proxy().read_answers().is_empty(), "it was listened in the right place");
     assert_eq!(rota.proxy().updates(), Vec::<Vec<u8>>::new());
     assert_eq!(rota.run(&["apply"]).code, 0);
     assert_eq!(rota.proxy().updates().len(), 1, "and an update would have been heard");

@@ -171,9 +171,11 @@ impl Builder {
             })
             .collect();
         let nodes: Vec<String> = self.nodes.iter().map(Member::line).collect();
+        // A story that kills a node several times does not wait for its flaps, unless it is about them.
+        let flaps = if self.top.contains("defaults:") { "" } else { "defaults: { flap_hold: false }\n" };
         let head = format!(
             "bind: {{ server: \"127.0.0.1:{port}\", key_file: rotad.key, timeout: 2s }}\ncluster: mail\nttl: 60s\n\
-             state_dir: {path}/state\nstatus_socket: {path}/status.sock\n{top}",
+             state_dir: {path}/state\nstatus_socket: {path}/status.sock\n{flaps}{top}",
             port = rota.proxy.as_ref().map_or(rota.named.port, |proxy| proxy.address().port()),
             path = rota.path().display(),
             top = self.top,

@@ -18,6 +18,8 @@ pub struct Report {
     zones: Vec<Zone>,
     /// Zones that could not be read, and why.
     unread: Vec<Unread>,
+    /// Sets with too few healthy nodes, and what is done about them.
+    short: Vec<String>,
     /// Why the whole would wait for `--force`.
     held: Option<String>,
 }
@@ -63,7 +65,8 @@ impl Report {
         let unread = unread
             .filter(|(_, zone)| !zone.is_read())
             .map(|(name, zone)| Unread { zone: name.to_string(), error: zone.error().unwrap_or_default().to_owned() });
-        Self { zones, unread: unread.collect(), held: rota.refused_edit().map(str::to_owned) }
+        let held = rota.refused_edit().map(str::to_owned);
+        Self { zones, unread: unread.collect(), short: rota.shortages().collect(), held }
     }
 
     /// Whether there is something to change.
@@ -134,12 +137,18 @@ impl fmt::Display for Report {
         for unread in &self.unread {
             writeln!(f, "zone {} could not be read: {}\n", unread.zone, unread.error)?;
         }
+        for words in &self.short {
+            writeln!(f, "! {words}")?;
+        }
         if let Some(words) = &self.held {
             writeln!(f, "{words}")?;
         }
         let changing = self.zones.iter().filter(|zone| !zone.changes.is_empty());
         match changing.clone().count() {
-            0 if self.unread.is_empty() => writeln!(f, "no changes: every zone is as it should be"),
+            0 if self.unread.is_empty() && self.short.is_empty() => {
+                writeln!(f, "no changes: every zone is as it should be")
+            }
+            0 if self.unread.is_empty() => writeln!(f, "no changes"),
             0 => Ok(()),
             zones => {
                 let sets: usize = changing.map(|zone| zone.changes.len()).sum();

@@ -25,21 +25,29 @@ impl Rota {
         }
         let now = desired::shortages(&self.cluster, &self.layout, &self.standings);
         let before = std::mem::replace(&mut self.shortages, now);
-        let policy = match self.cluster.safety.all_down {
-            AllDown::Hold => "what is published is held",
-            AllDown::All => "every node that is not drained is published",
-        };
-        let words = |short: &Shortage| {
-            let nodes: Vec<_> = short.nodes.iter().map(NodeName::as_str).collect();
-            format!("service {} {} on {}", short.service, short.rtype, nodes.join(", "))
-        };
-        let lost = self
-            .shortages
-            .difference(&before)
-            .map(|short| Event::new(Kind::TooFewHealthy, format!("{}: too few healthy nodes: {policy}", words(short))));
-        let back = before
-            .difference(&self.shortages)
-            .map(|short| Event::new(Kind::EnoughHealthy, format!("{}: enough healthy nodes again", words(short))));
+        let lost = self.shortages.difference(&before);
+        let lost = lost.map(|short| Event::new(Kind::TooFewHealthy, too_few(short, self.cluster.safety.all_down)));
+        let back = before.difference(&self.shortages);
+        let back =
+            back.map(|short| Event::new(Kind::EnoughHealthy, format!("{}: enough healthy nodes again", name(short))));
         lost.chain(back).collect()
     }
+
+    /// The sets that have too few healthy nodes, in words.
+    pub fn shortages(&self) -> impl Iterator<Item = String> {
+        self.shortages.iter().map(|short| too_few(short, self.cluster.safety.all_down))
+    }
+}
+
+fn name(short: &Shortage) -> String {
+    let nodes: Vec<_> = short.nodes.iter().map(NodeName::as_str).collect();
+    format!("service {} {} on {}", short.service, short.rtype, nodes.join(", "))
+}
+
+fn too_few(short: &Shortage, all_down: AllDown) -> String {
+    let policy = match all_down {
+        AllDown::Hold => "what is published is held",
+        AllDown::All => "every node that is not drained is published",
+    };
+    format!("{}: too few healthy nodes: {policy}", name(short))
 }

@@ -48,6 +48,22 @@ fn plan_shows_and_apply_does() {
 }
 
 #[test]
+fn plan_does_not_call_it_right_that_nobody_is_healthy() {
+    let mut rota = idle();
+    rota.kill("node00");
+    rota.kill("node01");
+    let (code, text) = rota.plan();
+    assert!(
+        text.contains("! service imap A on node00, node01: too few healthy nodes: what is published is held\n"),
+        "{text}"
+    );
+    assert!(!text.contains("every zone is as it should be"), "{text}");
+    // The hosts of the exchanges follow membership, not health.
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("+ node00.mydomain.org. 60 IN A ") && !text.contains("+ imap"), "{text}");
+}
+
+#[test]
 fn plan_as_json() {
     let rota = idle();
     let ran = rota.run(&["plan", "--json"]);

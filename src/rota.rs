@@ -168,8 +168,8 @@ impl Rota {
     }
 
     /// Whether no zone has a step under way or wants one now.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
+    #[cfg(test)]
+    fn is_idle(&self) -> bool {
         self.busy.is_empty() && self.ready.is_empty()
     }
 

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::anyhow;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep_until};
 
 use crate::{
     cli::{Failure, report::Report},
@@ -22,7 +22,7 @@ use crate::{
     state::State,
     status::{Clocks, ZoneState},
     text::age,
-    zone::Identity,
+    zone::{Identity, Zone},
 };
 
 /// `rotad plan`: what would be changed now. Never writes.
@@ -119,7 +119,11 @@ async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Pulse) -> Resul
         match steps.join_next().await {
             Some(Ok((name, Some(done)))) => rota.done(clock::now(), &name, done).iter().for_each(journal::emit),
             Some(_) => {}
-            None => return Ok(rota),
+            // An inline-signing zone shows what was written a moment later: until then it is not known to be right.
+            None => match rota.wake_at().filter(|_| rota.zones().values().any(Zone::is_being_read_back)) {
+                Some(at) => sleep_until(at.into()).await,
+                None => return Ok(rota),
+            },
         }
     }
 }

@@ -48,7 +48,8 @@ pub struct Rota {
     gaps: u64,
     standings: Standings,
     shortages: BTreeSet<Shortage>,
-    zones: BTreeMap<OwnerName, Zone>,
+    /// Boxed: a zone is taken out for each of its turns.
+    zones: BTreeMap<OwnerName, Box<Zone>>,
     /// Zones that want a turn, most urgent first.
     ready: BTreeSet<(Urgency, OwnerName)>,
     /// Zones that want a turn later.
@@ -101,7 +102,10 @@ impl Rota {
             overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health),
             shortages: BTreeSet::new(),
-            zones: remembered.into_iter().map(|(name, owned)| (name.clone(), Zone::new(name, owned))).collect(),
+            zones: remembered
+                .into_iter()
+                .map(|(name, owned)| (name.clone(), Box::new(Zone::new(name, owned))))
+                .collect(),
             ready: BTreeSet::new(),
             alarms: Alarms::default(),
             busy: BTreeSet::new(),
@@ -135,7 +139,7 @@ impl Rota {
 
     /// The zones by name.
     #[must_use]
-    pub const fn zones(&self) -> &BTreeMap<OwnerName, Zone> {
+    pub const fn zones(&self) -> &BTreeMap<OwnerName, Box<Zone>> {
         &self.zones
     }
 
@@ -236,7 +240,9 @@ impl Rota {
             events.extend(self.tell_shortages());
             self.call_all();
         }
-        if self.edits == Edits::Unjudged && self.first_round_done && self.zones.values().all(Zone::is_settled) {
+        // From the end, because zones are read in order: the first look nearly always finds one that is not read.
+        let all_settled = || self.zones.values().rev().all(|zone| zone.is_settled());
+        if self.edits == Edits::Unjudged && self.first_round_done && all_settled() {
             events.extend(self.judge(now));
             self.call_all();
         }
@@ -288,7 +294,7 @@ impl Rota {
         }
         let mut events: Vec<_> = self.server.answered(now, &done, self.cluster.bind.server).into_iter().collect();
         events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
-        let later = self.zones.get(name).and_then(Zone::wake_at);
+        let later = self.zones.get(name).and_then(|zone| zone.wake_at());
         match later {
             Some(at) if at > now => self.alarms.set(name, Some(at)),
             _ => self.call(name),
@@ -316,7 +322,7 @@ impl Rota {
     fn match_zones(&mut self) {
         for name in self.layout.zones.keys() {
             if !self.zones.contains_key(name) {
-                self.zones.insert(name.clone(), Zone::new(name.clone(), Arc::default()));
+                self.zones.insert(name.clone(), Box::new(Zone::new(name.clone(), Arc::default())));
             }
         }
         self.call_all();

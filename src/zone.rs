@@ -64,7 +64,7 @@ pub struct Zone {
     told: bool,
     /// The zone as last read, with our own changes applied to it. `None`: must be read.
     seen: Option<Seen>,
-    /// What it held when we last were sure: tells a hand edit from our own doing.
+    /// What it held when it was last seen, until it is read again: tells a hand edit from our own doing.
     believed: Option<Rrsets>,
     /// The names that are being read.
     asked: BTreeSet<OwnerName>,
@@ -306,7 +306,6 @@ impl Zone {
         let whole = Update { zone: self.name.clone(), guard, record, changes };
         let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, Vec::new()) };
         let why = |change: &Change| words::change(change, recipes.get(&change.id));
-        self.believed = None;
         self.sent = Some(Sent {
             why: update.changes.iter().map(why).collect(),
             changes: update.changes.clone(),
@@ -362,9 +361,6 @@ impl Zone {
     /// The step of a zone that has nothing to write: look whether it is still what we believe.
     fn poll(&mut self, now: Instant, names: BTreeSet<OwnerName>) -> Step {
         let due = |at: Option<Instant>, every| at.is_none_or(|at| now >= at + every);
-        if due(self.read_at, READ_EVERY) || due(self.polled_at, SERIAL_EVERY) {
-            self.believed = self.seen.as_ref().map(|seen| seen.rrsets.clone());
-        }
         if due(self.read_at, READ_EVERY) {
             return self.read_all(names);
         }

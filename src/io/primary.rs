@@ -29,7 +29,7 @@ use crate::{
     event::{Event, Kind},
     tsig::{Key, Keys},
     update::{
-        Answer, GenerationRrset, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, below, generation_of,
+        Answer, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, below, generation_of,
         generation_query, holds_anything, permission_query, rrsets_of, soa_of, soa_query, wildcards,
     },
 };
@@ -135,18 +135,26 @@ impl Primary {
     /// # Errors
     /// [`ReadError`]: nothing is known of the zone.
     pub async fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, ReadError> {
-        let soa = self.soa(zone).await?;
         let wildcards = wildcards(zone, owners);
-        // The generation comes first: a write between it and the rest then fails at the guard.
-        let queries = [generation_query(zone)].into_iter().chain(owners.iter().chain(&wildcards).map(any_query));
-        let mut answers = self.ask_all(zone, queries).await?.into_iter();
-        let generation = answers.next().map_or(Ok(GenerationRrset::Absent), |answer| generation_of(zone, &answer))?;
-        let mut rrsets = BTreeMap::new();
-        for (owner, answer) in owners.iter().zip(answers.by_ref()) {
-            rrsets.extend(rrsets_of(owner, &answer)?);
+        // The generation comes first: a write between it and the rest then fails at the guard. The serial comes before
+        // all data: a hand edit after it is seen when the serial is looked at next.
+        let apex = owners.contains(zone);
+        let second = if apex { any_query(zone) } else { soa_query(zone) };
+        let others: Vec<_> = owners.iter().filter(|owner| *owner != zone).chain(&wildcards).collect();
+        let queries = [generation_query(zone), second].into_iter().chain(others.iter().copied().map(any_query));
+        let answers = self.ask_all(zone, queries).await?;
+        let [record, second, answers @ ..] = answers.as_slice() else {
+            return Err(Lost::unsent("no questions").into());
+        };
+        let soa = soa_of(zone, second)?;
+        let generation = generation_of(zone, record)?;
+        let mut rrsets = if apex { rrsets_of(zone, second)? } else { BTreeMap::new() };
+        let mut answers = others.into_iter().zip(answers);
+        for (owner, answer) in answers.by_ref().take(owners.len() - usize::from(apex)) {
+            rrsets.extend(rrsets_of(owner, answer)?);
         }
         let mut reading = Reading { soa, generation, rrsets };
-        if wildcards.iter().zip(answers).any(|(wildcard, answer)| holds_anything(wildcard, &answer)) {
+        if answers.any(|(wildcard, answer)| holds_anything(wildcard, answer)) {
             self.drop_synthesized(zone, &mut reading).await?;
         }
         Ok(reading)

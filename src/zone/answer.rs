@@ -26,7 +26,14 @@ impl Zone {
             self.maybe = Some(sent.generation);
             self.lost = Some(sent);
         }
-        self.believed = self.seen.take().map(|seen| seen.rrsets);
+        self.lose_sight();
+    }
+
+    /// It is to be read before anything else.
+    fn lose_sight(&mut self) {
+        if let Some(seen) = self.seen.take() {
+            self.believed = Some(seen.rrsets);
+        }
     }
 
     /// Takes in what became of the last step. Then ask [`Zone::next`], at once or when [`Zone::wake_at`] says.
@@ -45,7 +52,7 @@ impl Zone {
             Done::Serial(Ok(serial)) => {
                 self.polled_at = Some(turn.now);
                 if self.seen.as_ref().is_some_and(|seen| seen.serial != serial) {
-                    self.seen = None;
+                    self.lose_sight();
                 }
                 Vec::new()
             }
@@ -70,6 +77,7 @@ impl Zone {
     fn read(&mut self, turn: Turn<'_>, reading: Reading) -> Vec<Event> {
         let mut events = Vec::new();
         let known = self.generation;
+        self.lose_sight();
         if let Some(record) = reading.generation.record().filter(|record| is_me(record, turn.me)) {
             let forward = known.is_some_and(|known| record.generation > known);
             self.twin = forward && self.maybe != Some(record.generation) && !self.adopt;
@@ -253,7 +261,7 @@ impl Zone {
     /// The zone as a whole cannot be read or written: tell it and wait. It is read before the next message, for time
     /// passes until then: a frozen zone is one that somebody edits.
     fn fail(&mut self, now: Instant, words: String, rcode: Option<String>) -> Vec<Event> {
-        self.seen = None;
+        self.lose_sight();
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
         // Without an answer it is the server that fails, not the zone: that is told once, for all zones.

@@ -9,7 +9,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -35,6 +35,9 @@ use crate::{
 /// An unused connection is closed after this long: before BIND does (`tcp-idle-timeout`, 30 s), so that no request
 /// meets a connection that is closing.
 const IDLE: Duration = Duration::from_secs(20);
+
+/// Octets of requests that go into one write, or a little more.
+const GATHERED: usize = 8 * 1024;
 
 /// One exchange.
 pub(super) struct Request {
@@ -120,10 +123,10 @@ struct Waiting {
 struct Session<'a> {
     line: &'a Line,
     stream: TcpStream,
-    /// What is left to write of the newest request.
+    /// What is left to write of the requests that were taken.
     outgoing: Vec<u8>,
-    /// The newest request, as long as nothing of it was written.
-    unsent: Option<u16>,
+    /// Requests of which nothing was written yet, each with its place in `outgoing`.
+    unsent: VecDeque<(u16, usize)>,
     incoming: Vec<u8>,
     waiting: BTreeMap<u16, Waiting>,
     next_id: u16,
@@ -136,7 +139,7 @@ impl<'a> Session<'a> {
             line,
             stream,
             outgoing: Vec::new(),
-            unsent: None,
+            unsent: VecDeque::new(),
             incoming: Vec::new(),
             waiting: BTreeMap::new(),
             next_id: 0,
@@ -159,14 +162,17 @@ impl<'a> Session<'a> {
                 },
                 () = sleep_until(until.into()) => break format!("no answer in {}", format_duration(self.line.timeout)),
                 written = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match written {
-                    Ok(count) => {
-                        self.unsent = None;
-                        self.outgoing.drain(..count);
-                    }
+                    Ok(count) => self.written(count),
                     Err(error) => break error.to_string(),
                 },
                 request = requests.recv(), if self.outgoing.is_empty() => match request {
-                    Some(request) => self.accept(request),
+                    Some(request) => {
+                        self.accept(request);
+                        // One write for all that wait: many small ones cost BIND and us most of the time.
+                        while self.outgoing.len() < GATHERED && let Ok(request) = requests.try_recv() {
+                            self.accept(request);
+                        }
+                    }
                     None => break "rotad stops".to_owned(),
                 },
             }
@@ -174,7 +180,8 @@ impl<'a> Session<'a> {
         self.close(&reason);
     }
 
-    /// Signs a request and puts it on its way. Called when nothing is left to write: time signed is the time of writing.
+    /// Signs a request and puts it on its way. Called when nothing else is left to write, or only what was signed in
+    /// the same moment: time signed is the time of writing.
     fn accept(&mut self, request: Request) {
         let Request { mut message, key, asked_at, permit, reply } = request;
         // We stood still: what it was made from is stale.
@@ -202,34 +209,41 @@ impl<'a> Session<'a> {
                 return;
             }
         };
+        self.unsent.push_back((id, self.outgoing.len()));
         self.outgoing.extend_from_slice(&length.to_be_bytes());
         self.outgoing.append(&mut signed.bytes);
-        self.unsent = Some(id);
         let deadline = clock::now() + self.line.timeout;
         self.waiting.insert(id, Waiting { asked: message, signed, key, deadline, reply, _permit: permit });
     }
 
+    /// So many octets have left.
+    fn written(&mut self, count: usize) {
+        self.outgoing.drain(..count);
+        self.unsent.retain_mut(|(_, place)| {
+            let is_whole = *place >= count;
+            *place = place.saturating_sub(count);
+            is_whole
+        });
+    }
+
     /// Hands each whole answer to the one who waits for it.
     fn deliver(&mut self) -> Result<(), String> {
-        while let Some(answer) = self.next_answer() {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        let mut rest = incoming.as_slice();
+        while let Some((answer, others)) = next_answer(rest) {
+            rest = others;
             let id = answer.first_chunk::<2>().map(|id| u16::from_be_bytes(*id)).ok_or("an answer without header")?;
             let waiting = self.waiting.get(&id).ok_or("an answer that nobody waits for")?;
-            let answer = judge(&answer, &waiting.asked, &waiting.signed, &waiting.key, self.line.epoch())
+            let answer = judge(answer, &waiting.asked, &waiting.signed, &waiting.key, self.line.epoch())
                 .map_err(|garbage| garbage.to_string())?;
             if let Some(waiting) = self.waiting.remove(&id) {
                 let _ = waiting.reply.send(Ok(answer));
             }
         }
+        incoming.drain(..incoming.len() - rest.len());
+        self.incoming = incoming;
         self.idle_until = clock::now() + IDLE;
         Ok(())
-    }
-
-    /// Takes one message out of what was read (RFC 1035 section 4.2.2).
-    fn next_answer(&mut self) -> Option<Vec<u8>> {
-        let (length, rest) = self.incoming.split_first_chunk::<2>()?;
-        let answer = rest.get(..u16::from_be_bytes(*length).into())?.to_vec();
-        self.incoming.drain(..length.len() + answer.len());
-        Some(answer)
     }
 
     /// With somebody waiting it closes by RST: a BIND that has not accepted the connection yet then drops what it has
@@ -243,8 +257,14 @@ impl<'a> Session<'a> {
         // The socket first: whoever learns of the loss may send again at once.
         drop(self.stream);
         for (id, waiting) in self.waiting {
-            let sent = self.unsent != Some(id);
+            let sent = !self.unsent.iter().any(|(unsent, _)| *unsent == id);
             let _ = waiting.reply.send(Err(Lost { reason: reason.clone(), sent }));
         }
     }
+}
+
+/// The first message of what was read, and what is behind it (RFC 1035 section 4.2.2).
+fn next_answer(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = octets.split_first_chunk::<2>()?;
+    rest.split_at_checked(u16::from_be_bytes(*length).into())
 }

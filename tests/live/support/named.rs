@@ -49,9 +49,17 @@ pub struct Builder {
     zones: Vec<Zone>,
     keys: Vec<(String, String)>,
     options: String,
+    storage: Option<PathBuf>,
 }
 
 impl Builder {
+    /// Puts its directory here, not where temporary files go.
+    #[allow(dead_code, reason = "the benches compare storages")]
+    pub fn stored_in(mut self, storage: &Path) -> Self {
+        self.storage = Some(storage.to_owned());
+        self
+    }
+
     /// Adds a zone.
     pub fn zone(mut self, zone: Zone) -> Self {
         self.zones.push(zone);
@@ -73,7 +81,8 @@ impl Builder {
 
     /// Starts it, and waits until it serves.
     pub fn start(self) -> Named {
-        let directory = tempfile::Builder::new().prefix("named-").tempdir().expect("a temporary directory");
+        let storage = self.storage.unwrap_or_else(std::env::temp_dir);
+        let directory = tempfile::Builder::new().prefix("named-").tempdir_in(storage).expect("a temporary directory");
         let mut made = vec![("rndc".to_owned(), "hmac-sha256".to_owned()), (KEY.to_owned(), "hmac-sha256".to_owned())];
         made.extend(self.keys);
         for (name, algorithm) in &made {
@@ -211,9 +220,13 @@ impl Named {
         !taken
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     fn signal(&self, signal: Signal) {
-        let id = self.child.as_ref().expect("it runs").id();
-        kill_process(Pid::from_raw(id.cast_signed()).expect("a process id"), signal).expect("it can be signalled");
+        kill_process(Pid::from_raw(self.pid().cast_signed()).expect("a process id"), signal).expect("it can be signalled");
     }
 
     /// SIGSTOP: it keeps its sockets and answers nothing.

@@ -1,0 +1,104 @@
+//! `rotad run`, and when it said what.
+
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::net::UnixDatagram,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use rotad::io::clock;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take at most.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A running daemon.
+pub struct Daemon {
+    child: Child,
+    /// Each line with the time at which it came.
+    lines: Arc<Mutex<Vec<(SystemTime, String)>>>,
+    status: UnixDatagram,
+    pub started: Instant,
+}
+
+impl Daemon {
+    /// Starts it; what it tells systemd comes to us.
+    pub fn start(file: &Path) -> Self {
+        let socket = file.with_file_name("notify.sock");
+        let _ = std::fs::remove_file(&socket);
+        let status = UnixDatagram::bind(&socket).expect("a socket");
+        let started = clock::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rotad"))
+            .arg("--config")
+            .arg(file)
+            .arg("run")
+            .env("NOTIFY_SOCKET", &socket)
+            .env_remove("WATCHDOG_USEC")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("rotad starts");
+        let lines: Arc<Mutex<Vec<_>>> = Arc::default();
+        let (reader, sink) = (BufReader::new(child.stderr.take().expect("it is piped")), Arc::clone(&lines));
+        thread::spawn(move || {
+            for line in reader.lines().map_while(Result::ok) {
+                sink.lock().expect("nobody panics").push((clock::wall(), line));
+            }
+        });
+        Self { child, lines, status, started }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// When it first said this after `since`, if it did.
+    pub fn said(&self, text: &str, since: SystemTime) -> Option<SystemTime> {
+        let lines = self.lines.lock().expect("nobody panics");
+        lines.iter().find(|(at, line)| *at > since && line.contains(text)).map(|(at, _)| *at)
+    }
+
+    /// The last lines, for people.
+    pub fn last_lines(&self) -> String {
+        let lines = self.lines.lock().expect("nobody panics");
+        lines.iter().rev().take(10).map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until its own words to systemd are these: "active: zones: 10000 in_sync".
+    pub fn expect_status(&mut self, wanted: &str) -> Instant {
+        let end = clock::now() + DEADLINE;
+        self.status.set_read_timeout(Some(Duration::from_millis(100))).expect("a socket");
+        let mut buffer = [0; 4096];
+        let mut last = String::new();
+        loop {
+            if let Ok(length) = self.status.recv(&mut buffer) {
+                last = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if last.contains(wanted) {
+                    return clock::now();
+                }
+            }
+            let runs = self.child.try_wait().expect("its state").is_none();
+            assert!(runs, "rotad has ended:\n{}", self.last_lines());
+            assert!(clock::now() < end, "not within {DEADLINE:?}: {wanted:?}; last: {last}\n{}", self.last_lines());
+        }
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub fn stop(&mut self) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process id");
+        let _ = kill_process(pid, Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

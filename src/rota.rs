@@ -19,7 +19,7 @@ use crate::{
     overrides::Overrides,
     standings::Standings,
     status::Mode,
-    zone::{Done, Identity, Owned, Preview, Step, Turn, Zone},
+    zone::{Done, Identity, Memory, Preview, Step, Turn, Zone},
 };
 
 mod alarms;
@@ -91,7 +91,7 @@ impl Rota {
         now: Instant,
         me: Identity,
         cluster: Arc<Cluster>,
-        remembered: BTreeMap<OwnerName, Arc<Owned>>,
+        remembered: BTreeMap<OwnerName, Arc<Memory>>,
         force: bool,
     ) -> Self {
         let layout = Layout::new(&cluster);
@@ -104,7 +104,7 @@ impl Rota {
             shortages: BTreeSet::new(),
             zones: remembered
                 .into_iter()
-                .map(|(name, owned)| (name.clone(), Box::new(Zone::new(name, owned))))
+                .map(|(name, memory)| (name.clone(), Box::new(Zone::new(name, memory))))
                 .collect(),
             ready: BTreeSet::new(),
             alarms: Alarms::default(),

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     dns::{OwnerName, Rdata, RrType, RrsetId},
     overrides::Hold,
-    zone::{Identity, Owned},
+    zone::{Identity, Mark, Memory, Owned},
 };
 
 /// What is remembered.
@@ -19,8 +19,8 @@ use crate::{
 pub struct State {
     /// Who we are in generation records.
     pub me: Identity,
-    /// What we published, zone by zone.
-    pub zones: BTreeMap<OwnerName, Arc<Owned>>,
+    /// What we published, and how we left it, zone by zone.
+    pub zones: BTreeMap<OwnerName, Arc<Memory>>,
     /// What an operator holds.
     pub hold: Option<Hold>,
 }
@@ -50,6 +50,8 @@ struct Written {
     owner: String,
     /// Zone, then "owner type", then the data.
     zones: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    marks: BTreeMap<String, Mark>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hold: Option<Hold>,
 }
@@ -67,15 +69,20 @@ impl State {
     /// The file's text: a line with a checksum, then JSON.
     #[must_use]
     pub fn encode(&self) -> String {
-        let zones = self.zones.iter().filter(|(_, owned)| !owned.is_empty()).map(|(zone, owned)| {
-            let sets =
-                owned.iter().map(|(id, rdata)| (id.to_string(), rdata.iter().map(ToString::to_string).collect()));
+        let remembered = || self.zones.iter().filter(|(_, memory)| !memory.owned.is_empty());
+        let zones = remembered().map(|(zone, memory)| {
+            let sets = memory
+                .owned
+                .iter()
+                .map(|(id, rdata)| (id.to_string(), rdata.iter().map(ToString::to_string).collect()));
             (zone.to_string(), sets.collect())
         });
+        let marks = remembered().filter_map(|(zone, memory)| Some((zone.to_string(), memory.mark.clone()?)));
         let written = Written {
             cluster: self.me.cluster.clone(),
             owner: self.me.owner.clone(),
             zones: zones.collect(),
+            marks: marks.collect(),
             hold: self.hold.clone(),
         };
         // Maps of strings always have a JSON form.
@@ -94,7 +101,7 @@ impl State {
         if hex(&Sha256::digest(body)) != checksum {
             return Err(Damage::Checksum);
         }
-        let written: Written = serde_json::from_str(body).map_err(|error| Damage::Content(error.to_string()))?;
+        let mut written: Written = serde_json::from_str(body).map_err(|error| Damage::Content(error.to_string()))?;
         let zones = written.zones.into_iter().map(|(zone, sets)| {
             let sets = sets.into_iter().map(|(id, rdata)| {
                 let id = parse_id(&id).ok_or_else(|| Damage::Content(format!("{id:?} is no RRset")))?;
@@ -104,7 +111,12 @@ impl State {
                 let rdata = rdata.iter().map(parse).collect::<Result<_, _>>()?;
                 Ok((id, rdata))
             });
-            Ok((OwnerName::from_presentation(&zone), Arc::new(sets.collect::<Result<_, _>>()?)))
+            let owned: Owned = sets.collect::<Result<_, _>>()?;
+            let mark = written.marks.remove(&zone);
+            if mark.as_ref().is_some_and(|mark| mark.ttls.len() != owned.len()) {
+                return Err(Damage::Content(format!("{zone} has not one TTL for each RRset")));
+            }
+            Ok((OwnerName::from_presentation(&zone), Arc::new(Memory { owned, mark })))
         });
         let zones = zones.collect::<Result<_, _>>()?;
         Ok(Self { me: Identity { cluster: written.cluster, owner: written.owner }, zones, hold: written.hold })
@@ -153,7 +165,11 @@ mod tests {
             let data = data.into_iter().map(|text| parse_rdata(id.rtype, text).unwrap()).collect();
             (id, data)
         });
-        let zones = BTreeMap::from([(OwnerName::parse("example.org").unwrap(), Arc::new(owned.collect()))]);
+        let mark = Mark { serial: u32::MAX, generation: u64::MAX, ttls: vec![0, 60, 60, 300] };
+        let zones = BTreeMap::from([(
+            OwnerName::parse("example.org").unwrap(),
+            Arc::new(Memory { owned: owned.collect(), mark: Some(mark) }),
+        )]);
         let at = |seconds| Stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let hold = Hold { since: at(1_000), until: Some(at(2_000)), by: None, reason: Some("\"why\"\n".to_owned()) };
         State { zones, hold: Some(hold), ..State::new("mail", "0123456789abcdef0123456789abcdef\n") }

@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod answer;
+mod memory;
 mod owner;
 #[cfg(test)]
 mod tests;
@@ -35,9 +36,12 @@ mod trouble;
 mod turn;
 mod words;
 
-pub use self::turn::{Done, Failure, Identity, Preview, Step, Turn};
+pub use self::{
+    memory::{Mark, Memory, Owned},
+    turn::{Done, Failure, Identity, Preview, Step, Turn},
+};
 use self::{
-    owner::{is_known, remember},
+    owner::is_known,
     trouble::{Portion, Trouble, skip_troubles},
 };
 
@@ -49,9 +53,6 @@ pub const READ_EVERY: Duration = Duration::from_mins(15);
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How often in a row a zone may be other than expected before that is a failure.
 const PATIENCE: u32 = 3;
-
-/// What we published, by `RRset`.
-pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
 
 /// One zone.
 #[derive(Debug)]
@@ -81,7 +82,9 @@ pub struct Zone {
     /// Take the zone over at the next read, whoever owns it.
     adopt: bool,
     /// What the state directory remembers, or will.
-    owned: Arc<Owned>,
+    memory: Arc<Memory>,
+    /// Whether it may still be as it was left by an earlier run.
+    may_be_as_left: bool,
     /// The message under way or to be verified.
     sent: Option<Sent>,
     /// Changes that BIND refused or ignored.
@@ -118,7 +121,7 @@ struct Sent {
 impl Zone {
     /// A zone that nothing is known of but what the state directory remembers.
     #[must_use]
-    pub fn new(name: OwnerName, owned: Arc<Owned>) -> Self {
+    pub fn new(name: OwnerName, memory: Arc<Memory>) -> Self {
         Self {
             name,
             state: ZoneState::Pending,
@@ -133,7 +136,8 @@ impl Zone {
             twin: false,
             waits: false,
             adopt: false,
-            owned,
+            may_be_as_left: memory.mark.is_some(),
+            memory,
             sent: None,
             troubles: BTreeMap::new(),
             portion: Portion::Whole,
@@ -163,10 +167,10 @@ impl Zone {
         (generation.or(self.generation), self.seen.as_ref().map(|seen| seen.serial))
     }
 
-    /// What we published in it.
+    /// What is to be remembered of it.
     #[must_use]
-    pub const fn owned(&self) -> &Arc<Owned> {
-        &self.owned
+    pub const fn memory(&self) -> &Arc<Memory> {
+        &self.memory
     }
 
     /// When it wants a turn although nothing changed.
@@ -196,7 +200,7 @@ impl Zone {
     /// Whether nothing of ours is left in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.owned.is_empty() && self.sent.is_none() && self.lost.is_none()
+        self.memory.owned.is_empty() && self.sent.is_none() && self.lost.is_none()
     }
 
     /// Whether it has something to delete once no MX of another zone points to it.
@@ -214,7 +218,7 @@ impl Zone {
             Some(seen) => seen.rrsets.values().flat_map(|set| &set.rdata).any(is_target),
             // It may never be read again; but a lost message may have written an MX that we do not remember.
             None if self.state == ZoneState::Failing && self.lost.is_none() => {
-                self.owned.values().flatten().any(is_target)
+                self.memory.owned.values().flatten().any(is_target)
             }
             None => true,
         }
@@ -226,19 +230,20 @@ impl Zone {
         let recipes = turn.recipes();
         let is_ours = self.seen.as_ref().is_none_or(|seen| self.not_ours(turn, seen, &recipes).is_none());
         if !is_ours {
-            return (self.owned.len(), 0);
+            return (self.memory.owned.len(), 0);
         }
         // An edit counts although BIND is out of reach: what we published stands in for what cannot be read.
         let published = self.seen.as_ref().map_or_else(|| self.remembered(&recipes), |seen| seen.rrsets.clone());
         let plan = self.diff(turn, &published, &recipes);
-        let by_edit =
-            |change: &&Change| self.owned.contains_key(&change.id) && plan::is_by_edit(change, recipes.get(&change.id));
-        (self.owned.len(), plan.changes.iter().filter(by_edit).count())
+        let by_edit = |change: &&Change| {
+            self.memory.owned.contains_key(&change.id) && plan::is_by_edit(change, recipes.get(&change.id))
+        };
+        (self.memory.owned.len(), plan.changes.iter().filter(by_edit).count())
     }
 
     /// What the zone holds as far as we remember. TTLs are not remembered.
     fn remembered(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> Rrsets {
-        let sets = self.owned.iter().map(|(id, rdata)| {
+        let sets = self.memory.owned.iter().map(|(id, rdata)| {
             let ttl = recipes.get(id).map_or(Ttl(0), |recipe| recipe.ttl);
             (id.clone(), Rrset { ttl, rdata: rdata.clone() })
         });
@@ -262,6 +267,9 @@ impl Zone {
         self.waits = false;
         if let Some(sent) = &self.sent {
             return (Step::Read(sent.changes.iter().map(|change| change.id.owner.clone()).collect()), Vec::new());
+        }
+        if self.may_be_as_left {
+            return (Step::Serial, Vec::new());
         }
         let recipes = turn.recipes();
         let names = self.names(&recipes);
@@ -289,7 +297,7 @@ impl Zone {
             };
             self.failures = 0;
             self.portion = Portion::Whole;
-            remember(&mut self.owned, turn, &seen.rrsets, &recipes);
+            self.remember(turn, &recipes, state == ZoneState::InSync);
             let events = self.enter(state, words, None);
             return (self.poll(turn.now, names), events);
         }
@@ -324,10 +332,10 @@ impl Zone {
     /// before a name goes, the names above it: somebody's MX may stand there and point to it.
     fn names(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> BTreeSet<OwnerName> {
         let lost = self.lost.iter().flat_map(|sent| &sent.changes).map(|change| &change.id);
-        let leaving = self.owned.keys().filter(|id| !recipes.contains_key(*id));
+        let leaving = self.memory.owned.keys().filter(|id| !recipes.contains_key(*id));
         let above = leaving.flat_map(|id| id.owner.ancestors()).map(OwnerName::from_presentation);
         let above = above.filter(|name| name.is_at_or_below(&self.name));
-        recipes.keys().chain(self.owned.keys()).chain(lost).map(|id| id.owner.clone()).chain(above).collect()
+        recipes.keys().chain(self.memory.owned.keys()).chain(lost).map(|id| id.owner.clone()).chain(above).collect()
     }
 
     fn read_all(&mut self, names: BTreeSet<OwnerName>) -> Step {
@@ -340,7 +348,7 @@ impl Zone {
             recipes,
             all_down: turn.cluster.safety.all_down,
             published,
-            owned: &self.owned,
+            owned: &self.memory.owned,
             is_known: &|id, rdata| is_known(turn, id, rdata),
             is_target_elsewhere: turn.is_target_elsewhere,
         })

@@ -26,7 +26,7 @@ use crate::{
     rota::Rota,
     status::{self, Clocks, Status, ZoneState},
     update::Verdict,
-    zone::{Done, Failure, Owned, Step},
+    zone::{Done, Failure, Memory, Step},
 };
 
 /// How long a stop waits for answers that are under way.
@@ -39,7 +39,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const FOREVER: Duration = Duration::from_hours(1);
 
 /// What we published, zone by zone.
-pub type Published = BTreeMap<OwnerName, Arc<Owned>>;
+pub type Published = BTreeMap<OwnerName, Arc<Memory>>;
 
 /// What outlives the process, but for who we are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -248,9 +248,9 @@ impl Reconcile {
             let (zones, hold) = (self.rota.zones(), self.rota.overrides().hold());
             let same = saved.hold.as_ref() == hold
                 && saved.zones.len() == zones.len()
-                && saved.zones.iter().zip(zones).all(|((_, old), (_, zone))| Arc::ptr_eq(old, zone.owned()));
+                && saved.zones.iter().zip(zones).all(|((_, old), (_, zone))| Arc::ptr_eq(old, zone.memory()));
             if !same {
-                saved.zones = zones.iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.owned()))).collect();
+                saved.zones = zones.iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.memory()))).collect();
                 saved.hold = hold.cloned();
             }
             !same

@@ -24,7 +24,7 @@ use crate::{
     standings::Standings,
     status::{Clocks, ZoneState},
     update::{Update, Verdict},
-    zone::{Done, Failure, Identity, Owned, Step, Zone},
+    zone::{Done, Failure, Identity, Memory, Step, Zone},
 };
 
 pub(crate) fn name(text: &str) -> OwnerName {
@@ -82,13 +82,18 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub fn new(now: Instant, owner: &str, cluster: &Arc<Cluster>, remembered: BTreeMap<OwnerName, Arc<Owned>>) -> Self {
+    pub fn new(
+        now: Instant,
+        owner: &str,
+        cluster: &Arc<Cluster>,
+        remembered: BTreeMap<OwnerName, Arc<Memory>>,
+    ) -> Self {
         let rota = Rota::new(now, identity(owner), Arc::clone(cluster), remembered, false);
         Self { rota, in_flight: Vec::new(), events: Vec::new() }
     }
 
-    pub fn remembered(&self) -> BTreeMap<OwnerName, Arc<Owned>> {
-        self.rota.zones().iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.owned()))).collect()
+    pub fn remembered(&self) -> BTreeMap<OwnerName, Arc<Memory>> {
+        self.rota.zones().iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.memory()))).collect()
     }
 
     /// Takes one step.
@@ -245,7 +250,7 @@ impl World {
     }
 
     /// The rota is killed and started anew from what it had saved.
-    pub fn restart(&mut self, at: usize, cluster: &Arc<Cluster>, remembered: BTreeMap<OwnerName, Arc<Owned>>) {
+    pub fn restart(&mut self, at: usize, cluster: &Arc<Cluster>, remembered: BTreeMap<OwnerName, Arc<Memory>>) {
         let owner = self.clients[at].rota.me.owner.clone();
         let abandoned = std::mem::take(&mut self.clients[at].in_flight);
         for (_, step, cluster) in abandoned {

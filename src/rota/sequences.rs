@@ -121,7 +121,7 @@ fn event(rotas: usize) -> impl Strategy<Value = Event> {
 struct Life {
     world: World,
     kept: BTreeMap<crate::dns::OwnerName, Content>,
-    saved: Vec<BTreeMap<crate::dns::OwnerName, Arc<crate::zone::Owned>>>,
+    saved: Vec<BTreeMap<crate::dns::OwnerName, Arc<crate::zone::Memory>>>,
     /// The file on disk of each rota.
     files: Vec<Arc<Cluster>>,
     /// A zone came from a backup, or lost its record: what was signed before that is too old by now to be applied.

@@ -51,7 +51,9 @@ impl Zone {
             },
             Done::Serial(Ok(serial)) => {
                 self.polled_at = Some(turn.now);
-                if self.seen.as_ref().is_some_and(|seen| seen.serial != serial) {
+                if std::mem::take(&mut self.may_be_as_left) {
+                    self.recognize(turn, serial);
+                } else if self.seen.as_ref().is_some_and(|seen| seen.serial != serial) {
                     self.lose_sight();
                 }
                 Vec::new()
@@ -105,6 +107,7 @@ impl Zone {
         let names = std::mem::take(&mut self.asked);
         let Reading { soa, generation, rrsets } = reading;
         self.seen = Some(Seen { serial: soa.serial, generation, rrsets, names });
+        self.forget_other_mark(turn.me);
         events
     }
 
@@ -122,7 +125,7 @@ impl Zone {
     fn drift(&self, turn: Turn<'_>, now: &Rrsets) -> Vec<Event> {
         let Some(believed) = &self.believed else { return Vec::new() };
         let recipes = turn.recipes();
-        let managed = recipes.keys().filter(|id| self.owned.contains_key(*id));
+        let managed = recipes.keys().filter(|id| self.memory.owned.contains_key(*id));
         managed
             .filter(|id| believed.get(*id) != now.get(*id))
             .map(|id| {

@@ -1,16 +1,12 @@
 //! Whose a zone is, and what in it is ours.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
-use super::{Identity, Owned, Seen, Turn, Zone, words};
+use super::{Identity, Seen, Turn, Zone, words};
 use crate::{
     desired::Recipe,
     dns::{Rdata, RrsetId},
     layout,
-    plan::{self, Change, Rrsets},
     status::ZoneState,
     update::{GenerationRecord, GenerationRrset},
 };
@@ -33,7 +29,7 @@ impl Zone {
         }
         match &seen.generation {
             GenerationRrset::Absent => {
-                let foreign = recipes.keys().filter(|id| !self.owned.contains_key(*id)).find_map(|id| {
+                let foreign = recipes.keys().filter(|id| !self.memory.owned.contains_key(*id)).find_map(|id| {
                     let set = seen.rrsets.get(id)?;
                     let stranger = set.rdata.iter().find(|rdata| !is_known(turn, id, rdata))?;
                     Some(words::foreign(&self.name, id, stranger))
@@ -59,44 +55,6 @@ impl Zone {
         let marked = seen.generation.record().is_some() && !self.adopt;
         !marked && recipes.keys().any(|id| seen.rrsets.contains_key(id))
     }
-
-    /// Notes what a message of ours is known to have changed.
-    pub(super) fn own<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) {
-        let mut owned = Owned::clone(&self.owned);
-        for change in changes {
-            match &change.after {
-                Some(set) => owned.insert(change.id.clone(), set.rdata.clone()),
-                None => owned.remove(&change.id),
-            };
-        }
-        self.owned = keep(&self.owned, owned);
-    }
-}
-
-/// What is ours: what we published and still stands, and what the file lists and holds nothing but data of ours. A
-/// stranger's data never becomes ours by standing at a name of the file: it would be deleted with the name.
-pub(super) fn remember(
-    owned: &mut Arc<Owned>,
-    turn: Turn<'_>,
-    published: &Rrsets,
-    recipes: &BTreeMap<RrsetId, Recipe>,
-) {
-    let holds = |id: &RrsetId, ours: &_| {
-        published.get(id).filter(|set| plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata)))
-    };
-    let still_ours = |(id, ours): (&RrsetId, &BTreeSet<Rdata>)| match holds(id, ours) {
-        Some(set) => Some((id.clone(), set.rdata.clone())),
-        None => (published.contains_key(id) && recipes.contains_key(id)).then(|| (id.clone(), ours.clone())),
-    };
-    let listed = recipes.keys().filter(|id| !owned.contains_key(*id));
-    let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &BTreeSet::new())?.rdata.clone())));
-    let now = owned.iter().filter_map(still_ours).chain(listed).collect();
-    *owned = keep(owned, now);
-}
-
-/// The newer one, but the old pointer if nothing changed: who saves it looks for another pointer.
-fn keep(old: &Arc<Owned>, new: Owned) -> Arc<Owned> {
-    if **old == new { Arc::clone(old) } else { Arc::new(new) }
 }
 
 /// Whether a record is our own.

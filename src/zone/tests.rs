@@ -372,7 +372,7 @@ fn what_left_the_file_goes_only_while_it_holds_our_data() {
         world.pass(Duration::from_mins(2));
         assert_eq!(world.zone(ZONE).get("smtp.example.org A"), left, "{by_hand:?}");
         assert_eq!(world.zone(ZONE).get("imap.example.org A"), BOTH);
-        assert!(world.us().zone(ZONE).owned().len() == 1);
+        assert!(world.us().zone(ZONE).memory().owned.len() == 1);
     }
 }
 

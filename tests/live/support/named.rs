@@ -226,7 +226,8 @@ impl Named {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.pid().cast_signed()).expect("a process id"), signal).expect("it can be signalled");
+        kill_process(Pid::from_raw(self.pid().cast_signed()).expect("a process id"), signal)
+            .expect("it can be signalled");
     }
 
     /// SIGSTOP: it keeps its sockets and answers nothing.

@@ -1,0 +1,146 @@
+//! What is remembered of a zone from one run to the next, and how it is recognized.
+//!
+//! A zone whose SOA serial still is the one with which it was left holds what it held then: one question replaces the
+//! reading of every name. The running daemon trusts the serial in the same way between two readings.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Identity, READ_EVERY, Seen, Turn, Zone,
+    owner::{is_known, is_me},
+};
+use crate::{
+    desired::Recipe,
+    dns::{OwnerName, Rdata, Rrset, RrsetId, Ttl},
+    plan::{self, Change, Rrsets},
+    update::GenerationRecord,
+};
+
+/// What we published, by `RRset`.
+pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
+
+/// What is remembered of a zone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What we published.
+    pub owned: Owned,
+    /// How it was left, if it held what we published and nothing else that we would read.
+    pub mark: Option<Mark>,
+}
+
+/// By what a zone that was right is recognized.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mark {
+    /// The SOA's serial.
+    pub serial: u32,
+    /// The generation that our record had.
+    pub generation: u64,
+    /// The TTL of each owned `RRset`, in their order.
+    pub ttls: Vec<u32>,
+}
+
+impl From<Owned> for Memory {
+    fn from(owned: Owned) -> Self {
+        Self { owned, mark: None }
+    }
+}
+
+impl Memory {
+    /// What the zone held.
+    fn rrsets(&self, mark: &Mark) -> Rrsets {
+        let sets = self.owned.iter().zip(&mark.ttls);
+        sets.map(|((id, rdata), ttl)| (id.clone(), Rrset { ttl: Ttl(*ttl), rdata: rdata.clone() })).collect()
+    }
+}
+
+impl Mark {
+    /// `None`: the zone holds other data beside what is owned, or is not ours.
+    fn new(seen: &Seen, owned: &Owned, me: &Identity) -> Option<Self> {
+        let record = seen.generation.record().filter(|record| is_me(record, me))?;
+        let same = seen.rrsets.len() == owned.len()
+            && seen.rrsets.iter().zip(owned).all(|((id, set), (owned, rdata))| id == owned && set.rdata == *rdata);
+        let ttls = seen.rrsets.values().map(|set| set.ttl.0);
+        same.then(|| Self { serial: seen.serial, generation: record.generation, ttls: ttls.collect() })
+    }
+}
+
+impl Zone {
+    /// The zone has this serial: if it was left with it, then it is known.
+    pub(super) fn recognize(&mut self, turn: Turn<'_>, serial: u32) {
+        let Some(mark) = self.memory.mark.as_ref().filter(|mark| mark.serial == serial) else { return };
+        let Identity { cluster, owner } = turn.me.clone();
+        let record = GenerationRecord { cluster, owner, generation: mark.generation };
+        self.generation = Some(mark.generation);
+        // A message of an earlier life may be late.
+        self.maybe = Some(mark.generation.saturating_add(1));
+        self.seen = Some(Seen {
+            serial,
+            generation: (&record).into(),
+            rrsets: self.memory.rrsets(mark),
+            names: self.memory.owned.keys().map(|id| id.owner.clone()).collect(),
+        });
+        self.read_at = Some(some_time_ago(&self.name, turn.now));
+    }
+
+    /// A zone that was read and found otherwise is not recognized any more: a zone out of a backup can have the serial,
+    /// but not the data.
+    pub(super) fn forget_other_mark(&mut self, me: &Identity) {
+        let now = self.seen.as_ref().and_then(|seen| Mark::new(seen, &self.memory.owned, me));
+        if self.memory.mark != now {
+            self.keep(self.memory.owned.clone().into());
+        }
+    }
+
+    /// Notes what is ours: what we published and still stands, and what the file lists and holds nothing but data of
+    /// ours. A stranger's data never becomes ours by standing at a name of the file: it would be deleted with the name.
+    pub(super) fn remember(&mut self, turn: Turn<'_>, recipes: &BTreeMap<RrsetId, Recipe>, is_right: bool) {
+        let Some(seen) = &self.seen else { return };
+        let (published, owned) = (&seen.rrsets, &self.memory.owned);
+        let holds = |id: &RrsetId, ours: &_| {
+            published.get(id).filter(|set| plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata)))
+        };
+        let still_ours = |(id, ours): (&RrsetId, &BTreeSet<Rdata>)| match holds(id, ours) {
+            Some(set) => Some((id.clone(), set.rdata.clone())),
+            None => (published.contains_key(id) && recipes.contains_key(id)).then(|| (id.clone(), ours.clone())),
+        };
+        let listed = recipes.keys().filter(|id| !owned.contains_key(*id));
+        let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &BTreeSet::new())?.rdata.clone())));
+        let owned: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
+        let mark = if is_right { Mark::new(seen, &owned, turn.me) } else { None };
+        self.keep(Memory { owned, mark });
+    }
+
+    /// Notes what a message of ours is known to have changed.
+    pub(super) fn own<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) {
+        let mut owned = self.memory.owned.clone();
+        for change in changes {
+            match &change.after {
+                Some(set) => owned.insert(change.id.clone(), set.rdata.clone()),
+                None => owned.remove(&change.id),
+            };
+        }
+        self.keep(owned.into());
+    }
+
+    /// The old pointer stays if nothing changed: who saves it looks for another pointer.
+    fn keep(&mut self, memory: Memory) {
+        if *self.memory != memory {
+            self.memory = Arc::new(memory);
+        }
+    }
+}
+
+/// A time within the last [`READ_EVERY`], so that zones which were recognized together are not all read together.
+fn some_time_ago(zone: &OwnerName, now: Instant) -> Instant {
+    let [high, low, ..] = Sha256::digest(zone.as_str()).0;
+    let share = f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX);
+    now.checked_sub(READ_EVERY.mul_f64(share)).unwrap_or(now)
+}

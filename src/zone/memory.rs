@@ -23,6 +23,9 @@ use crate::{
     update::GenerationRecord,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// What we published, by `RRset`.
 pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
 

@@ -23,5 +23,5 @@ pub fn run(table: &mut Table) {
         wave::run(table, words, &storage);
     }
     idle::run(table, Path::new("/dev/shm"));
-    order::run(table);
+    order::run(table, Path::new("/dev/shm"));
 }

@@ -25,6 +25,8 @@ use crate::support::{
 /// The node that dies.
 pub const VICTIM: usize = 1;
 const NODES: usize = 3;
+/// Of all checks: twelve in all, four a node.
+pub const TIMING: &str = "interval: 100ms, fast_interval: 100ms, timeout: 90ms, rise: 3, fall: 3";
 const TTL: Ttl = Ttl(60);
 
 /// Everything that one contender needs.
@@ -40,11 +42,6 @@ pub struct World {
 impl World {
     /// With so many zones, BIND's files in `storage`.
     pub fn new(zones: usize, storage: &Path) -> Self {
-        Self::with(zones, storage, "")
-    }
-
-    /// The same with statements for cluster.yaml's `bind`.
-    pub fn with(zones: usize, storage: &Path, bind: &str) -> Self {
         let owner = State::new("mail", "the bench").me.owner;
         let mut named = Named::builder().stored_in(storage);
         for at in 0..zones {
@@ -54,11 +51,11 @@ impl World {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let doors = (0..NODES).map(doors).collect();
         let world = Self { named, directory, doors, zones, owner };
-        world.write_files(bind);
+        world.write_files();
         world
     }
 
-    fn write_files(&self, bind: &str) {
+    fn write_files(&self) {
         let here = self.directory.path();
         let list: String = (0..self.zones).fold(String::new(), |mut list, at| {
             writeln!(list, "{}", name(at)).expect("a String grows");
@@ -75,17 +72,17 @@ impl World {
             writeln!(nodes, "  node0{at}: {{ addresses: [{address}] }}").expect("a String grows");
         }
         let port = |at: usize| self.doors[0][at].address().port();
-        let timing = "interval: 100ms, fast_interval: 100ms, timeout: 90ms, rise: 3, fall: 3";
         let yaml = format!(
-            "bind: {{ server: \"{server}\", key_file: {key}, {bind} }}\n\
+            "bind: {{ server: \"{server}\", key_file: {key} }}\n\
              cluster: mail\nstate_dir: {here}/state\nstatus_socket: {here}/status.sock\n\
              defaults: {{ flap_hold: false }}\n\
              nodes:\n{nodes}checks:\n\
-             \x20 imap: {{ kind: imap, port: {imap}, {timing} }}\n\
-             \x20 smtp: {{ kind: smtp, port: {smtp}, {timing} }}\n\
-             \x20 web: {{ kind: http, port: {web}, path: /, {timing} }}\n\
+             \x20 imap: {{ kind: imap, port: {imap}, {TIMING} }}\n\
+             \x20 port: {{ kind: tcp, port: {imap}, {TIMING} }}\n\
+             \x20 smtp: {{ kind: smtp, port: {smtp}, {TIMING} }}\n\
+             \x20 web: {{ kind: http, port: {web}, path: /, {TIMING} }}\n\
              services:\n\
-             \x20 imap: {{ publish: address, name: imap, checks: [imap] }}\n\
+             \x20 imap: {{ publish: address, name: imap, checks: [imap, port] }}\n\
              \x20 smtp: {{ publish: address, name: smtp, checks: [smtp] }}\n\
              \x20 webmail: {{ publish: address, name: webmail, checks: [web], pinned: {{ name: \"webmail{{index}}\" }} }}\n\
              \x20 mx: {{ publish: mx, preference: 10, exchange: \"{{node}}.mx.invalid\", checks: [smtp] }}\n\
@@ -99,6 +96,13 @@ impl World {
             web = port(2),
         );
         fs::write(self.file(), yaml).expect("cluster.yaml");
+    }
+
+    /// Puts another text in a place of cluster.yaml, before rotad is started.
+    pub fn edit(&self, from: &str, to: &str) {
+        let yaml = fs::read_to_string(self.file()).expect("cluster.yaml");
+        assert!(yaml.contains(from), "{from:?} in {yaml}");
+        fs::write(self.file(), yaml.replace(from, to)).expect("cluster.yaml");
     }
 
     /// cluster.yaml.

@@ -12,7 +12,7 @@ use crate::{
     cluster::{
         AdminState, AllDown, Cluster, Node, NodeName, Pinned, Profile, Publish, Service, ServiceName, Share, WhenDown,
     },
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
     layout::{self, Layout, ZoneLayout},
     standings::{Standing, Standings},
 };
@@ -40,7 +40,7 @@ pub enum Contribution {
         pool: Vec<Member>,
     },
     /// This, whatever the health.
-    Fixed(BTreeSet<Rdata>),
+    Fixed(RdataSet),
 }
 
 /// One node in one `RRset`.
@@ -118,9 +118,9 @@ pub fn recipes(cluster: &Cluster, zone: &ZoneLayout, standings: &Standings) -> B
     }
     for (owner, host) in &zone.hosts {
         let nodes = host.nodes.iter().filter_map(|node| cluster.nodes.get(node));
-        let rdata: BTreeSet<Rdata> = nodes.flat_map(|node| &node.addresses).copied().map(Rdata::from).collect();
+        let rdata: Vec<Rdata> = nodes.flat_map(|node| &node.addresses).copied().map(Rdata::from).collect();
         for rtype in [RrType::A, RrType::Aaaa] {
-            let rdata: BTreeSet<Rdata> = rdata.iter().filter(|r| r.rtype() == rtype).cloned().collect();
+            let rdata: RdataSet = rdata.iter().filter(|r| r.rtype() == rtype).cloned().collect();
             if !rdata.is_empty() {
                 recipes.add(owner, rtype, host.ttl, Contribution::Fixed(rdata));
             }
@@ -183,7 +183,7 @@ impl Part<'_> {
             }
             Publish::Alias { name, target } => {
                 let Ok(owner) = self.domain.child(name) else { return };
-                let rdata = BTreeSet::from([Rdata::Cname(target.clone())]);
+                let rdata = RdataSet::from([Rdata::Cname(target.clone())]);
                 recipes.add(&owner, RrType::Cname, self.service.ttl, Contribution::Fixed(rdata));
             }
         }
@@ -236,34 +236,32 @@ fn least(share: Share, of: usize) -> usize {
 /// What the `RRset` should be, given what is published. `None`: leave it as it is.
 #[must_use]
 pub fn settle(id: &RrsetId, recipe: &Recipe, all_down: AllDown, published: Option<&Rrset>) -> Option<Rrset> {
-    let nothing = BTreeSet::new();
-    let published = published.map_or(&nothing, |set| &set.rdata);
-    let mut rdata = BTreeSet::new();
+    let published = published.map(|set| &set.rdata);
+    let held: &[Rdata] = published.map_or(&[], |set| set);
+    let mut rdata: Vec<&Rdata> = Vec::new();
     for contribution in &recipe.contributions {
         match contribution {
-            Contribution::Fixed(fixed) => rdata.extend(fixed.iter().cloned()),
+            Contribution::Fixed(fixed) => rdata.extend(fixed),
             Contribution::Pool { members, min_healthy } => {
-                rdata.extend(pool(members, *min_healthy, all_down, published).into_iter().cloned());
+                rdata.extend(pool(members, *min_healthy, all_down, held));
             }
             Contribution::Pinned { own, when_down, pool } => {
-                rdata.extend(pinned(id, own, *when_down, pool, published));
+                rdata.extend(pinned(id, own, *when_down, pool, held));
             }
         }
     }
-    if rdata.is_empty() {
+    rdata.sort_unstable();
+    rdata.dedup();
+    let rdata = match published {
         // Everyone who is published is drained or gone, and nobody is there instead: an empty set is never legal.
-        rdata.clone_from(published);
-    }
+        Some(published) if rdata.is_empty() || rdata.iter().copied().eq(held) => published.clone(),
+        _ => rdata.into_iter().cloned().collect(),
+    };
     (!rdata.is_empty()).then_some(Rrset { ttl: recipe.ttl, rdata })
 }
 
 /// The members of a shared set.
-fn pool<'a>(
-    members: &'a [Member],
-    min_healthy: usize,
-    all_down: AllDown,
-    published: &BTreeSet<Rdata>,
-) -> Vec<&'a Rdata> {
+fn pool<'a>(members: &'a [Member], min_healthy: usize, all_down: AllDown, published: &[Rdata]) -> Vec<&'a Rdata> {
     let ready = || members.iter().filter(|member| member.is_ready());
     let healthy = |member: &&Member| counts_as_healthy(member, published);
     let reserve = |member: &&Member| member.state == Standing::Reserve;
@@ -285,7 +283,7 @@ fn pool<'a>(
 }
 
 /// Up, or published already and not known to be down.
-fn counts_as_healthy(member: &Member, published: &BTreeSet<Rdata>) -> bool {
+fn counts_as_healthy(member: &Member, published: &[Rdata]) -> bool {
     match member.state {
         Standing::Up => true,
         Standing::Unknown | Standing::Suspect => published.contains(&member.rdata),
@@ -294,22 +292,22 @@ fn counts_as_healthy(member: &Member, published: &BTreeSet<Rdata>) -> bool {
 }
 
 /// What a node's own name points to.
-fn pinned(
+fn pinned<'a>(
     id: &RrsetId,
-    own: &[Member],
+    own: &'a [Member],
     when_down: WhenDown,
-    pool: &[Member],
-    published: &BTreeSet<Rdata>,
-) -> BTreeSet<Rdata> {
-    let itself = || own.iter().map(|member| member.rdata.clone()).collect();
-    let as_published_or = |otherwise: BTreeSet<Rdata>| {
+    pool: &'a [Member],
+    published: &'a [Rdata],
+) -> Vec<&'a Rdata> {
+    let itself = || own.iter().map(|member| &member.rdata).collect();
+    let as_published_or = |otherwise: Vec<&'a Rdata>| {
         let known = |rdata: &Rdata| own.iter().chain(pool).any(|member| member.rdata == *rdata);
-        if !published.is_empty() && published.iter().all(known) { published.clone() } else { otherwise }
+        if !published.is_empty() && published.iter().all(known) { published.iter().collect() } else { otherwise }
     };
     let in_service = || own.iter().filter(|member| member.admin_state != AdminState::Down);
     if in_service().any(|member| member.state == Standing::Up) {
         let healthy = in_service().filter(|member| counts_as_healthy(member, published));
-        return healthy.map(|member| member.rdata.clone()).collect();
+        return healthy.map(|member| &member.rdata).collect();
     }
     if in_service().any(|member| matches!(member.state, Standing::Unknown | Standing::Suspect)) {
         return as_published_or(itself());
@@ -326,12 +324,12 @@ fn pinned(
         WhenDown::Keep => itself(),
         // Nobody to point to: as published, for a name that goes away helps nobody.
         _ if healthy.is_empty() => as_published_or(itself()),
-        WhenDown::Pool => healthy.into_iter().map(|member| member.rdata.clone()).collect(),
+        WhenDown::Pool => healthy.into_iter().map(|member| &member.rdata).collect(),
         // The highest weight wins (rendezvous hashing): others keep their pick when a node comes or goes.
         WhenDown::Repoint => healthy
             .into_iter()
             .max_by_key(|member| weight(id, &member.node))
-            .map(|member| BTreeSet::from([member.rdata.clone()]))
+            .map(|member| vec![&member.rdata])
             .unwrap_or_default(),
     }
 }

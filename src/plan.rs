@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cluster::AllDown,
     desired::{self, Recipe},
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
 };
 
 #[cfg(test)]
@@ -49,7 +49,7 @@ pub struct Inputs<'a> {
     /// What the zone holds at the names that we read.
     pub published: &'a Rrsets,
     /// What we published before, as the state directory remembers it.
-    pub owned: &'a BTreeMap<RrsetId, BTreeSet<Rdata>>,
+    pub owned: &'a BTreeMap<RrsetId, RdataSet>,
     /// Whether data is an address or exchange of a node that we know.
     pub is_known: &'a dyn Fn(&RrsetId, &Rdata) -> bool,
     /// Whether an MX outside of this zone points to a name.
@@ -82,7 +82,7 @@ pub fn diff(inputs: Inputs<'_>) -> Plan {
 
 /// Whether an `RRset` still holds what we published: the same data, or other data of our nodes.
 #[must_use]
-pub fn is_ours(id: &RrsetId, set: &Rrset, ours: &BTreeSet<Rdata>, is_known: &dyn Fn(&RrsetId, &Rdata) -> bool) -> bool {
+pub fn is_ours(id: &RrsetId, set: &Rrset, ours: &RdataSet, is_known: &dyn Fn(&RrsetId, &Rdata) -> bool) -> bool {
     set.rdata == *ours || set.rdata.iter().all(|rdata| is_known(id, rdata))
 }
 
@@ -189,7 +189,7 @@ pub fn by_health(change: &Change, recipe: &Recipe) -> Option<Change> {
     let (before, after) = (change.before.as_ref()?, change.after.as_ref()?);
     let candidates = recipe.candidates();
     let unlisted = before.rdata.iter().filter(|rdata| !candidates.contains(rdata));
-    let rdata: BTreeSet<Rdata> = unlisted.chain(&after.rdata).cloned().collect();
+    let rdata = unlisted.chain(&after.rdata).cloned().collect();
     let after = Rrset { ttl: before.ttl, rdata };
     (after != *before).then(|| Change { after: Some(after), ..change.clone() })
 }

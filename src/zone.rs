@@ -20,7 +20,7 @@ use std::{
 
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, Rdata, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, Rdata, RdataSet, Rrset, RrsetId, Ttl},
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
@@ -51,7 +51,7 @@ pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 const PATIENCE: u32 = 3;
 
 /// What we published, by `RRset`.
-pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
+pub type Owned = BTreeMap<RrsetId, RdataSet>;
 
 /// One zone.
 #[derive(Debug)]
@@ -214,7 +214,7 @@ impl Zone {
             Some(seen) => seen.rrsets.values().flat_map(|set| &set.rdata).any(is_target),
             // It may never be read again; but a lost message may have written an MX that we do not remember.
             None if self.state == ZoneState::Failing && self.lost.is_none() => {
-                self.owned.values().flatten().any(is_target)
+                self.owned.values().flat_map(|set| set.iter()).any(is_target)
             }
             None => true,
         }

@@ -325,7 +325,9 @@ fn a_repointed_name_keeps_its_stand_in_when_others_come_and_go() {
         admin_state: AdminState::Ready,
     }];
     let set = RrsetId { owner: name("web00.example.org"), rtype: RrType::A };
-    let pick = |pool: &[Member]| pinned(&set, &own, WhenDown::Repoint, pool, &BTreeSet::new());
+    let pick = |pool: &[Member]| -> Vec<Rdata> {
+        pinned(&set, &own, WhenDown::Repoint, pool, &[]).into_iter().cloned().collect()
+    };
     let picked = pick(&pool);
     assert_eq!(picked.len(), 1);
     for without in &pool {
@@ -375,7 +377,9 @@ fn any_pool() -> impl Strategy<Value = Contribution> {
 
 fn any_published() -> impl Strategy<Value = Option<Rrset>> {
     let rdata = prop::collection::btree_set((0..12_u8).prop_map(|at| Rdata::A([192, 0, 2, at].into())), 1..6);
-    prop::option::of((0..3_u32, rdata).prop_map(|(ttl, rdata)| Rrset { ttl: Ttl(ttl * 60), rdata }))
+    prop::option::of(
+        (0..3_u32, rdata).prop_map(|(ttl, rdata)| Rrset { ttl: Ttl(ttl * 60), rdata: rdata.into_iter().collect() }),
+    )
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{message::wire, *};
 use crate::{
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
     plan::Change,
     tsig::{Keys, Signed},
 };
@@ -24,7 +24,7 @@ fn record(generation: u64) -> GenerationRecord {
 }
 
 fn change(owner: &str, rtype: RrType, rdata: impl IntoIterator<Item = Rdata>) -> Change {
-    let rdata: BTreeSet<_> = rdata.into_iter().collect();
+    let rdata: RdataSet = rdata.into_iter().collect();
     let after = (!rdata.is_empty()).then_some(Rrset { ttl: Ttl(60), rdata });
     Change { id: RrsetId { owner: name(owner), rtype }, before: None, after }
 }

@@ -1,14 +1,11 @@
 //! Whose a zone is, and what in it is ours.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Identity, Owned, Seen, Turn, Zone, words};
 use crate::{
     desired::Recipe,
-    dns::{Rdata, RrsetId},
+    dns::{Rdata, RdataSet, RrsetId},
     layout,
     plan::{self, Change, Rrsets},
     status::ZoneState,
@@ -84,12 +81,12 @@ pub(super) fn remember(
     let holds = |id: &RrsetId, ours: &_| {
         published.get(id).filter(|set| plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata)))
     };
-    let still_ours = |(id, ours): (&RrsetId, &BTreeSet<Rdata>)| match holds(id, ours) {
+    let still_ours = |(id, ours): (&RrsetId, &RdataSet)| match holds(id, ours) {
         Some(set) => Some((id.clone(), set.rdata.clone())),
         None => (published.contains_key(id) && recipes.contains_key(id)).then(|| (id.clone(), ours.clone())),
     };
     let listed = recipes.keys().filter(|id| !owned.contains_key(*id));
-    let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &BTreeSet::new())?.rdata.clone())));
+    let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &RdataSet::default())?.rdata.clone())));
     let now = owned.iter().filter_map(still_ours).chain(listed).collect();
     *owned = keep(owned, now);
 }

@@ -1,18 +1,18 @@
 //! What a zone's turn says to people.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
 use crate::{
     cluster::AdminState,
     desired::Recipe,
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
     plan::{Change, Rrsets},
     update::GenerationRecord,
 };
 
 /// A change with from, to and why: `imap.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10`.
 pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
-    let nothing = BTreeSet::new();
+    let nothing = RdataSet::default();
     let before = change.before.as_ref().map_or(&nothing, |set| &set.rdata);
     let after = change.after.as_ref().map_or(&nothing, |set| &set.rdata);
     let mut words = format!("{}:", change.id);

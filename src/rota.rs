@@ -31,11 +31,12 @@ mod operator;
 #[cfg(test)]
 mod sequences;
 mod server;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod told;
 
-use self::{alarms::Alarms, edits::Edits, server::Server};
+use self::{alarms::Alarms, edits::Edits, server::Server, tally::Tally};
 
 /// All zones.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Rota {
     standings: Standings,
     shortages: BTreeSet<Shortage>,
     zones: BTreeMap<OwnerName, Zone>,
+    /// Counts over `zones`: whoever changes one takes it out first.
+    tally: Tally,
     /// Zones that want a turn, most urgent first.
     ready: BTreeSet<(Urgency, OwnerName)>,
     /// Zones that want a turn later.
@@ -101,7 +104,8 @@ impl Rota {
             overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health),
             shortages: BTreeSet::new(),
-            zones: remembered.into_iter().map(|(name, owned)| (name.clone(), Zone::new(name, owned))).collect(),
+            zones: BTreeMap::new(),
+            tally: Tally::default(),
             ready: BTreeSet::new(),
             alarms: Alarms::default(),
             busy: BTreeSet::new(),
@@ -117,6 +121,9 @@ impl Rota {
             layout,
             health,
         };
+        for (name, owned) in remembered {
+            rota.put(Zone::new(name.clone(), owned), name);
+        }
         rota.match_zones();
         rota
     }
@@ -236,7 +243,7 @@ impl Rota {
             events.extend(self.tell_shortages());
             self.call_all();
         }
-        if self.edits == Edits::Unjudged && self.first_round_done && self.zones.values().all(Zone::is_settled) {
+        if self.edits == Edits::Unjudged && self.first_round_done && self.tally.is_settled() {
             events.extend(self.judge(now));
             self.call_all();
         }
@@ -280,9 +287,7 @@ impl Rota {
     pub fn done(&mut self, now: Instant, name: &OwnerName, done: Done) -> Vec<Event> {
         self.busy.remove(name);
         if self.stale.remove(name) {
-            if let Some(zone) = self.zones.get_mut(name) {
-                zone.forget();
-            }
+            self.with_zone(name, now, |zone, _| zone.forget());
             self.call(name);
             return Vec::new();
         }
@@ -314,10 +319,14 @@ impl Rota {
 
     /// Gives every zone of the file a place, and every zone a turn.
     fn match_zones(&mut self) {
+        let mut missing = Vec::new();
         for name in self.layout.zones.keys() {
             if !self.zones.contains_key(name) {
-                self.zones.insert(name.clone(), Zone::new(name.clone(), Arc::default()));
+                missing.push(name.clone());
             }
+        }
+        for name in missing {
+            self.put(Zone::new(name.clone(), Arc::default()), name);
         }
         self.call_all();
     }
@@ -351,7 +360,7 @@ impl Rota {
             self.waiting.insert(name.clone());
         }
         if zone.is_empty() && !self.layout.zones.contains_key(name) {
-            self.zones.remove(name);
+            self.pick_up(name);
             self.alarms.set(name, None);
         } else {
             self.alarms.set(name, zone.wake_at());
@@ -365,11 +374,22 @@ impl Rota {
         now: Instant,
         work: impl FnOnce(&mut Zone, Turn<'_>) -> T,
     ) -> Option<T> {
-        let mut zone = self.zones.remove(name)?;
+        let mut zone = self.pick_up(name)?;
         let elsewhere = |target: &OwnerName| self.is_target_elsewhere(name, target);
         let result = work(&mut zone, self.turn(now, name, &elsewhere));
-        self.zones.insert(name.clone(), zone);
+        self.put(zone, name.clone());
         Some(result)
+    }
+
+    fn put(&mut self, zone: Zone, name: OwnerName) {
+        self.tally.add(&zone);
+        self.zones.insert(name, zone);
+    }
+
+    fn pick_up(&mut self, name: &OwnerName) -> Option<Zone> {
+        let zone = self.zones.remove(name)?;
+        self.tally.remove(&zone);
+        Some(zone)
     }
 
     fn turn<'a>(
@@ -391,6 +411,6 @@ impl Rota {
     }
 
     fn is_target_elsewhere(&self, here: &OwnerName, target: &OwnerName) -> bool {
-        self.zones.iter().any(|(name, zone)| name != here && zone.may_target(target))
+        self.tally.is_target_beside(self.zones.get(here), target)
     }
 }

@@ -82,6 +82,12 @@ impl OwnerName {
         Ok(Self(text.to_ascii_lowercase().into()))
     }
 
+    /// The root.
+    #[must_use]
+    pub fn root() -> Self {
+        Self(".".into())
+    }
+
     /// Takes a name that came off the wire in presentation form, whatever its characters: what BIND serves need not
     /// be a name that we would write.
     #[must_use]

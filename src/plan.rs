@@ -114,6 +114,9 @@ pub fn keep_targets(plan: &mut Plan, published: &Rrsets, elsewhere: &dyn Fn(&Own
 /// Takes deletions out of a plan that would leave a name of the file bare: an alias stays until the addresses that
 /// replace it can come, and the other way round.
 pub fn keep_names(changes: &mut Vec<Change>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) {
+    if changes.iter().all(|change| change.after.is_some()) {
+        return;
+    }
     let comes: BTreeSet<RrsetId> = changes.iter().filter(|c| c.after.is_some()).map(|c| c.id.clone()).collect();
     changes.retain(|change| {
         let listed = RrType::ALL.map(|rtype| RrsetId { owner: change.id.owner.clone(), rtype });
@@ -126,10 +129,10 @@ pub fn keep_names(changes: &mut Vec<Change>, published: &Rrsets, recipes: &BTree
 
 /// BIND ignores data beside a CNAME, and a CNAME beside data, and still answers NOERROR (measured): do not ask it to.
 fn block_aliases(plan: &mut Plan, published: &Rrsets) {
-    let goes = |id: &RrsetId, changes: &[Change]| changes.iter().any(|c| c.id == *id && c.after.is_none());
-    let (free, blocked): (Vec<_>, Vec<_>) = plan.changes.iter().cloned().partition(|change| {
-        change.after.is_none()
-            || in_the_way(&change.id).all(|id| !published.contains_key(&id) || goes(&id, &plan.changes))
+    let goes: BTreeSet<RrsetId> =
+        plan.changes.iter().filter(|change| change.after.is_none()).map(|change| change.id.clone()).collect();
+    let (free, blocked): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes).into_iter().partition(|change| {
+        change.after.is_none() || in_the_way(&change.id).all(|id| !published.contains_key(&id) || goes.contains(&id))
     });
     plan.changes = free;
     plan.blocked.extend(blocked.into_iter().map(|change| {

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{parts::least, *};
 use crate::{
     check::{Outcome, Target},
+    cluster::Share,
     config::fixture,
     health::{Health, HealthView, State},
     io::clock,
@@ -372,7 +373,7 @@ fn any_pool() -> impl Strategy<Value = Contribution> {
         admin_state,
     });
     (prop::collection::vec(member, 1..6), share())
-        .prop_map(|(members, least)| Contribution::Pool { members, min_healthy: least.max(1) })
+        .prop_map(|(members, least)| Contribution::Pool { members: members.into(), min_healthy: least.max(1) })
 }
 
 fn any_published() -> impl Strategy<Value = Option<Rrset>> {
@@ -406,7 +407,7 @@ proptest! {
         let before = published.map(|set| set.rdata).unwrap_or_default();
         let after = wanted.map(|set| set.rdata).unwrap_or_default();
         let members = recipe.contributions.iter().flat_map(|contribution| match contribution {
-            Contribution::Pool { members, .. } => members.as_slice(),
+            Contribution::Pool { members, .. } => &members[..],
             _ => &[],
         });
         let members: Vec<_> = members.collect();

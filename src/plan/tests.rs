@@ -145,7 +145,7 @@ fn an_edit_is_told_from_health() {
         state: crate::standings::Standing::Up,
         admin_state: crate::cluster::AdminState::Ready,
     };
-    let pool = Contribution::Pool { members: vec![node(10), node(11)], min_healthy: 1 };
+    let pool = Contribution::Pool { members: [node(10), node(11)].into(), min_healthy: 1 };
     let recipe = Recipe { ttl: Ttl(60), contributions: vec![pool] };
     for (what, before, after, by_edit, held) in [
         ("a new set", "-", "60 192.0.2.10", false, None),

@@ -160,7 +160,10 @@ mod tests {
             node(12, Up, AdminState::Drain),
             node(13, Up, AdminState::Down),
         ];
-        let recipe = Recipe { ttl: Ttl(60), contributions: vec![Contribution::Pool { members, min_healthy: 1 }] };
+        let recipe = Recipe {
+            ttl: Ttl(60),
+            contributions: vec![Contribution::Pool { members: members.into(), min_healthy: 1 }],
+        };
         for (before, after, words) in [
             ("-", "60 192.0.2.10", "added 192.0.2.10 (node10 is up), now 192.0.2.10"),
             ("60 192.0.2.10 192.0.2.11", "60 192.0.2.10", "removed 192.0.2.11 (node11 is down), now 192.0.2.10"),

@@ -25,7 +25,7 @@ fn timed<T>(spent: &mut f64, work: impl FnOnce() -> T) -> T {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("it does not run backwards");
     let begin = now();
     let result = work();
-    *spent += (now() - begin).as_secs_f64();
+    *spent += now().saturating_sub(begin).as_secs_f64();
     result
 }
 

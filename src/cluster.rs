@@ -255,7 +255,19 @@ impl Pattern {
     /// Fills in the placeholders.
     #[must_use]
     pub fn fill(&self, node: &NodeName, index: &str, domain: &OwnerName) -> String {
-        self.0.replace("{node}", node.as_str()).replace("{index}", index).replace("{domain}", domain.as_str())
+        self.for_node(node, index).in_domain(domain)
+    }
+
+    /// Fills in what a node has.
+    #[must_use]
+    pub fn for_node(&self, node: &NodeName, index: &str) -> Self {
+        Self(self.0.replace("{node}", node.as_str()).replace("{index}", index))
+    }
+
+    /// Fills in the domain.
+    #[must_use]
+    pub fn in_domain(&self, domain: &OwnerName) -> String {
+        self.0.replace("{domain}", domain.as_str())
     }
 
     /// Whether each node gets a name of its own.

@@ -40,10 +40,10 @@ use crate::cluster::{Cluster, NodeName, ServiceName, zones_of};
 
 /// cluster.yaml as written.
 #[derive(Debug)]
-pub struct Draft {
-    source: Source,
+pub struct Draft<'a> {
+    source: &'a Source,
     folder: PathBuf,
-    root: Option<Node>,
+    root: Option<Node<'a>>,
     report: Report,
 }
 
@@ -67,12 +67,12 @@ pub struct Checked {
     pub warnings: Vec<Problem>,
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
     /// Reads the file's text; `folder` is where relative paths begin.
     #[must_use]
-    pub fn new(source: Source, folder: &Path) -> Self {
+    pub fn new(source: &'a Source, folder: &Path) -> Self {
         let mut report = Report::default();
-        let root = tree::read(&source, &mut report);
+        let root = tree::read(source, &mut report);
         Self { source, folder: folder.to_owned(), root, report }
     }
 
@@ -99,7 +99,7 @@ impl Draft {
     #[must_use]
     pub fn check(self, lists: BTreeMap<PathBuf, Result<Source, String>>) -> Checked {
         let Self { source, folder, root, mut report } = self;
-        let mut sources = vec![source];
+        let mut sources = vec![source.clone()];
         let mut texts = BTreeMap::new();
         for (path, list) in lists {
             let text = list.map(|list| {
@@ -122,7 +122,7 @@ impl Draft {
 /// Where a problem with the file as a whole is shown.
 const FILE_START: problem::Place = problem::Place { file: 0, line: 1, column: 1, length: 0 };
 
-fn cluster(root: &Node, folder: &Path, lists: &domains::Texts, report: &mut Report) -> Option<Cluster> {
+fn cluster<'a>(root: &'a Node<'a>, folder: &Path, lists: &domains::Texts, report: &mut Report) -> Option<Cluster> {
     let whole = shape::root(root);
     if let tree::Value::Null = root.value {
         report.problem(

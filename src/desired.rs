@@ -4,21 +4,25 @@
 //! who is up, who is unknown but published already, and what the rails say when too few are left. It never comes out
 //! empty: [`settle`] answers `None`, "leave it as it is", instead.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 
 use crate::{
-    cluster::{
-        AdminState, AllDown, Cluster, Node, NodeName, Pinned, Profile, Publish, Service, ServiceName, Share, WhenDown,
-    },
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
-    layout::{self, Layout, ZoneLayout},
+    cluster::{AdminState, AllDown, Cluster, NodeName, ProfileId, ServiceName, WhenDown},
+    dns::{Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
+    layout::{Layout, ZoneLayout},
     standings::{Standing, Standings},
 };
 
+pub(crate) mod parts;
 #[cfg(test)]
 mod tests;
+
+use self::parts::Part;
 
 /// What one service gives to one `RRset`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,21 +30,21 @@ pub enum Contribution {
     /// The healthy ones of these.
     Pool {
         /// Everyone that could be in it.
-        members: Vec<Member>,
+        members: Arc<[Member]>,
         /// Fewer healthy members than this count as all down.
         min_healthy: usize,
     },
     /// One node's own addresses.
     Pinned {
         /// The node, once for each of its addresses; never empty.
-        own: Vec<Member>,
+        own: Arc<[Member]>,
         /// Where the name goes while the node is down.
         when_down: WhenDown,
         /// Everyone else that could stand in.
-        pool: Vec<Member>,
+        pool: Arc<[Member]>,
     },
     /// This, whatever the health.
-    Fixed(BTreeSet<Rdata>),
+    Fixed(RdataSet),
 }
 
 /// One node in one `RRset`.
@@ -82,7 +86,9 @@ impl Recipe {
     pub fn member(&self, rdata: &Rdata) -> Option<&Member> {
         self.contributions.iter().find_map(|contribution| match contribution {
             Contribution::Pool { members, .. } => members.iter().find(|member| member.rdata == *rdata),
-            Contribution::Pinned { own, pool, .. } => own.iter().chain(pool).find(|member| member.rdata == *rdata),
+            Contribution::Pinned { own, pool, .. } => {
+                own.iter().chain(pool.iter()).find(|member| member.rdata == *rdata)
+            }
             Contribution::Fixed(_) => None,
         })
     }
@@ -95,7 +101,7 @@ impl Recipe {
             .flat_map(|contribution| -> Box<dyn Iterator<Item = &Rdata>> {
                 match contribution {
                     Contribution::Pool { members, .. } => Box::new(members.iter().map(|m| &m.rdata)),
-                    Contribution::Pinned { own, pool, .. } => Box::new(own.iter().chain(pool).map(|m| &m.rdata)),
+                    Contribution::Pinned { own, pool, .. } => Box::new(own.iter().chain(pool.iter()).map(|m| &m.rdata)),
                     Contribution::Fixed(rdata) => Box::new(rdata.iter()),
                 }
             })
@@ -108,21 +114,21 @@ impl Recipe {
 pub fn recipes(cluster: &Cluster, zone: &ZoneLayout, standings: &Standings) -> BTreeMap<RrsetId, Recipe> {
     let mut recipes = Recipes(BTreeMap::new());
     for name in &zone.domains {
-        let Some(profile) = cluster.domains.get(name).and_then(|domain| cluster.profile(domain)) else { continue };
-        for service_name in &profile.services {
-            if let Some(service) = cluster.services.get(service_name) {
-                let of = Part { cluster, standings, profile, service_name, service, domain: name };
-                of.add_to(&mut recipes);
+        let parts = cluster.domains.get(name).map_or(&[][..], |domain| standings.parts(domain.profile));
+        for Part { label, ttl, sets, .. } in parts {
+            let Ok(owner) = name.child(label) else { continue };
+            for (rtype, content) in sets {
+                recipes.add(RrsetId { owner: owner.clone(), rtype: *rtype }, *ttl, content.of(name));
             }
         }
     }
     for (owner, host) in &zone.hosts {
         let nodes = host.nodes.iter().filter_map(|node| cluster.nodes.get(node));
-        let rdata: BTreeSet<Rdata> = nodes.flat_map(|node| &node.addresses).copied().map(Rdata::from).collect();
+        let rdata: Vec<Rdata> = nodes.flat_map(|node| &node.addresses).copied().map(Rdata::from).collect();
         for rtype in [RrType::A, RrType::Aaaa] {
-            let rdata: BTreeSet<Rdata> = rdata.iter().filter(|r| r.rtype() == rtype).cloned().collect();
+            let rdata: RdataSet = rdata.iter().filter(|r| r.rtype() == rtype).cloned().collect();
             if !rdata.is_empty() {
-                recipes.add(owner, rtype, host.ttl, Contribution::Fixed(rdata));
+                recipes.add(RrsetId { owner: owner.clone(), rtype }, host.ttl, Contribution::Fixed(rdata));
             }
         }
     }
@@ -133,8 +139,8 @@ pub fn recipes(cluster: &Cluster, zone: &ZoneLayout, standings: &Standings) -> B
 struct Recipes(BTreeMap<RrsetId, Recipe>);
 
 impl Recipes {
-    fn add(&mut self, owner: &OwnerName, rtype: RrType, ttl: Ttl, contribution: Contribution) {
-        match self.0.entry(RrsetId { owner: owner.clone(), rtype }) {
+    fn add(&mut self, id: RrsetId, ttl: Ttl, contribution: Contribution) {
+        match self.0.entry(id) {
             Entry::Vacant(place) => {
                 place.insert(Recipe { ttl, contributions: vec![contribution] });
             }
@@ -143,127 +149,41 @@ impl Recipes {
     }
 }
 
-/// One service of one domain.
-struct Part<'a> {
-    cluster: &'a Cluster,
-    standings: &'a Standings,
-    profile: &'a Profile,
-    service_name: &'a ServiceName,
-    service: &'a Service,
-    domain: &'a OwnerName,
-}
-
-impl Part<'_> {
-    fn add_to(&self, recipes: &mut Recipes) {
-        match &self.service.publish {
-            Publish::Address { name, pinned } => {
-                let Ok(owner) = self.domain.child(name) else { return };
-                for rtype in [RrType::A, RrType::Aaaa] {
-                    let members = self.addresses(rtype);
-                    if members.is_empty() {
-                        continue;
-                    }
-                    if let Some(pinned) = pinned {
-                        self.add_pinned(recipes, pinned, rtype, &members);
-                    }
-                    recipes.add(&owner, rtype, self.service.ttl, self.pool(members));
-                }
-            }
-            Publish::Mx { preference, .. } => {
-                let exchanges = layout::exchanges(self.cluster, self.domain, self.profile, self.service);
-                let members: Vec<_> = exchanges
-                    .filter_map(|(node, exchange)| {
-                        let state = self.standings.any(self.service_name, node);
-                        self.member(node, Rdata::Mx { preference: *preference, exchange }, state)
-                    })
-                    .collect();
-                if !members.is_empty() {
-                    recipes.add(self.domain, RrType::Mx, self.service.ttl, self.pool(members));
-                }
-            }
-            Publish::Alias { name, target } => {
-                let Ok(owner) = self.domain.child(name) else { return };
-                let rdata = BTreeSet::from([Rdata::Cname(target.clone())]);
-                recipes.add(&owner, RrType::Cname, self.service.ttl, Contribution::Fixed(rdata));
-            }
-        }
-    }
-
-    fn pool(&self, members: Vec<Member>) -> Contribution {
-        let ready = nodes(members.iter().filter(|member| member.is_ready()));
-        Contribution::Pool { min_healthy: least(self.service.min_healthy, ready), members }
-    }
-
-    fn add_pinned(&self, recipes: &mut Recipes, pinned: &Pinned, rtype: RrType, members: &[Member]) {
-        for own in members.chunk_by(|one, next| one.node == next.node) {
-            let Some(Member { node, .. }) = own.first() else { continue };
-            let index = self.cluster.nodes.get(node).map_or("", |node: &Node| node.index.as_str());
-            let Ok(owner) = self.domain.child(&pinned.name.fill(node, index, self.domain)) else { continue };
-            let pool = members.iter().filter(|other| other.node != *node && other.is_ready()).cloned().collect();
-            let part = Contribution::Pinned { own: own.to_vec(), when_down: pinned.when_down, pool };
-            recipes.add(&owner, rtype, self.service.ttl, part);
-        }
-    }
-
-    /// Every node of the profile that has addresses of this family, one member an address.
-    fn addresses(&self, rtype: RrType) -> Vec<Member> {
-        let nodes = self.profile.nodes.iter().filter_map(|name| Some((name, self.cluster.nodes.get(name)?)));
-        nodes
-            .flat_map(|(name, node)| node.addresses.iter().map(move |address| (name, *address)))
-            .filter(|(_, address)| Rdata::from(*address).rtype() == rtype)
-            .filter_map(|(name, address)| {
-                self.member(name, address.into(), self.standings.of(self.service_name, name, address))
-            })
-            .collect()
-    }
-
-    fn member(&self, name: &NodeName, rdata: Rdata, state: Standing) -> Option<Member> {
-        let admin_state = self.cluster.nodes.get(name)?.admin_state;
-        Some(Member { node: name.clone(), rdata, state, admin_state })
-    }
-}
-
-/// How many nodes these are: one with two addresses of a family counts once.
+/// How many nodes these are: one with two addresses of a family counts once. Members come in the order of nodes.
 fn nodes<'a>(members: impl Iterator<Item = &'a Member>) -> usize {
-    members.map(|member| &member.node).collect::<BTreeSet<_>>().len()
-}
-
-/// A share of the members, at least one.
-fn least(share: Share, of: usize) -> usize {
-    share.of(of).max(1)
+    let mut last = None;
+    members.filter(|member| last.replace(&member.node) != Some(&member.node)).count()
 }
 
 /// What the `RRset` should be, given what is published. `None`: leave it as it is.
 #[must_use]
 pub fn settle(id: &RrsetId, recipe: &Recipe, all_down: AllDown, published: Option<&Rrset>) -> Option<Rrset> {
-    let nothing = BTreeSet::new();
-    let published = published.map_or(&nothing, |set| &set.rdata);
-    let mut rdata = BTreeSet::new();
+    let published = published.map(|set| &set.rdata);
+    let held: &[Rdata] = published.map_or(&[], |set| set);
+    let mut rdata: Vec<&Rdata> = Vec::new();
     for contribution in &recipe.contributions {
         match contribution {
-            Contribution::Fixed(fixed) => rdata.extend(fixed.iter().cloned()),
+            Contribution::Fixed(fixed) => rdata.extend(fixed),
             Contribution::Pool { members, min_healthy } => {
-                rdata.extend(pool(members, *min_healthy, all_down, published).into_iter().cloned());
+                rdata.extend(pool(members, *min_healthy, all_down, held));
             }
             Contribution::Pinned { own, when_down, pool } => {
-                rdata.extend(pinned(id, own, *when_down, pool, published));
+                rdata.extend(pinned(id, own, *when_down, pool, held));
             }
         }
     }
-    if rdata.is_empty() {
+    rdata.sort_unstable();
+    rdata.dedup();
+    let rdata = match published {
         // Everyone who is published is drained or gone, and nobody is there instead: an empty set is never legal.
-        rdata.clone_from(published);
-    }
+        Some(published) if rdata.is_empty() || rdata.iter().copied().eq(held) => published.clone(),
+        _ => rdata.into_iter().cloned().collect(),
+    };
     (!rdata.is_empty()).then_some(Rrset { ttl: recipe.ttl, rdata })
 }
 
 /// The members of a shared set.
-fn pool<'a>(
-    members: &'a [Member],
-    min_healthy: usize,
-    all_down: AllDown,
-    published: &BTreeSet<Rdata>,
-) -> Vec<&'a Rdata> {
+fn pool<'a>(members: &'a [Member], min_healthy: usize, all_down: AllDown, published: &[Rdata]) -> Vec<&'a Rdata> {
     let ready = || members.iter().filter(|member| member.is_ready());
     let healthy = |member: &&Member| counts_as_healthy(member, published);
     let reserve = |member: &&Member| member.state == Standing::Reserve;
@@ -285,7 +205,7 @@ fn pool<'a>(
 }
 
 /// Up, or published already and not known to be down.
-fn counts_as_healthy(member: &Member, published: &BTreeSet<Rdata>) -> bool {
+fn counts_as_healthy(member: &Member, published: &[Rdata]) -> bool {
     match member.state {
         Standing::Up => true,
         Standing::Unknown | Standing::Suspect => published.contains(&member.rdata),
@@ -294,22 +214,22 @@ fn counts_as_healthy(member: &Member, published: &BTreeSet<Rdata>) -> bool {
 }
 
 /// What a node's own name points to.
-fn pinned(
+fn pinned<'a>(
     id: &RrsetId,
-    own: &[Member],
+    own: &'a [Member],
     when_down: WhenDown,
-    pool: &[Member],
-    published: &BTreeSet<Rdata>,
-) -> BTreeSet<Rdata> {
-    let itself = || own.iter().map(|member| member.rdata.clone()).collect();
-    let as_published_or = |otherwise: BTreeSet<Rdata>| {
+    pool: &'a [Member],
+    published: &'a [Rdata],
+) -> Vec<&'a Rdata> {
+    let itself = || own.iter().map(|member| &member.rdata).collect();
+    let as_published_or = |otherwise: Vec<&'a Rdata>| {
         let known = |rdata: &Rdata| own.iter().chain(pool).any(|member| member.rdata == *rdata);
-        if !published.is_empty() && published.iter().all(known) { published.clone() } else { otherwise }
+        if !published.is_empty() && published.iter().all(known) { published.iter().collect() } else { otherwise }
     };
     let in_service = || own.iter().filter(|member| member.admin_state != AdminState::Down);
     if in_service().any(|member| member.state == Standing::Up) {
         let healthy = in_service().filter(|member| counts_as_healthy(member, published));
-        return healthy.map(|member| member.rdata.clone()).collect();
+        return healthy.map(|member| &member.rdata).collect();
     }
     if in_service().any(|member| matches!(member.state, Standing::Unknown | Standing::Suspect)) {
         return as_published_or(itself());
@@ -326,12 +246,12 @@ fn pinned(
         WhenDown::Keep => itself(),
         // Nobody to point to: as published, for a name that goes away helps nobody.
         _ if healthy.is_empty() => as_published_or(itself()),
-        WhenDown::Pool => healthy.into_iter().map(|member| member.rdata.clone()).collect(),
+        WhenDown::Pool => healthy.into_iter().map(|member| &member.rdata).collect(),
         // The highest weight wins (rendezvous hashing): others keep their pick when a node comes or goes.
         WhenDown::Repoint => healthy
             .into_iter()
             .max_by_key(|member| weight(id, &member.node))
-            .map(|member| BTreeSet::from([member.rdata.clone()]))
+            .map(|member| vec![&member.rdata])
             .unwrap_or_default(),
     }
 }
@@ -356,32 +276,15 @@ pub struct Shortage {
 #[must_use]
 pub fn shortages(cluster: &Cluster, layout: &Layout, standings: &Standings) -> BTreeSet<Shortage> {
     let mut found = BTreeSet::new();
-    for (at, profile) in cluster.profiles.iter().enumerate() {
-        // Any domain of the profile will do: its health does not depend on the domain.
-        let zones = layout.by_profile.get(at).into_iter().flatten();
-        let Some(domain) = zones
-            .filter_map(|zone| layout.zones.get(zone))
-            .flat_map(|zone| &zone.domains)
-            .find(|name| cluster.domains.get(*name).is_some_and(|domain| usize::try_from(domain.profile.0) == Ok(at)))
-        else {
-            continue;
-        };
-        for service_name in &profile.services {
-            let Some(service) = cluster.services.get(service_name) else { continue };
-            let mut recipes = Recipes(BTreeMap::new());
-            Part { cluster, standings, profile, service_name, service, domain }.add_to(&mut recipes);
-            let short = recipes.0.iter().filter(|(_, recipe)| recipe.contributions.iter().any(is_short));
-            found.extend(short.map(|(id, _)| Shortage {
-                service: service_name.clone(),
-                rtype: id.rtype,
+    for (id, (profile, zones)) in (0..).map(ProfileId).zip(cluster.profiles.iter().zip(&layout.by_profile)) {
+        for part in standings.parts(id).iter().filter(|_| !zones.is_empty()) {
+            let short = part.sets.iter().filter(|(_, content)| content.is_short());
+            found.extend(short.map(|(rtype, _)| Shortage {
+                service: part.service.clone(),
+                rtype: *rtype,
                 nodes: profile.nodes.clone(),
             }));
         }
     }
     found
-}
-
-fn is_short(contribution: &Contribution) -> bool {
-    let Contribution::Pool { members, min_healthy } = contribution else { return false };
-    nodes(members.iter().filter(|member| member.is_ready() && !member.is_lost())) < *min_healthy
 }

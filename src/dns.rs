@@ -5,9 +5,9 @@
 
 use std::{
     borrow::Borrow,
-    collections::BTreeSet,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Deref,
     str::FromStr,
     sync::Arc,
 };
@@ -80,6 +80,12 @@ impl OwnerName {
             }
         }
         Ok(Self(text.to_ascii_lowercase().into()))
+    }
+
+    /// The root.
+    #[must_use]
+    pub fn root() -> Self {
+        Self(".".into())
     }
 
     /// Takes a name that came off the wire in presentation form, whatever its characters: what BIND serves need not
@@ -266,5 +272,67 @@ pub struct Rrset {
     /// One TTL for the whole set (RFC 2181 section 5.2).
     pub ttl: Ttl,
     /// The records' data.
-    pub rdata: BTreeSet<Rdata>,
+    pub rdata: RdataSet,
+}
+
+/// The data of an `RRset`: in order, no duplicates. Read it as a slice.
+///
+/// A set has a handful of records, and there are tens of thousands of sets: a tree would take four times the memory.
+/// Cloning shares the records, so that what is published and what we own of it are kept once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RdataSet(Arc<[Rdata]>);
+
+impl RdataSet {
+    /// What is not in `other`.
+    pub fn difference(&self, other: &Self) -> impl Iterator<Item = &Rdata> {
+        self.iter().filter(|rdata| !other.contains(rdata))
+    }
+
+    /// Whether `other` has it all.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.difference(other).next().is_none()
+    }
+}
+
+impl Deref for RdataSet {
+    type Target = [Rdata];
+    fn deref(&self) -> &[Rdata] {
+        &self.0
+    }
+}
+
+impl Default for RdataSet {
+    fn default() -> Self {
+        Self([].into())
+    }
+}
+
+impl FromIterator<Rdata> for RdataSet {
+    fn from_iter<I: IntoIterator<Item = Rdata>>(rdata: I) -> Self {
+        let mut rdata: Vec<_> = rdata.into_iter().collect();
+        rdata.sort_unstable();
+        rdata.dedup();
+        Self(rdata.into())
+    }
+}
+
+impl<const N: usize> From<[Rdata; N]> for RdataSet {
+    fn from(rdata: [Rdata; N]) -> Self {
+        rdata.into_iter().collect()
+    }
+}
+
+impl<'a> IntoIterator for &'a RdataSet {
+    type Item = &'a Rdata;
+    type IntoIter = std::slice::Iter<'a, Rdata>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for RdataSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self).finish()
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     cluster::AllDown,
     desired::{self, Recipe},
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
 };
 
 #[cfg(test)]
@@ -49,7 +49,7 @@ pub struct Inputs<'a> {
     /// What the zone holds at the names that we read.
     pub published: &'a Rrsets,
     /// What we published before, as the state directory remembers it.
-    pub owned: &'a BTreeMap<RrsetId, BTreeSet<Rdata>>,
+    pub owned: &'a BTreeMap<RrsetId, RdataSet>,
     /// Whether data is an address or exchange of a node that we know.
     pub is_known: &'a dyn Fn(&RrsetId, &Rdata) -> bool,
     /// Whether an MX outside of this zone points to a name.
@@ -82,7 +82,7 @@ pub fn diff(inputs: Inputs<'_>) -> Plan {
 
 /// Whether an `RRset` still holds what we published: the same data, or other data of our nodes.
 #[must_use]
-pub fn is_ours(id: &RrsetId, set: &Rrset, ours: &BTreeSet<Rdata>, is_known: &dyn Fn(&RrsetId, &Rdata) -> bool) -> bool {
+pub fn is_ours(id: &RrsetId, set: &Rrset, ours: &RdataSet, is_known: &dyn Fn(&RrsetId, &Rdata) -> bool) -> bool {
     set.rdata == *ours || set.rdata.iter().all(|rdata| is_known(id, rdata))
 }
 
@@ -114,6 +114,9 @@ pub fn keep_targets(plan: &mut Plan, published: &Rrsets, elsewhere: &dyn Fn(&Own
 /// Takes deletions out of a plan that would leave a name of the file bare: an alias stays until the addresses that
 /// replace it can come, and the other way round.
 pub fn keep_names(changes: &mut Vec<Change>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) {
+    if changes.iter().all(|change| change.after.is_some()) {
+        return;
+    }
     let comes: BTreeSet<RrsetId> = changes.iter().filter(|c| c.after.is_some()).map(|c| c.id.clone()).collect();
     changes.retain(|change| {
         let listed = RrType::ALL.map(|rtype| RrsetId { owner: change.id.owner.clone(), rtype });
@@ -126,10 +129,10 @@ pub fn keep_names(changes: &mut Vec<Change>, published: &Rrsets, recipes: &BTree
 
 /// BIND ignores data beside a CNAME, and a CNAME beside data, and still answers NOERROR (measured): do not ask it to.
 fn block_aliases(plan: &mut Plan, published: &Rrsets) {
-    let goes = |id: &RrsetId, changes: &[Change]| changes.iter().any(|c| c.id == *id && c.after.is_none());
-    let (free, blocked): (Vec<_>, Vec<_>) = plan.changes.iter().cloned().partition(|change| {
-        change.after.is_none()
-            || in_the_way(&change.id).all(|id| !published.contains_key(&id) || goes(&id, &plan.changes))
+    let goes: BTreeSet<RrsetId> =
+        plan.changes.iter().filter(|change| change.after.is_none()).map(|change| change.id.clone()).collect();
+    let (free, blocked): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes).into_iter().partition(|change| {
+        change.after.is_none() || in_the_way(&change.id).all(|id| !published.contains_key(&id) || goes.contains(&id))
     });
     plan.changes = free;
     plan.blocked.extend(blocked.into_iter().map(|change| {
@@ -189,7 +192,7 @@ pub fn by_health(change: &Change, recipe: &Recipe) -> Option<Change> {
     let (before, after) = (change.before.as_ref()?, change.after.as_ref()?);
     let candidates = recipe.candidates();
     let unlisted = before.rdata.iter().filter(|rdata| !candidates.contains(rdata));
-    let rdata: BTreeSet<Rdata> = unlisted.chain(&after.rdata).cloned().collect();
+    let rdata = unlisted.chain(&after.rdata).cloned().collect();
     let after = Rrset { ttl: before.ttl, rdata };
     (after != *before).then(|| Change { after: Some(after), ..change.clone() })
 }

@@ -31,11 +31,12 @@ mod operator;
 #[cfg(test)]
 mod sequences;
 mod server;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod told;
 
-use self::{alarms::Alarms, edits::Edits, server::Server};
+use self::{alarms::Alarms, edits::Edits, server::Server, tally::Tally};
 
 /// All zones.
 #[derive(Debug)]
@@ -48,8 +49,9 @@ pub struct Rota {
     gaps: u64,
     standings: Standings,
     shortages: BTreeSet<Shortage>,
-    /// Boxed: a zone is taken out for each of its turns.
-    zones: BTreeMap<OwnerName, Box<Zone>>,
+    zones: BTreeMap<OwnerName, Zone>,
+    /// Counts over `zones`: whoever changes one takes it out first.
+    tally: Tally,
     /// Zones that want a turn, most urgent first.
     ready: BTreeSet<(Urgency, OwnerName)>,
     /// Zones that want a turn later.
@@ -102,10 +104,8 @@ impl Rota {
             overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health),
             shortages: BTreeSet::new(),
-            zones: remembered
-                .into_iter()
-                .map(|(name, memory)| (name.clone(), Box::new(Zone::new(name, memory))))
-                .collect(),
+            zones: BTreeMap::new(),
+            tally: Tally::default(),
             ready: BTreeSet::new(),
             alarms: Alarms::default(),
             busy: BTreeSet::new(),
@@ -121,6 +121,9 @@ impl Rota {
             layout,
             health,
         };
+        for (name, owned) in remembered {
+            rota.put(Zone::new(name.clone(), owned), name);
+        }
         rota.match_zones();
         rota
     }
@@ -139,7 +142,7 @@ impl Rota {
 
     /// The zones by name.
     #[must_use]
-    pub const fn zones(&self) -> &BTreeMap<OwnerName, Box<Zone>> {
+    pub const fn zones(&self) -> &BTreeMap<OwnerName, Zone> {
         &self.zones
     }
 
@@ -240,9 +243,7 @@ impl Rota {
             events.extend(self.tell_shortages());
             self.call_all();
         }
-        // From the end, because zones are read in order: the first look nearly always finds one that is not read.
-        let all_settled = || self.zones.values().rev().all(|zone| zone.is_settled());
-        if self.edits == Edits::Unjudged && self.first_round_done && all_settled() {
+        if self.edits == Edits::Unjudged && self.first_round_done && self.tally.is_settled() {
             events.extend(self.judge(now));
             self.call_all();
         }
@@ -286,15 +287,13 @@ impl Rota {
     pub fn done(&mut self, now: Instant, name: &OwnerName, done: Done) -> Vec<Event> {
         self.busy.remove(name);
         if self.stale.remove(name) {
-            if let Some(zone) = self.zones.get_mut(name) {
-                zone.forget();
-            }
+            self.with_zone(name, now, |zone, _| zone.forget());
             self.call(name);
             return Vec::new();
         }
         let mut events: Vec<_> = self.server.answered(now, &done, self.cluster.bind.server).into_iter().collect();
         events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
-        let later = self.zones.get(name).and_then(|zone| zone.wake_at());
+        let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {
             Some(at) if at > now => self.alarms.set(name, Some(at)),
             _ => self.call(name),
@@ -320,10 +319,14 @@ impl Rota {
 
     /// Gives every zone of the file a place, and every zone a turn.
     fn match_zones(&mut self) {
+        let mut missing = Vec::new();
         for name in self.layout.zones.keys() {
             if !self.zones.contains_key(name) {
-                self.zones.insert(name.clone(), Box::new(Zone::new(name.clone(), Arc::default())));
+                missing.push(name.clone());
             }
+        }
+        for name in missing {
+            self.put(Zone::new(name.clone(), Arc::default()), name);
         }
         self.call_all();
     }
@@ -357,6 +360,7 @@ impl Rota {
             self.waiting.insert(name.clone());
         }
         if zone.is_empty() && !self.layout.zones.contains_key(name) {
+            self.tally.remove(zone);
             self.zones.remove(name);
             self.alarms.set(name, None);
         } else {
@@ -371,11 +375,28 @@ impl Rota {
         now: Instant,
         work: impl FnOnce(&mut Zone, Turn<'_>) -> T,
     ) -> Option<T> {
-        let mut zone = self.zones.remove(name)?;
-        let elsewhere = |target: &OwnerName| self.is_target_elsewhere(name, target);
-        let result = work(&mut zone, self.turn(now, name, &elsewhere));
-        self.zones.insert(name.clone(), zone);
+        let may_write = self.may_write();
+        let zone = self.zones.get_mut(name)?;
+        self.tally.remove(zone);
+        let tally = &self.tally;
+        let turn = Turn {
+            now,
+            cluster: &self.cluster,
+            layout: self.layout.zones.get(name),
+            standings: &self.standings,
+            me: &self.me,
+            may_write,
+            hold_edits: self.edits == Edits::Held,
+            is_target_elsewhere: &|target| tally.is_target_beside(None, target),
+        };
+        let result = work(zone, turn);
+        self.tally.add(zone);
         Some(result)
+    }
+
+    fn put(&mut self, zone: Zone, name: OwnerName) {
+        self.tally.add(&zone);
+        self.zones.insert(name, zone);
     }
 
     fn turn<'a>(
@@ -397,6 +418,6 @@ impl Rota {
     }
 
     fn is_target_elsewhere(&self, here: &OwnerName, target: &OwnerName) -> bool {
-        self.zones.iter().any(|(name, zone)| name != here && zone.may_target(target))
+        self.tally.is_target_beside(self.zones.get(here), target)
     }
 }

@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     check::Target,
-    cluster::{Cluster, NodeName, Profile, Service, ServiceName},
+    cluster::{Cluster, NodeName, Profile, ProfileId, Service, ServiceName},
+    desired::parts::{self, Part},
     health::{Health, HealthView, State},
 };
 
@@ -52,9 +53,13 @@ impl Standing {
     }
 }
 
-/// How each node stands for each service, address by address.
+/// How each node stands for each service, address by address, and what follows from it for each profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standings(BTreeMap<ServiceName, BTreeMap<NodeName, BTreeMap<IpAddr, Standing>>>);
+pub struct Standings {
+    by_service: BTreeMap<ServiceName, BTreeMap<NodeName, BTreeMap<IpAddr, Standing>>>,
+    /// By profile.
+    parts: Vec<Vec<Part>>,
+}
 
 impl Standings {
     /// Folds the checks of each service into one word for each node address.
@@ -73,19 +78,25 @@ impl Standings {
             });
             combine(checks.collect(), service.checks_any)
         };
-        Self(
-            members
-                .into_iter()
-                .filter_map(|(name, nodes)| {
-                    let service = cluster.services.get(name)?;
-                    let nodes = nodes.into_iter().filter_map(|node| {
-                        let addresses = &cluster.nodes.get(node)?.addresses;
-                        Some((node.clone(), addresses.iter().map(|a| (*a, stand(service, node, *a))).collect()))
-                    });
-                    Some((name.clone(), nodes.collect()))
-                })
-                .collect(),
-        )
+        let by_service = members
+            .into_iter()
+            .filter_map(|(name, nodes)| {
+                let service = cluster.services.get(name)?;
+                let nodes = nodes.into_iter().filter_map(|node| {
+                    let addresses = &cluster.nodes.get(node)?.addresses;
+                    Some((node.clone(), addresses.iter().map(|a| (*a, stand(service, node, *a))).collect()))
+                });
+                Some((name.clone(), nodes.collect()))
+            })
+            .collect();
+        let standings = Self { by_service, parts: Vec::new() };
+        let parts = cluster.profiles.iter().map(|profile| parts::of(cluster, profile, &standings)).collect();
+        Self { parts, ..standings }
+    }
+
+    /// What a profile gives to each of its domains.
+    pub(crate) fn parts(&self, profile: ProfileId) -> &[Part] {
+        self.parts.get(profile.0 as usize).map_or(&[], Vec::as_slice)
     }
 
     /// How a node's address stands for a service.
@@ -101,14 +112,14 @@ impl Standings {
     }
 
     fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&BTreeMap<IpAddr, Standing>> {
-        self.0.get(service)?.get(node)
+        self.by_service.get(service)?.get(node)
     }
 
     /// Whether a profile's sets can come out otherwise than under `older`.
     #[must_use]
     pub fn differ_for(&self, older: &Self, profile: &Profile) -> bool {
         profile.services.iter().any(|service| {
-            let (new, old) = (self.0.get(service), older.0.get(service));
+            let (new, old) = (self.by_service.get(service), older.by_service.get(service));
             new != old && profile.nodes.iter().any(|n| new.and_then(|s| s.get(n)) != old.and_then(|s| s.get(n)))
         })
     }

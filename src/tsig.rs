@@ -19,6 +19,7 @@ use hickory_proto::{
             tsig::{TsigAlgorithm, make_tsig_record, message_tbs, signed_bitmessage_to_buf},
         },
     },
+    serialize::binary::{BinEncodable, BinEncoder, NameEncoding},
 };
 use hmac::{Hmac, KeyInit, Mac, digest::InvalidLength};
 use zeroize::Zeroizing;
@@ -148,12 +149,22 @@ impl Key {
     ///
     /// # Errors
     /// When the message does not fit in 64 KiB.
-    pub fn sign(&self, mut message: Message, time: u64) -> Result<Signed, ProtoError> {
+    pub fn sign(&self, message: &Message, time: u64) -> Result<Signed, ProtoError> {
         let algorithm = self.label.algorithm.on_the_wire();
         let unsigned = TSIG::new(algorithm, time, FUDGE, Vec::new(), message.id, None, Vec::new());
-        let mac = self.mac(&message_tbs(&message, &unsigned, &self.name)?)?;
-        message.set_signature(Box::new(make_tsig_record(self.name.clone(), unsigned.set_mac(mac.clone()))));
-        Ok(Signed { bytes: message.to_vec()?, mac, time })
+        let encoded = Encoded::new(message)?;
+        let mac = self.mac(&message_tbs(&encoded, &unsigned, &self.name)?)?;
+        let signature = make_tsig_record(self.name.clone(), unsigned.set_mac(mac.clone()));
+        let Encoded(mut bytes) = encoded;
+        bytes.extend(signature.to_bytes()?);
+        if bytes.len() > usize::from(u16::MAX) {
+            return Err(ProtoError::from("the message does not fit in 64 KiB"));
+        }
+        // The signature is one more additional record (RFC 1035 section 4.1.1, ARCOUNT).
+        if let Some([high, low]) = bytes.get_mut(10..12) {
+            [*high, *low] = u16::from_be_bytes([*high, *low]).saturating_add(1).to_be_bytes();
+        }
+        Ok(Signed { bytes, mac, time })
     }
 
     /// Verifies an answer to a request that this key signed (RFC 8945 section 5.3); the caller judges its time.
@@ -171,6 +182,26 @@ impl Key {
             return Err(Unverified::OtherKey);
         }
         if self.fits(&digested, &signature.data.mac) { Ok(()) } else { Err(Unverified::WrongMac) }
+    }
+}
+
+/// A message as it goes out, but for its signature: encoded once, though it is digested and sent.
+struct Encoded(Vec<u8>);
+
+impl Encoded {
+    /// Without name compression: to look for a name's earlier places takes longer than to send it again.
+    fn new(message: &Message) -> Result<Self, ProtoError> {
+        let mut bytes = Vec::with_capacity(2048);
+        let mut encoder = BinEncoder::new(&mut bytes);
+        encoder.set_name_encoding(NameEncoding::Uncompressed);
+        message.emit(&mut encoder)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl BinEncodable for Encoded {
+    fn emit(&self, encoder: &mut BinEncoder<'_>) -> Result<(), ProtoError> {
+        encoder.emit_vec(&self.0)
     }
 }
 

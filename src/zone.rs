@@ -20,7 +20,7 @@ use std::{
 
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, Rdata, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, Rrset, RrsetId, Ttl},
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
@@ -209,18 +209,18 @@ impl Zone {
         self.waits
     }
 
-    /// Whether an MX in it points to this name, or could: nothing is known of a zone before it is read. While it
-    /// cannot be read, what we published counts: one zone out of reach must not stop the cleaning of all others.
+    /// The names that an MX in it points to. `None`: it could point anywhere, for nothing is known of a zone before it is
+    /// read. While it cannot be read, what we published counts: one zone out of reach must not stop the cleaning of all
+    /// others.
     #[must_use]
-    pub fn may_target(&self, name: &OwnerName) -> bool {
-        let is_target = |rdata: &Rdata| plan::exchange(rdata) == Some(name);
+    pub fn targets(&self) -> Option<BTreeSet<&OwnerName>> {
         match &self.seen {
-            Some(seen) => seen.rrsets.values().flat_map(|set| &set.rdata).any(is_target),
+            Some(seen) => Some(seen.rrsets.values().flat_map(|set| &set.rdata).filter_map(plan::exchange).collect()),
             // It may never be read again; but a lost message may have written an MX that we do not remember.
             None if self.state == ZoneState::Failing && self.lost.is_none() => {
-                self.memory.owned.values().flatten().any(is_target)
+                Some(self.memory.owned.values().flatten().filter_map(plan::exchange).collect())
             }
-            None => true,
+            None => None,
         }
     }
 

@@ -12,7 +12,7 @@ use rotad::{
 };
 
 fn check(text: &str) -> Checked {
-    Draft::new(Source::new("cluster.yaml", text), Path::new("")).check([].into())
+    Draft::new(&Source::new("cluster.yaml", text), Path::new("")).check([].into())
 }
 
 fn headlines(checked: &Checked) -> Vec<String> {

@@ -228,7 +228,7 @@ fn list_names(text: &str, file: usize, report: &mut Report) -> Vec<(OwnerName, P
             continue;
         }
         let indent = line.chars().count() - line.trim_start().chars().count();
-        let place = Place { file, line: index + 1, column: indent + 1, length: word.chars().count() };
+        let place = Place::new(file, index + 1, indent + 1, word.chars().count());
         if word.contains(char::is_whitespace) {
             report.problem(place, "domain: one name a line; write the others on lines of their own");
         } else {

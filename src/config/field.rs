@@ -29,7 +29,7 @@ pub(super) struct Field<'a> {
     /// Where the key is.
     pub key_at: Place,
     /// The value.
-    pub node: &'a Node,
+    pub node: &'a Node<'a>,
 }
 
 impl<'a> Field<'a> {

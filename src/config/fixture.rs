@@ -10,7 +10,8 @@ pub(crate) const HEAD: &str = "bind: { server: 127.0.0.1, key_credential: tsig.k
 
 /// The cluster of a file without domain lists. Panics with the problems of a bad one.
 pub(crate) fn cluster(yaml: &str) -> Cluster {
-    let checked = Draft::new(Source::new("cluster.yaml".to_owned(), yaml), Path::new("")).check(BTreeMap::new());
+    let source = Source::new("cluster.yaml".to_owned(), yaml);
+    let checked = Draft::new(&source, Path::new("")).check(BTreeMap::new());
     checked.cluster.unwrap_or_else(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         panic!("{}", problems.join("\n"))

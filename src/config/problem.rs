@@ -30,13 +30,22 @@ impl Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
     /// Which input: 0 is cluster.yaml, the lists follow.
-    pub file: usize,
+    pub file: u32,
     /// From 1.
-    pub line: usize,
+    pub line: u32,
     /// In characters, from 1.
-    pub column: usize,
+    pub column: u32,
     /// In characters.
-    pub length: usize,
+    pub length: u32,
+}
+
+impl Place {
+    /// A place, kept small: a large file has a million of them.
+    pub fn new(file: usize, line: usize, column: usize, length: usize) -> Self {
+        let [file, line, column, length] =
+            [file, line, column, length].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        Self { file, line, column, length }
+    }
 }
 
 /// One thing that is wrong, or deserves a look, in one of the files.
@@ -75,12 +84,13 @@ impl Problem {
     }
 
     fn at(place: Place, source: &Source, lines: &Lines, message: String) -> Self {
+        let line = place.line as usize;
         Self {
             file: source.name.clone(),
-            line: place.line,
-            column: place.column,
+            line,
+            column: place.column as usize,
             message,
-            extract: Extract::of(lines.line(&source.text, place.line), place),
+            extract: Extract::of(lines.line(&source.text, line), place),
         }
     }
 
@@ -115,7 +125,7 @@ impl Extract {
         if line.len() > SNIPPET_LINE {
             return None;
         }
-        let first = place.column.saturating_sub(1);
+        let first = place.column.saturating_sub(1) as usize;
         let skipped = first.saturating_sub(SNIPPET_RADIUS);
         let mut text = String::new();
         let mut marked = 0..0;
@@ -126,7 +136,7 @@ impl Extract {
             }
             // What terminals would obey is not repeated to them.
             text.push(if character.is_control() && character != '\t' { '\u{fffd}' } else { character });
-            if at >= first && at < first + place.length.max(1) {
+            if at >= first && at < first + place.length.max(1) as usize {
                 marked.end = text.len();
             }
         }
@@ -186,7 +196,12 @@ impl Report {
             found
                 .into_iter()
                 .filter_map(|(place, message)| {
-                    Some(Problem::at(place, sources.get(place.file)?, lines.get(place.file)?, message))
+                    Some(Problem::at(
+                        place,
+                        sources.get(place.file as usize)?,
+                        lines.get(place.file as usize)?,
+                        message,
+                    ))
                 })
                 .collect()
         };

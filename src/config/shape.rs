@@ -131,6 +131,6 @@ fn prefix(object: &str) -> String {
 }
 
 /// The whole file as a field, so that it is read as its parts are.
-pub(super) fn root(node: &Node) -> Field<'_> {
+pub(super) fn root<'a>(node: &'a Node<'a>) -> Field<'a> {
     Field { object: "", key: "the file", key_at: node.at, node }
 }

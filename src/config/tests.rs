@@ -7,7 +7,7 @@ use super::{Checked, Draft, Source, defaults, problem::did_you_mean, shape, stat
 const SAMPLE: &str = include_str!("../../etc/cluster.yaml");
 
 fn check(text: &str) -> Checked {
-    Draft::new(Source::new("cluster.yaml", text), Path::new("etc")).check([].into())
+    Draft::new(&Source::new("cluster.yaml", text), Path::new("etc")).check([].into())
 }
 
 /// A line of the sample that tells of a default: `indent key: value   # default DEFAULT, LOW-HIGH: ...`.

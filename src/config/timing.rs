@@ -62,7 +62,7 @@ impl Keys<'_> {
         let jitter = set(self.jitter, |field| field.percent(defaults::JITTER_RANGE, report));
         let flap_hold = set(self.flap_hold, |field| match &field.node.value {
             Value::Scalar(text) if text == "false" => Some(None),
-            Value::Scalar(text) if matches!(text.as_str(), "no" | "off" | "true" | "yes" | "on") => {
+            Value::Scalar(text) if matches!(&**text, "no" | "off" | "true" | "yes" | "on") => {
                 let text = format!("\"{text}\" is not known here; write false, or a duration such as \"30s\"");
                 field.problem(&text, report);
                 None

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{parts::least, *};
 use crate::{
     check::{Outcome, Target},
+    cluster::Share,
     config::fixture,
     health::{Health, HealthView, State},
     io::clock,
@@ -325,7 +326,9 @@ fn a_repointed_name_keeps_its_stand_in_when_others_come_and_go() {
         admin_state: AdminState::Ready,
     }];
     let set = RrsetId { owner: name("web00.example.org"), rtype: RrType::A };
-    let pick = |pool: &[Member]| pinned(&set, &own, WhenDown::Repoint, pool, &BTreeSet::new());
+    let pick = |pool: &[Member]| -> Vec<Rdata> {
+        pinned(&set, &own, WhenDown::Repoint, pool, &[]).into_iter().cloned().collect()
+    };
     let picked = pick(&pool);
     assert_eq!(picked.len(), 1);
     for without in &pool {
@@ -370,12 +373,14 @@ fn any_pool() -> impl Strategy<Value = Contribution> {
         admin_state,
     });
     (prop::collection::vec(member, 1..6), share())
-        .prop_map(|(members, least)| Contribution::Pool { members, min_healthy: least.max(1) })
+        .prop_map(|(members, least)| Contribution::Pool { members: members.into(), min_healthy: least.max(1) })
 }
 
 fn any_published() -> impl Strategy<Value = Option<Rrset>> {
     let rdata = prop::collection::btree_set((0..12_u8).prop_map(|at| Rdata::A([192, 0, 2, at].into())), 1..6);
-    prop::option::of((0..3_u32, rdata).prop_map(|(ttl, rdata)| Rrset { ttl: Ttl(ttl * 60), rdata }))
+    prop::option::of(
+        (0..3_u32, rdata).prop_map(|(ttl, rdata)| Rrset { ttl: Ttl(ttl * 60), rdata: rdata.into_iter().collect() }),
+    )
 }
 
 proptest! {
@@ -402,7 +407,7 @@ proptest! {
         let before = published.map(|set| set.rdata).unwrap_or_default();
         let after = wanted.map(|set| set.rdata).unwrap_or_default();
         let members = recipe.contributions.iter().flat_map(|contribution| match contribution {
-            Contribution::Pool { members, .. } => members.as_slice(),
+            Contribution::Pool { members, .. } => &members[..],
             _ => &[],
         });
         let members: Vec<_> = members.collect();

@@ -136,7 +136,9 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         }
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let draft = Draft::new(Source::new(name, &text), folder);
+    let source = Source::new(name, &text);
+    drop(text);
+    let draft = Draft::new(&source, folder);
     let lists = draft.lists().into_iter().map(|path| (path, MAX_LIST));
     let authorities = draft.authorities().into_iter().map(|path| (path, MAX_AUTHORITIES));
     let lists = lists.chain(authorities).map(|(path, most)| {

@@ -23,7 +23,7 @@ fn listed(wanted: &Rrsets) -> BTreeMap<RrsetId, Recipe> {
     wanted.iter().map(|(id, set)| (id.clone(), recipe(set))).collect()
 }
 
-fn plan(wanted: &Rrsets, published: &Rrsets, owned: &BTreeMap<RrsetId, BTreeSet<Rdata>>, elsewhere: &[&str]) -> Plan {
+fn plan(wanted: &Rrsets, published: &Rrsets, owned: &BTreeMap<RrsetId, RdataSet>, elsewhere: &[&str]) -> Plan {
     diff(Inputs {
         recipes: &listed(wanted),
         all_down: AllDown::Hold,
@@ -34,7 +34,7 @@ fn plan(wanted: &Rrsets, published: &Rrsets, owned: &BTreeMap<RrsetId, BTreeSet<
     })
 }
 
-fn all_owned(published: &Rrsets) -> BTreeMap<RrsetId, BTreeSet<Rdata>> {
+fn all_owned(published: &Rrsets) -> BTreeMap<RrsetId, RdataSet> {
     published.iter().map(|(id, set)| (id.clone(), set.rdata.clone())).collect()
 }
 
@@ -145,7 +145,7 @@ fn an_edit_is_told_from_health() {
         state: crate::standings::Standing::Up,
         admin_state: crate::cluster::AdminState::Ready,
     };
-    let pool = Contribution::Pool { members: vec![node(10), node(11)], min_healthy: 1 };
+    let pool = Contribution::Pool { members: [node(10), node(11)].into(), min_healthy: 1 };
     let recipe = Recipe { ttl: Ttl(60), contributions: vec![pool] };
     for (what, before, after, by_edit, held) in [
         ("a new set", "-", "60 192.0.2.10", false, None),
@@ -191,9 +191,9 @@ fn any_zone() -> impl Strategy<Value = Rrsets> {
             if in_the_way(&set).any(|other| zone.contains_key(&other)) {
                 continue;
             }
-            let place = zone.entry(set).or_insert_with(|| Rrset { ttl: Ttl(60 + ttl), rdata: BTreeSet::new() });
+            let place = zone.entry(set).or_insert_with(|| Rrset { ttl: Ttl(60 + ttl), rdata: RdataSet::default() });
             if place.rdata.is_empty() || rdata.rtype() != RrType::Cname {
-                place.rdata.insert(rdata);
+                place.rdata = place.rdata.iter().cloned().chain([rdata]).collect();
             }
         }
         zone

@@ -25,7 +25,9 @@ impl Rota {
         self.first_round_done = false;
         self.stale.clone_from(&self.busy);
         for (_, zone) in self.zones.iter_mut().filter(|(name, _)| !self.busy.contains(*name)) {
+            self.tally.remove(zone);
             zone.forget();
+            self.tally.add(zone);
         }
         self.call_all();
         let words = format!(

@@ -1,6 +1,6 @@
 //! RFC 2136 messages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use hickory_proto::{
     ProtoError,
@@ -9,6 +9,7 @@ use hickory_proto::{
         DNSClass, Name, RData, Record, RecordType,
         rdata::{self, TXT},
     },
+    serialize::binary::BinDecodable,
 };
 
 use super::generation::{GenerationRecord, GenerationRrset, Txt};
@@ -71,14 +72,14 @@ impl Update {
             }
         }
         message.add_authority(delete_rrset(generation.clone(), RecordType::TXT));
-        for change in &self.changes {
-            message.add_authority(delete_rrset(wire(&change.id.owner)?, record_type(change.id.rtype)));
+        let owners = self.changes.iter().map(|change| wire(&change.id.owner)).collect::<Result<Vec<_>, _>>()?;
+        for (change, owner) in self.changes.iter().zip(&owners) {
+            message.add_authority(delete_rrset(owner.clone(), record_type(change.id.rtype)));
         }
         message.add_authority(txt_record(&generation, &Txt::from(&self.record)));
         // The order of types puts A and AAAA before MX.
         for rtype in RrType::ALL {
-            for change in self.changes.iter().filter(|change| change.id.rtype == rtype) {
-                let owner = wire(&change.id.owner)?;
+            for (change, owner) in self.changes.iter().zip(&owners).filter(|(change, _)| change.id.rtype == rtype) {
                 if let Some(rrset) = &change.after {
                     for data in &rrset.rdata {
                         message.add_authority(Record::from_rdata(owner.clone(), rrset.ttl.0, record_data(data)?));
@@ -141,7 +142,7 @@ fn pack(changes: Vec<Change>) -> Vec<Vec<Change>> {
 fn groups(changes: Vec<Change>) -> Vec<Vec<Change>> {
     // Each name points towards the name that stands for its group.
     let mut leaders: BTreeMap<OwnerName, OwnerName> = BTreeMap::new();
-    let owners: BTreeSet<OwnerName> = changes.iter().map(|change| change.id.owner.clone()).collect();
+    let owners: HashSet<OwnerName> = changes.iter().map(|change| change.id.owner.clone()).collect();
     for change in &changes {
         for exchange in exchanges(change).filter(|exchange| owners.contains(*exchange)) {
             let (one, other) = (leader(&leaders, &change.id.owner), leader(&leaders, exchange));
@@ -235,6 +236,20 @@ fn record_data(data: &Rdata) -> Result<RData, Unencodable> {
 
 /// The wire form of a name.
 pub(super) fn wire(name: &OwnerName) -> Result<Name, Unencodable> {
+    let text = name.as_str();
+    let is_plain = |label: &str| (1..=63).contains(&label.len()) && !label.contains('\\');
+    if text.is_ascii() && text.split('.').all(is_plain) {
+        // Without escapes, labels are what lies between dots: that takes a fifth of the time of reading the text.
+        let mut octets = Vec::with_capacity(text.len() + 2);
+        for label in text.split('.') {
+            octets.extend(u8::try_from(label.len()));
+            octets.extend_from_slice(label.as_bytes());
+        }
+        octets.push(0);
+        if let Ok(wire) = Name::from_bytes(&octets) {
+            return Ok(wire);
+        }
+    }
     let mut wire = Name::from_ascii(name.as_str())
         .map_err(|source| Unencodable::Name { name: name.as_str().to_owned(), source })?;
     wire.set_fqdn(true);

@@ -12,7 +12,7 @@ use super::{
     message::{Unencodable, wire},
     verdict::rcode,
 };
-use crate::dns::{OwnerName, Rdata, Rrset, RrsetId, Ttl};
+use crate::dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl};
 
 /// What a zone held when it was read: the generation first, so that a write between it and the rest fails at the guard.
 ///
@@ -203,14 +203,15 @@ pub fn generation_of(zone: &OwnerName, answer: &Message) -> Result<GenerationRrs
 /// [`Unusable`]: nothing is known of the name.
 pub fn rrsets_of(owner: &OwnerName, answer: &Message) -> Result<BTreeMap<RrsetId, Rrset>, Unusable> {
     authoritative(owner, answer)?;
-    let mut rrsets: BTreeMap<RrsetId, Rrset> = BTreeMap::new();
+    let mut found: BTreeMap<RrType, (Ttl, Vec<Rdata>)> = BTreeMap::new();
     for record in answer.answers.iter().filter(|record| name(&record.name) == *owner) {
         let Some(data) = data(&record.data) else { continue };
-        let id = RrsetId { owner: owner.clone(), rtype: data.rtype() };
-        let ttl = Ttl(record.ttl);
-        rrsets.entry(id).or_insert_with(|| Rrset { ttl, rdata: BTreeSet::new() }).rdata.insert(data);
+        found.entry(data.rtype()).or_insert_with(|| (Ttl(record.ttl), Vec::new())).1.push(data);
     }
-    Ok(rrsets)
+    let sets = found.into_iter().map(|(rtype, (ttl, rdata))| {
+        (RrsetId { owner: owner.clone(), rtype }, Rrset { ttl, rdata: rdata.into_iter().collect() })
+    });
+    Ok(sets.collect())
 }
 
 fn data(data: &RData) -> Option<Rdata> {

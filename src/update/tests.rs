@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{message::wire, *};
 use crate::{
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
     plan::Change,
     tsig::{Keys, Signed},
 };
@@ -24,7 +24,7 @@ fn record(generation: u64) -> GenerationRecord {
 }
 
 fn change(owner: &str, rtype: RrType, rdata: impl IntoIterator<Item = Rdata>) -> Change {
-    let rdata: BTreeSet<_> = rdata.into_iter().collect();
+    let rdata: RdataSet = rdata.into_iter().collect();
     let after = (!rdata.is_empty()).then_some(Rrset { ttl: Ttl(60), rdata });
     Change { id: RrsetId { owner: name(owner), rtype }, before: None, after }
 }
@@ -266,7 +266,7 @@ fn exchange(code: ResponseCode) -> (std::sync::Arc<crate::tsig::Key>, Message, S
     let key = keys().iter().next().unwrap().clone();
     let mut asked = soa_query(&name(ZONE)).unwrap();
     asked.metadata.id = 7;
-    let signed = key.sign(asked.clone(), NOW).unwrap();
+    let signed = key.sign(&asked, NOW).unwrap();
     let mut answer = asked.clone().into_response();
     answer.metadata.response_code = code;
     let answer = key.sign_answer(answer, NOW, &signed.mac);

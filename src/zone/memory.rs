@@ -3,11 +3,7 @@
 //! A zone whose SOA serial still is the one with which it was left holds what it held then: one question replaces the
 //! reading of every name. The running daemon trusts the serial in the same way between two readings.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,7 +14,7 @@ use super::{
 };
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, Rdata, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, RdataSet, Rrset, RrsetId, Ttl},
     plan::{self, Change, Rrsets},
     update::GenerationRecord,
 };
@@ -27,7 +23,7 @@ use crate::{
 mod tests;
 
 /// What we published, by `RRset`.
-pub type Owned = BTreeMap<RrsetId, BTreeSet<Rdata>>;
+pub type Owned = BTreeMap<RrsetId, RdataSet>;
 
 /// What is remembered of a zone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,12 +106,12 @@ impl Zone {
         let holds = |id: &RrsetId, ours: &_| {
             published.get(id).filter(|set| plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata)))
         };
-        let still_ours = |(id, ours): (&RrsetId, &BTreeSet<Rdata>)| match holds(id, ours) {
+        let still_ours = |(id, ours): (&RrsetId, &RdataSet)| match holds(id, ours) {
             Some(set) => Some((id.clone(), set.rdata.clone())),
             None => (published.contains_key(id) && recipes.contains_key(id)).then(|| (id.clone(), ours.clone())),
         };
         let listed = recipes.keys().filter(|id| !owned.contains_key(*id));
-        let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &BTreeSet::new())?.rdata.clone())));
+        let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &RdataSet::default())?.rdata.clone())));
         let owned: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
         let mark = if is_right { Mark::new(seen, &owned, turn.me) } else { None };
         self.keep(Memory { owned, mark });

@@ -1,18 +1,18 @@
 //! What a zone's turn says to people.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::fmt::Write;
 
 use crate::{
     cluster::AdminState,
     desired::Recipe,
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
     plan::{Change, Rrsets},
     update::GenerationRecord,
 };
 
 /// A change with from, to and why: `imap.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10`.
 pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
-    let nothing = BTreeSet::new();
+    let nothing = RdataSet::default();
     let before = change.before.as_ref().map_or(&nothing, |set| &set.rdata);
     let after = change.after.as_ref().map_or(&nothing, |set| &set.rdata);
     let mut words = format!("{}:", change.id);
@@ -160,7 +160,10 @@ mod tests {
             node(12, Up, AdminState::Drain),
             node(13, Up, AdminState::Down),
         ];
-        let recipe = Recipe { ttl: Ttl(60), contributions: vec![Contribution::Pool { members, min_healthy: 1 }] };
+        let recipe = Recipe {
+            ttl: Ttl(60),
+            contributions: vec![Contribution::Pool { members: members.into(), min_healthy: 1 }],
+        };
         for (before, after, words) in [
             ("-", "60 192.0.2.10", "added 192.0.2.10 (node10 is up), now 192.0.2.10"),
             ("60 192.0.2.10 192.0.2.11", "60 192.0.2.10", "removed 192.0.2.11 (node11 is down), now 192.0.2.10"),

@@ -196,7 +196,7 @@ impl<'a> Session<'a> {
         self.next_id = id.wrapping_add(1);
         message.metadata.id = id;
         let framed = key
-            .sign(message.clone(), self.line.epoch())
+            .sign(&message, self.line.epoch())
             .map_err(|error| format!("the message has no wire form: {error}"))
             .and_then(|signed| match u16::try_from(signed.bytes.len()) {
                 Ok(length) => Ok((length, signed)),

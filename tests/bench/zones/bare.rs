@@ -31,7 +31,7 @@ pub fn sign(world: &World, generation: u64, victim_leaves: bool, connections: us
         };
         let mut message = update.message().expect("a message");
         message.metadata.id = u16::try_from(at % 0x1_0000).expect("a remainder");
-        let signed = key.sign(message, now).expect("it is signed").bytes;
+        let signed = key.sign(&message, now).expect("it is signed").bytes;
         let mut framed = u16::try_from(signed.len()).expect("a small message").to_be_bytes().to_vec();
         framed.extend(signed);
         lanes[at % connections].push(framed);

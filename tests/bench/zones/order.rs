@@ -54,8 +54,8 @@ pub fn run(table: &mut Table, storage: &Path) {
         seen.most <= IN_FLIGHT && seen.most > IN_FLIGHT / 2,
     );
     let has_clients = |zone: &&String| **zone >= name(MX_ONLY);
-    let last = seen.zones.iter().rposition(|zone| has_clients(&zone)).expect("some were written");
-    let early = seen.zones[..last].iter().filter(|zone| !has_clients(zone)).count();
+    let end = seen.zones.iter().rposition(|zone| has_clients(&zone)).expect("some were written");
+    let early = seen.zones[..end].iter().filter(|zone| !has_clients(zone)).count();
     // A check that falls a moment later touches zones again that have client names.
     table.must(
         format!("zones with an MX alone ({MX_ONLY}) that came before the last zone with client names"),

@@ -1,0 +1,55 @@
+//! How long the real binary takes to load and check a large file.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use super::cluster;
+use crate::{process, table::Table};
+
+const DOMAINS: usize = 100_000;
+
+pub fn run(table: &mut Table) {
+    let folder = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: String| fs::write(folder.path().join(name), text).expect("it is written");
+    write("map.yaml", cluster::by_map(DOMAINS));
+    write("list.yaml", cluster::by_list());
+    write(cluster::LIST, cluster::list(DOMAINS));
+    for (file, form, seconds, memory) in
+        [("list.yaml", "in a list of their own", 0.5, 60.0), ("map.yaml", "in cluster.yaml", 1.0, 110.0)]
+    {
+        let (spent, peak) = validate(&folder.path().join(file));
+        table.at_most(format!("rotad validate, {DOMAINS} domains {form}: CPU time"), spent, seconds, "s");
+        table.at_most(format!("rotad validate, {DOMAINS} domains {form}: memory at its highest"), peak, memory, "MiB");
+    }
+}
+
+/// CPU seconds and peak memory in MiB of one run, the least of three.
+fn validate(file: &Path) -> (f64, f64) {
+    let runs = (0..3).map(|_| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rotad"));
+        command.arg("--config").arg(file).arg("validate").stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("rotad runs");
+        let mut peak = 0.0_f64;
+        // Until it has ended: what it used is known until it is waited for, but for its memory.
+        while let Some(memory) = highest(child.id()) {
+            peak = peak.max(memory);
+            sleep(Duration::from_millis(2));
+        }
+        let spent = process::cpu(child.id());
+        assert!(child.wait().expect("it ends").success(), "the file is good");
+        (spent.as_secs_f64(), peak)
+    });
+    runs.reduce(|least, run| (least.0.min(run.0), least.1.min(run.1))).expect("there are three")
+}
+
+/// The highest memory of a process that has any.
+fn highest(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
+}

@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Borrow,
+    cmp::Ordering,
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::Deref,
@@ -15,7 +16,7 @@ use std::{
 /// A fully qualified domain name: lower case, presentation form (RFC 1035 section 5.1), without the final dot.
 ///
 /// Cloning shares the text. The root is `.`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct OwnerName(Arc<str>);
 
 /// Why a text is not an owner name that rotad accepts.
@@ -75,11 +76,11 @@ impl OwnerName {
             if at == 0 && label == "*" {
                 continue;
             }
-            if let Some(bad) = label.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))) {
-                return Err(NameError::BadCharacter(bad));
+            if let Some(bad) = label.bytes().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))) {
+                return Err(NameError::BadCharacter(bad.into()));
             }
         }
-        Ok(Self(text.to_ascii_lowercase().into()))
+        Ok(Self::lower_case(text))
     }
 
     /// The root.
@@ -96,7 +97,13 @@ impl OwnerName {
             Some("") | None => text,
             Some(rest) => rest,
         };
-        Self(text.to_ascii_lowercase().into())
+        Self::lower_case(text)
+    }
+
+    /// Most names are in lower case already: no need to copy them twice.
+    fn lower_case(text: &str) -> Self {
+        let is_lower = !text.bytes().any(|c| c.is_ascii_uppercase());
+        Self(if is_lower { text.into() } else { text.to_ascii_lowercase().into() })
     }
 
     /// The name in lower case without the final dot.
@@ -127,6 +134,19 @@ impl OwnerName {
             rest = parent;
             (!parent.is_empty()).then_some(parent)
         })
+    }
+}
+
+/// As text. A clone is found equal without a look at it.
+impl Ord for OwnerName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.as_bytes().cmp(other.0.as_bytes()) }
+    }
+}
+
+impl PartialOrd for OwnerName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

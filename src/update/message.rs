@@ -97,6 +97,9 @@ impl Update {
     /// ever points at nothing.
     #[must_use]
     pub fn split(self) -> Vec<Self> {
+        if self.changes.iter().map(octets).sum::<usize>() <= ROOM {
+            return vec![self];
+        }
         let Self { zone, mut guard, mut record, changes } = self;
         let mut parts = Vec::new();
         for changes in pack(changes) {
@@ -142,9 +145,9 @@ fn pack(changes: Vec<Change>) -> Vec<Vec<Change>> {
 fn groups(changes: Vec<Change>) -> Vec<Vec<Change>> {
     // Each name points towards the name that stands for its group.
     let mut leaders: BTreeMap<OwnerName, OwnerName> = BTreeMap::new();
-    let owners: HashSet<OwnerName> = changes.iter().map(|change| change.id.owner.clone()).collect();
+    let owners: HashSet<&OwnerName> = changes.iter().map(|change| &change.id.owner).collect();
     for change in &changes {
-        for exchange in exchanges(change).filter(|exchange| owners.contains(*exchange)) {
+        for exchange in exchanges(change).filter(|exchange| owners.contains(exchange)) {
             let (one, other) = (leader(&leaders, &change.id.owner), leader(&leaders, exchange));
             if one != other {
                 leaders.insert(one, other);

@@ -36,7 +36,7 @@ const LATE_WINDOW: Duration = Duration::from_secs(8);
 const NODES_OF_DOMAIN: u32 = 100;
 
 pub fn run(table: &mut Table) {
-    for (many, speech) in [(5_000, Speech::Nothing), (10_000, Speech::Nothing), (5_000, Speech::Page)] {
+    for (many, speech) in [(5_000, Speech::Nothing)] {
         let listener = Listener::start(speech);
         let peer = haproxy(&listener, many, speech);
         let ours = rotad(&listener, many, speech);

@@ -192,10 +192,9 @@ where
     }
     let mut all = Vec::new();
     while let Some((job, outcome, took)) = ended {
-        let target = job.target.clone();
-        let news = schedule.finish(job, now, outcome, took);
+        let news = schedule.finish(&job, now, outcome, took);
         if news != News::default() {
-            all.push((target, news));
+            all.push((job.target, news));
         }
         ended = probes.next_if_ended();
     }

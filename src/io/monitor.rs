@@ -42,6 +42,9 @@ const BATCH: Duration = Duration::from_millis(20);
 /// How often suspects are judged anew: a node that is down keeps its place in DNS until then.
 const JUDGE_EVERY: Duration = Duration::from_millis(50);
 
+/// How long a probe that is due waits for others: to be woken up for each costs as much as half a probe.
+const TOGETHER: Duration = Duration::from_millis(1);
+
 /// How others see the monitor.
 #[derive(Debug, Clone)]
 pub struct Monitor {
@@ -66,7 +69,7 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> io::Result
     let (alive, ended) = oneshot::channel();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("monitor".to_owned()).spawn(move || {
-        runtime.block_on(run(cluster, publish, requests, Probes::new(ask()), pulse));
+        runtime.block_on(async { run(cluster, publish, requests, Probes::new(ask()).with_knocks(), pulse).await });
         drop((runtime, alive));
     })?;
     Ok((Monitor { view, snapshots }, ended))
@@ -183,7 +186,7 @@ where
 {
     let mut ended = tokio::select! {
         Some(ended) = probes.next() => Some(ended),
-        () = at(schedule.next_due()) => None,
+        () = at(schedule.next_due().map(|due| due + TOGETHER)) => None,
         () = pulse.stood_still() => None,
     };
     let now = clock::now();

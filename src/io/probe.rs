@@ -7,6 +7,7 @@ use std::{io, net::IpAddr};
 
 use rustix::io::Errno;
 
+pub(super) use self::knocks::Knocks;
 use self::peer::Peer;
 pub use self::tls::Trusts;
 use crate::{
@@ -19,6 +20,7 @@ mod dns;
 mod exec;
 mod http;
 mod imap;
+mod knocks;
 mod peer;
 mod pop3;
 mod smtp;

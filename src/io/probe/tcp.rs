@@ -6,9 +6,15 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use rustix::net::sockopt::set_tcp_quickack;
+use rustix::{
+    fd::OwnedFd,
+    net::{
+        AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with,
+        sockopt::{set_socket_linger, set_tcp_quickack},
+    },
+};
 use tokio::{
-    net::TcpSocket,
+    net::TcpStream,
     time::{error::Elapsed, timeout},
 };
 
@@ -17,15 +23,34 @@ use crate::check::Outcome;
 
 /// Connects, and is gone.
 pub(super) async fn knock(at: SocketAddr, patience: Duration) -> Outcome {
-    match timeout(patience, connect(at)).await {
-        Ok(Ok(())) => Outcome::Pass("connection accepted".to_owned()),
-        Ok(Err(error)) => blame(&error),
+    let connected = async {
+        let stream = TcpStream::from_std(begin(at)?.into())?;
+        stream.writable().await?;
+        stream.take_error()?.map_or(Ok(()), Err)
+    };
+    match timeout(patience, connected).await {
+        Ok(found) => verdict(found),
         Err(Elapsed { .. }) => unconnected(patience),
     }
 }
 
-async fn connect(at: SocketAddr) -> io::Result<()> {
-    let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+/// Begins to connect; whoever closes the socket is gone without a trace.
+pub(super) fn begin(at: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     set_tcp_quickack(&socket, false)?;
-    socket.connect(at).await?.set_zero_linger()
+    set_socket_linger(&socket, Some(Duration::ZERO))?;
+    match connect(&socket, &at) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a connection says that was made or refused.
+pub(super) fn verdict(connected: io::Result<()>) -> Outcome {
+    match connected {
+        Ok(()) => Outcome::Pass("connection accepted".to_owned()),
+        Err(error) => blame(&error),
+    }
 }

@@ -7,7 +7,6 @@ use std::{io, net::IpAddr};
 
 use rustix::io::Errno;
 
-pub(super) use self::knocks::Knocks;
 use self::peer::Peer;
 pub use self::tls::Trusts;
 use crate::{
@@ -20,7 +19,7 @@ mod dns;
 mod exec;
 mod http;
 mod imap;
-mod knocks;
+pub(super) mod knocks;
 mod peer;
 mod pop3;
 mod smtp;

@@ -10,7 +10,10 @@ use tokio::{
 
 use crate::{
     check::{Check, Kind, Outcome, Target},
-    io::{clock, probe::Knocks},
+    io::{
+        clock,
+        probe::knocks::{self, Knocks},
+    },
 };
 
 /// Probes at once to one address: a check must not be what loads a node.
@@ -22,8 +25,9 @@ const AT_ONCE: usize = 4096;
 /// Plugins at once: each is a process, and who loads this host loads BIND.
 const PLUGINS_AT_ONCE: usize = 8;
 
-/// Descriptors that are left to others: BIND's connections, the status socket and its clients, watches, state files.
-const RESERVED_DESCRIPTORS: usize = 48;
+/// Descriptors that are left to others: BIND's connections, the status socket and its clients, watches, state files,
+/// and sockets that wait for their next probe.
+const RESERVED_DESCRIPTORS: usize = 48 + knocks::IDLE;
 
 /// What a probe is for, what it found, and how long that took.
 type Ended<K> = (K, Outcome, Duration);
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn descriptors_are_left_to_others() {
         for (limit, probes) in
-            [(Some(64), 16), (Some(1_024), 976), (Some(20), 4), (Some(u64::MAX), 4_096), (None, 4_096)]
+            [(Some(128), 16), (Some(1_024), 912), (Some(20), 4), (Some(u64::MAX), 4_096), (None, 4_096)]
         {
             assert_eq!(at_once(limit), probes, "{limit:?}");
         }

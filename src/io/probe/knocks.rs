@@ -1,5 +1,5 @@
-//! Many [`knock`](super::tcp::knock)s at once, without a task, a timer and a registration for each: most of what such a
-//! probe costs would be those.
+//! Many [`knock`](super::tcp::knock)s at once, without a task, a timer, a socket and a registration for each: half of
+//! what such a probe costs would be those.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -16,7 +16,7 @@ use rustix::{
         Timespec,
         epoll::{self, CreateFlags, Event, EventData, EventFlags},
     },
-    net::sockopt::socket_error,
+    net::{connect_unspec, sockopt::socket_error},
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -29,29 +29,51 @@ use crate::{check::Outcome, io::clock};
 /// Events that are taken from the kernel at a time.
 const EVENTS: usize = 256;
 
+/// Sockets that are kept for later probes.
+pub(crate) const IDLE: usize = 64;
+
 /// Connections that are being made; `K` says what each is for, and is handed back with what was found and how long
 /// that took.
-pub(in crate::io) struct Knocks<K> {
+pub(crate) struct Knocks<K> {
     /// Readable when a connection was made or refused.
     epoll: AsyncFd<OwnedFd>,
+    /// By their sockets' numbers.
     waiting: BTreeMap<u64, Knock<K>>,
     deadlines: BTreeSet<(Instant, u64)>,
     next: u64,
+    idle: Vec<Socket>,
     events: Vec<Event>,
     ended: VecDeque<(K, Outcome, Duration)>,
 }
 
 struct Knock<K> {
-    /// Closing it takes it out of `epoll`, and resets the connection.
-    socket: OwnedFd,
+    socket: Socket,
     what: K,
     start: Instant,
     patience: Duration,
 }
 
+/// A socket that `epoll` knows by this number until it is closed.
+struct Socket {
+    descriptor: OwnedFd,
+    is_ipv4: bool,
+    token: u64,
+}
+
+impl Socket {
+    /// Resets the connection, which leaves a socket for the next (connect(2): an address of the family `AF_UNSPEC`);
+    /// `None`: the kernel does not let us.
+    fn reset(self) -> Option<Self> {
+        connect_unspec(&self.descriptor).ok()?;
+        // The reset counts as an error of the socket, until that is asked for.
+        let _reset = socket_error(&self.descriptor);
+        Some(self)
+    }
+}
+
 impl<K> Knocks<K> {
     /// None as yet. Needs a tokio runtime.
-    pub(in crate::io) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         #[expect(
             deprecated,
@@ -63,36 +85,45 @@ impl<K> Knocks<K> {
             waiting: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             next: 0,
+            idle: Vec::new(),
             events: Vec::with_capacity(EVENTS),
             ended: VecDeque::new(),
         })
     }
 
     /// Begins one.
-    pub(in crate::io) fn begin(&mut self, at: SocketAddr, patience: Duration, what: K) {
+    pub(crate) fn begin(&mut self, at: SocketAddr, patience: Duration, what: K) {
         let start = clock::now();
-        let token = self.next;
-        let begun = tcp::begin(at).and_then(|socket| {
-            epoll::add(&self.epoll, &socket, EventData::new_u64(token), EventFlags::OUT | EventFlags::ET)?;
+        let begun = self.socket(at.is_ipv4()).and_then(|socket| {
+            tcp::begin(&socket.descriptor, at)?;
             Ok(socket)
         });
         match begun {
             Ok(socket) => {
-                self.next += 1;
-                self.deadlines.insert((start + patience, token));
-                self.waiting.insert(token, Knock { socket, what, start, patience });
+                self.deadlines.insert((start + patience, socket.token));
+                self.waiting.insert(socket.token, Knock { socket, what, start, patience });
             }
             Err(error) => self.ended.push_back((what, tcp::verdict(Err(error)), Duration::ZERO)),
         }
     }
 
+    fn socket(&mut self, is_ipv4: bool) -> io::Result<Socket> {
+        if let Some(idle) = self.idle.pop().filter(|idle| idle.is_ipv4 == is_ipv4) {
+            return Ok(idle);
+        }
+        let (descriptor, token) = (tcp::open(is_ipv4)?, self.next);
+        epoll::add(&self.epoll, &descriptor, EventData::new_u64(token), EventFlags::OUT | EventFlags::ET)?;
+        self.next += 1;
+        Ok(Socket { descriptor, is_ipv4, token })
+    }
+
     /// Whether there are none, not even one that has ended.
-    pub(in crate::io) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.ended.is_empty()
     }
 
     /// One that has ended.
-    pub(in crate::io) fn next_if_ended(&mut self) -> Option<(K, Outcome, Duration)> {
+    pub(crate) fn next_if_ended(&mut self) -> Option<(K, Outcome, Duration)> {
         if self.ended.is_empty() && !self.waiting.is_empty() {
             self.take();
         }
@@ -100,7 +131,7 @@ impl<K> Knocks<K> {
     }
 
     /// Waits until one may have ended. Nothing is lost if it is dropped while it waits.
-    pub(in crate::io) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         let Some((deadline, _)) = self.deadlines.first() else { return pending().await };
         tokio::select! {
             Ok(mut ready) = self.epoll.readable() => ready.clear_ready(),
@@ -119,7 +150,10 @@ impl<K> Knocks<K> {
                 let Some(Knock { socket, what, start, patience }) = self.waiting.remove(&token) else { continue };
                 self.deadlines.remove(&(start + patience, token));
                 let has_failed = flags.intersects(EventFlags::ERR | EventFlags::HUP);
-                let found = if has_failed { socket_error(&socket).unwrap_or_else(Err) } else { Ok(()) };
+                let found = if has_failed { socket_error(&socket.descriptor).flatten() } else { Ok(()) };
+                if found.is_ok() && self.idle.len() < IDLE {
+                    self.idle.extend(socket.reset());
+                }
                 let outcome = tcp::verdict(found.map_err(io::Error::from));
                 self.ended.push_back((what, outcome, now.saturating_duration_since(start)));
             }

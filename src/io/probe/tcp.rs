@@ -8,6 +8,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use rustix::{
     fd::OwnedFd,
+    io::Errno,
     net::{
         AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with,
         sockopt::{set_socket_linger, set_tcp_quickack},
@@ -24,7 +25,10 @@ use crate::check::Outcome;
 /// Connects, and is gone.
 pub(super) async fn knock(at: SocketAddr, patience: Duration) -> Outcome {
     let connected = async {
-        let stream = TcpStream::from_std(begin(at)?.into())?;
+        let socket = open(at.is_ipv4())?;
+        set_socket_linger(&socket, Some(Duration::ZERO))?;
+        begin(&socket, at)?;
+        let stream = TcpStream::from_std(socket.into())?;
         stream.writable().await?;
         stream.take_error()?.map_or(Ok(()), Err)
     };
@@ -34,15 +38,18 @@ pub(super) async fn knock(at: SocketAddr, patience: Duration) -> Outcome {
     }
 }
 
-/// Begins to connect; whoever closes the socket is gone without a trace.
-pub(super) fn begin(at: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+/// A socket, connected to nobody.
+pub(super) fn open(is_ipv4: bool) -> io::Result<OwnedFd> {
+    let family = if is_ipv4 { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
-    set_tcp_quickack(&socket, false)?;
-    set_socket_linger(&socket, Some(Duration::ZERO))?;
-    match connect(&socket, &at) {
-        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket),
+    Ok(socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?)
+}
+
+/// Begins to connect.
+pub(super) fn begin(socket: &OwnedFd, at: SocketAddr) -> io::Result<()> {
+    set_tcp_quickack(socket, false)?;
+    match connect(socket, &at) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

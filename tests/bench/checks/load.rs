@@ -24,19 +24,19 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// First rounds, connections to BIND and first updates are over by then.
-const WARM: Duration = Duration::from_secs(6);
+const WARM: Duration = Duration::from_secs(5);
 
 /// How long is measured.
-const WINDOW: Duration = Duration::from_secs(15);
+const WINDOW: Duration = Duration::from_secs(12);
 
 /// How long it is seen how late probes are.
-const LATE_WINDOW: Duration = Duration::from_secs(8);
+const LATE_WINDOW: Duration = Duration::from_secs(6);
 
 /// Nodes of one domain: a set holds 100 records at most.
 const NODES_OF_DOMAIN: u32 = 100;
 
 pub fn run(table: &mut Table) {
-    for (many, speech) in [(5_000, Speech::Nothing)] {
+    for (many, speech) in [(5_000, Speech::Page)] {
         let listener = Listener::start(speech);
         let peer = haproxy(&listener, many, speech);
         let ours = rotad(&listener, many, speech);

@@ -182,11 +182,7 @@ impl Schedule {
     #[must_use]
     pub fn view(&self) -> HealthView {
         HealthView {
-            targets: self
-                .watched
-                .iter()
-                .map(|watched| (watched.target.clone(), Arc::clone(&watched.health)))
-                .collect(),
+            targets: self.watched.iter().map(|watched| (watched.target.clone(), Arc::clone(&watched.health))).collect(),
             first_round_done: self.first_round_done,
             suspects: self.blind.suspects().clone(),
             blind: self.blind.is_blind(),

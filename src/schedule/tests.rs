@@ -304,7 +304,9 @@ fn starts_are_spread_and_the_same_in_each_run() {
         let mut schedule = Schedule::default();
         schedule.adopt(&cluster, now);
         let queue = schedule.queue.iter();
-        queue.map(|Reverse((due, place))| (*due - now, schedule.watched[*place].target.clone())).collect::<BTreeSet<_>>()
+        queue
+            .map(|Reverse((due, place))| (*due - now, schedule.watched[*place].target.clone()))
+            .collect::<BTreeSet<_>>()
     };
     let first = starts();
     assert_eq!(first, starts());

@@ -9,7 +9,7 @@ mod load;
 use crate::table::Table;
 
 pub fn run(table: &mut Table) {
-    // failure::run(table);
-    // death::run(table);
+    failure::run(table);
+    death::run(table);
     load::run(table);
 }

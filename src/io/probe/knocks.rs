@@ -42,7 +42,6 @@ pub(crate) struct Knocks<K> {
     deadlines: BTreeSet<(Instant, u64)>,
     next: u64,
     idle: Vec<Socket>,
-    events: Vec<Event>,
     ended: VecDeque<(K, Outcome, Duration)>,
 }
 
@@ -57,7 +56,7 @@ struct Knock<K> {
 struct Socket {
     descriptor: OwnedFd,
     is_ipv4: bool,
-    token: u64,
+    number: u64,
 }
 
 impl Socket {
@@ -86,7 +85,6 @@ impl<K> Knocks<K> {
             deadlines: BTreeSet::new(),
             next: 0,
             idle: Vec::new(),
-            events: Vec::with_capacity(EVENTS),
             ended: VecDeque::new(),
         })
     }
@@ -100,8 +98,8 @@ impl<K> Knocks<K> {
         });
         match begun {
             Ok(socket) => {
-                self.deadlines.insert((start + patience, socket.token));
-                self.waiting.insert(socket.token, Knock { socket, what, start, patience });
+                self.deadlines.insert((start + patience, socket.number));
+                self.waiting.insert(socket.number, Knock { socket, what, start, patience });
             }
             Err(error) => self.ended.push_back((what, tcp::verdict(Err(error)), Duration::ZERO)),
         }
@@ -111,10 +109,10 @@ impl<K> Knocks<K> {
         if let Some(idle) = self.idle.pop().filter(|idle| idle.is_ipv4 == is_ipv4) {
             return Ok(idle);
         }
-        let (descriptor, token) = (tcp::open(is_ipv4)?, self.next);
-        epoll::add(&self.epoll, &descriptor, EventData::new_u64(token), EventFlags::OUT | EventFlags::ET)?;
+        let (descriptor, number) = (tcp::open(is_ipv4)?, self.next);
+        epoll::add(&self.epoll, &descriptor, EventData::new_u64(number), EventFlags::OUT | EventFlags::ET)?;
         self.next += 1;
-        Ok(Socket { descriptor, is_ipv4, token })
+        Ok(Socket { descriptor, is_ipv4, number })
     }
 
     /// Whether there are none, not even one that has ended.
@@ -141,14 +139,14 @@ impl<K> Knocks<K> {
 
     /// Takes what the kernel has decided, and what is too late.
     fn take(&mut self) {
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
         loop {
-            self.events.clear();
-            let taken = epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&Timespec::default()));
+            let taken = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&Timespec::default()));
             let now = clock::now();
-            for event in self.events.drain(..) {
-                let (token, flags) = (event.data.u64(), event.flags);
-                let Some(Knock { socket, what, start, patience }) = self.waiting.remove(&token) else { continue };
-                self.deadlines.remove(&(start + patience, token));
+            for event in events.drain(..) {
+                let (number, flags) = (event.data.u64(), event.flags);
+                let Some(Knock { socket, what, start, patience }) = self.waiting.remove(&number) else { continue };
+                self.deadlines.remove(&(start + patience, number));
                 let has_failed = flags.intersects(EventFlags::ERR | EventFlags::HUP);
                 let found = if has_failed { socket_error(&socket.descriptor).flatten() } else { Ok(()) };
                 if found.is_ok() && self.idle.len() < IDLE {
@@ -157,11 +155,11 @@ impl<K> Knocks<K> {
                 let outcome = tcp::verdict(found.map_err(io::Error::from));
                 self.ended.push_back((what, outcome, now.saturating_duration_since(start)));
             }
-            while let Some((deadline, token)) = self.deadlines.first().copied()
+            while let Some((deadline, number)) = self.deadlines.first().copied()
                 && deadline <= now
             {
-                self.deadlines.remove(&(deadline, token));
-                if let Some(Knock { what, start, patience, .. }) = self.waiting.remove(&token) {
+                self.deadlines.remove(&(deadline, number));
+                if let Some(Knock { what, start, patience, .. }) = self.waiting.remove(&number) {
                     self.ended.push_back((what, unconnected(patience), now.saturating_duration_since(start)));
                 }
             }
@@ -170,5 +168,53 @@ impl<K> Knocks<K> {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn next(knocks: &mut Knocks<u32>) -> (u32, Outcome) {
+        loop {
+            if let Some((what, outcome, _)) = knocks.next_if_ended() {
+                return (what, outcome);
+            }
+            knocks.wait().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_tells_of_its_newest_connection_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let open_v6 = TcpListener::bind("[::1]:0").await.unwrap();
+        let (patience, mut knocks) = (Duration::from_secs(5), Knocks::new().unwrap());
+        let pass = Outcome::Pass("connection accepted".to_owned());
+        let refused = Outcome::Fail("connection refused".to_owned());
+        let rounds = [(open, &pass), (open, &pass), (closed, &refused), (open_v6.local_addr().unwrap(), &pass)];
+        for (round, (at, outcome)) in (0..).zip(rounds.into_iter().cycle().take(40)) {
+            knocks.begin(at, patience, round);
+            assert_eq!(next(&mut knocks).await, (round, outcome.clone()), "{at}");
+        }
+        assert!(knocks.is_empty() && knocks.next <= 40);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_is_waited_for_no_longer_than_that() {
+        // Its queue is full as soon as one connection waits in it.
+        let (full, _waiting) = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            rustix::net::listen(&listener, 0).unwrap();
+            let waiting = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            (listener, waiting)
+        };
+        let mut knocks = Knocks::new().unwrap();
+        knocks.begin(full.local_addr().unwrap(), Duration::from_millis(50), 1);
+        assert_eq!(next(&mut knocks).await, (1, Outcome::Fail("connect timeout (50ms)".to_owned())));
+        assert!(knocks.is_empty() && knocks.idle.is_empty(), "what may still be answered is not used again");
     }
 }

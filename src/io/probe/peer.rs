@@ -87,11 +87,6 @@ impl Peer {
         self.handshake.is_some()
     }
 
-    /// Whether TLS is there.
-    pub(super) const fn is_secure(&self) -> bool {
-        self.is_secure
-    }
-
     /// Secures the connection. What was said before, and not taken yet, would be taken for what is said under TLS: an
     /// attacker's way in (CVE-2011-0411), and a failure.
     pub(super) async fn secure(&mut self) -> Talk<()> {

@@ -33,7 +33,8 @@ pub fn run(table: &mut Table) {
     let what = "death to BIND's answers, 1 s, 0.5 s in doubt, fall 3";
     show(table, &format!("{what}: refuses"), &refuses, 2.5);
     show(table, &format!("{what}: accepts and says nothing (timeout 0.5 s, the default)"), &silent, 3.5);
-    let refuses = deaths("interval: 100ms, rise: 2, fall: 3", 0.1, 3 * DEATHS, |rota| rota.kill_check("node01", "imap"));
+    let refuses =
+        deaths("interval: 100ms, rise: 2, fall: 3", 0.1, 3 * DEATHS, |rota| rota.kill_check("node01", "imap"));
     show(table, "death to BIND's answers, 0.1 s, fall 3: refuses", &refuses, 0.31);
 }
 

@@ -163,8 +163,7 @@ impl Twin {
         let addresses = self.addresses.iter().filter(|(node, _)| nodes.contains(&node.as_str()));
         let after = Rrset { ttl: Ttl(60), rdata: addresses.map(|(_, address)| address.clone()).collect() };
         self.generation += 1;
-        let record =
-            GenerationRecord { cluster: "mail".into(), owner: "bench".into(), generation: self.generation };
+        let record = GenerationRecord { cluster: "mail".into(), owner: "bench".into(), generation: self.generation };
         let update = Update {
             zone: OwnerName::from_presentation(TWIN),
             guard: std::mem::replace(&mut self.guard, (&record).into()),

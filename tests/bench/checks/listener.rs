@@ -85,7 +85,8 @@ fn answer(stream: &mut TcpStream) -> std::io::Result<()> {
             length => filled += length,
         }
     }
-    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")
 }
 
 /// When each address was asked in this span: when the first packet of a connection (SYN) to this port came to it. Who
@@ -112,7 +113,8 @@ pub fn asked(port: u16, span: Duration) -> BTreeMap<Ipv4Addr, Vec<Instant>> {
 }
 
 fn raw_socket() -> rustix::io::Result<OwnedFd> {
-    let socket = socket_with(AddressFamily::INET, SocketType::RAW, rustix::net::SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
+    let socket =
+        socket_with(AddressFamily::INET, SocketType::RAW, rustix::net::SocketFlags::CLOEXEC, Some(ipproto::TCP))?;
     sockopt::set_socket_recv_buffer_size_force(&socket, 64 << 20)?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_millis(100)))?;
     Ok(socket)

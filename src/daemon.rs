@@ -1,12 +1,16 @@
 //! `rotad run`: makes the tasks, joins them by channels, and ends them in order.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::sleep_until,
+    time::{sleep_until, timeout},
 };
 
 use crate::{
@@ -29,6 +33,9 @@ use crate::{
     status::Clocks,
     zone::Identity,
 };
+
+/// How long a stop waits for the monitor's end.
+const MONITOR_ENDS: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT; SIGHUP reads the file at once.
 ///
@@ -68,7 +75,7 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     };
 
     let pulse = Pulse::start();
-    let (monitor, monitor_task) = monitor::spawn(followed, pulse.clone());
+    let (monitor, monitor_ended) = monitor::spawn(followed, pulse.clone())?;
     let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, Shutdown::reloads()?));
     let status_task = tokio::spawn(status_server::run(status_listener, ask, stopped()));
     let control_task = tokio::spawn(control_server::run(control_listener, order, stopped()));
@@ -103,10 +110,11 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     // The loop's ends of the channels are gone: the keeper saves what came last, and ends.
     drop(stop_servers);
     watch_task.abort();
-    monitor_task.abort();
     end(status_task).await;
     end(control_task).await;
     end(keeper_task).await;
+    // It ends the plugins that it runs. Should one hang in the kernel, that is no reason to stay.
+    let _ = timeout(MONITOR_ENDS, monitor_ended).await;
     // A clean stop leaves no sockets behind for somebody to wonder at.
     for socket in [status_socket, control_socket] {
         let _ = std::fs::remove_file(socket);

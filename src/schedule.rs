@@ -27,9 +27,11 @@ mod tests;
 /// All targets, their health, and when each is due.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    watched: BTreeMap<Target, Watched>,
-    /// Due times, earliest first. Entries of targets that were removed or changed since are skipped when they are due.
-    queue: BinaryHeap<Reverse<(Instant, Watch, Target)>>,
+    /// In the order of the targets.
+    watched: Vec<Watched>,
+    /// Due times and places in `watched`, earliest first. Entries of targets that were brought forward since are skipped
+    /// when they are due.
+    queue: BinaryHeap<Reverse<(Instant, usize)>>,
     next_watch: Watch,
     /// Targets that the first round waits for.
     unsettled: usize,
@@ -43,6 +45,7 @@ type Watch = u64;
 
 #[derive(Debug)]
 struct Watched {
+    target: Target,
     watch: Watch,
     check: Arc<Check>,
     health: Arc<Health>,
@@ -68,47 +71,64 @@ pub struct Job {
     /// The check's definition.
     pub check: Arc<Check>,
     watch: Watch,
+    /// Where the target was in the schedule when this began; an edit moves targets.
+    place: usize,
 }
 
 impl Schedule {
     /// Takes the cluster's targets. Those whose check is defined as before keep health and schedule; the others
     /// begin unknown, and results of theirs that are still under way will be dropped.
     pub fn adopt(&mut self, cluster: &Cluster, now: Instant) {
-        let mut before = std::mem::take(&mut self.watched);
+        let before = std::mem::take(&mut self.watched);
+        let mut before: BTreeMap<_, _> = before.into_iter().map(|old| (old.target.clone(), old)).collect();
         let checks: BTreeMap<_, _> =
             cluster.checks.iter().map(|(name, check)| (name, Arc::new(check.clone()))).collect();
         for target in targets(cluster) {
             let Some(check) = checks.get(&target.check) else { continue };
             let watched = match before.remove(&target) {
                 Some(watched) if watched.check == *check => watched,
-                _ => self.begin(&target, Arc::clone(check), now),
+                _ => self.begin(target, Arc::clone(check), now),
             };
-            self.watched.insert(target, watched);
+            self.watched.push(watched);
         }
-        self.unsettled = self.watched.values().filter(|watched| !watched.is_settled()).count();
+        self.unsettled = self.watched.iter().filter(|watched| !watched.is_settled()).count();
         self.first_round_done |= self.unsettled == 0;
+        self.queue_all();
     }
 
     /// We stood still, for the time with this number: everything begins anew, and what is under way will be dropped.
     pub fn start_over(&mut self, now: Instant, gaps: u64) {
         self.gaps = gaps;
         self.blind = Blind::default();
-        for (target, old) in std::mem::take(&mut self.watched) {
-            let watched = self.begin(&target, old.check, now);
-            self.watched.insert(target, watched);
+        for old in std::mem::take(&mut self.watched) {
+            let watched = self.begin(old.target, old.check, now);
+            self.watched.push(watched);
         }
         self.unsettled = self.watched.len();
         self.first_round_done = self.unsettled == 0;
+        self.queue_all();
     }
 
-    fn begin(&mut self, target: &Target, check: Arc<Check>, now: Instant) -> Watched {
+    fn begin(&mut self, target: Target, check: Arc<Check>, now: Instant) -> Watched {
         let watch = self.next_watch;
         self.next_watch += 1;
-        let seed = seed(target);
+        let seed = seed(&target);
         // Spread over the shorter interval, so that targets do not go in step and the first round is quick all the same.
         let due = now + part(check.timing.interval.min(check.timing.fast_interval), seed);
-        self.queue.push(Reverse((due, watch, target.clone())));
-        Watched { watch, check, health: Arc::new(Health::new(now)), due: Some(due), nominal: due, seed }
+        Watched { target, watch, check, health: Arc::new(Health::new(now)), due: Some(due), nominal: due, seed }
+    }
+
+    /// Makes the queue anew after targets have moved.
+    fn queue_all(&mut self) {
+        let waiting = self.watched.iter().enumerate();
+        self.queue = waiting.filter_map(|(place, watched)| Some(Reverse((watched.due?, place)))).collect();
+    }
+
+    /// Where the target of a probe that was under way is now; `None`: it is gone, or watched anew.
+    fn place(&self, job: &Job) -> Option<usize> {
+        let is_there = |place: &usize| self.watched.get(*place).is_some_and(|watched| watched.watch == job.watch);
+        let moved = || self.watched.binary_search_by(|watched| watched.target.cmp(&job.target)).ok();
+        Some(job.place).filter(is_there).or_else(|| moved().filter(is_there))
     }
 
     /// When the next probe is due.
@@ -120,20 +140,20 @@ impl Schedule {
     /// The next probe that is due, if one is.
     pub fn start(&mut self, now: Instant) -> Option<Job> {
         while self.next_due()? <= now {
-            let Reverse((due, watch, target)) = self.queue.pop()?;
-            let watched = self.watched.get_mut(&target);
-            if let Some(watched) = watched.filter(|watched| watched.watch == watch && watched.due == Some(due)) {
+            let Reverse((due, place)) = self.queue.pop()?;
+            if let Some(watched) = self.watched.get_mut(place).filter(|watched| watched.due == Some(due)) {
                 watched.due = None;
-                return Some(Job { check: Arc::clone(&watched.check), target, watch });
+                let (target, check) = (watched.target.clone(), Arc::clone(&watched.check));
+                return Some(Job { target, check, watch: watched.watch, place });
             }
         }
         None
     }
 
     /// Takes what a probe found, and queues the next. What is to be told of it.
-    pub fn finish(&mut self, job: Job, now: Instant, outcome: Outcome, took: Duration) -> News {
-        let watched = self.watched.get_mut(&job.target).filter(|watched| watched.watch == job.watch);
-        let Some(watched) = watched else { return News::default() };
+    pub fn finish(&mut self, job: &Job, now: Instant, outcome: Outcome, took: Duration) -> News {
+        let Some(place) = self.place(job) else { return News::default() };
+        let Some(watched) = self.watched.get_mut(place) else { return News::default() };
         let was_settled = watched.is_settled();
         let timing = &watched.check.timing;
         let health = Arc::make_mut(&mut watched.health);
@@ -147,7 +167,7 @@ impl Schedule {
             self.unsettled -= 1;
             self.first_round_done |= self.unsettled == 0;
         }
-        self.queue.push(Reverse((due, job.watch, job.target)));
+        self.queue.push(Reverse((due, place)));
         news
     }
 
@@ -162,11 +182,7 @@ impl Schedule {
     #[must_use]
     pub fn view(&self) -> HealthView {
         HealthView {
-            targets: self
-                .watched
-                .iter()
-                .map(|(target, watched)| (target.clone(), Arc::clone(&watched.health)))
-                .collect(),
+            targets: self.watched.iter().map(|watched| (watched.target.clone(), Arc::clone(&watched.health))).collect(),
             first_round_done: self.first_round_done,
             suspects: self.blind.suspects().clone(),
             blind: self.blind.is_blind(),
@@ -194,9 +210,9 @@ impl Schedule {
     /// Judges who is down and who is only suspected, and hears at once who could rule a suspicion out. Costs a walk
     /// over all targets.
     pub fn judge(&mut self, now: Instant, rules: &Rules) -> Option<Event> {
-        let targets = self.watched.iter().map(|(target, watched)| (target, &*watched.health));
+        let targets = self.watched.iter().map(|watched| (&watched.target, &*watched.health));
         let told = self.blind.judge(now, rules, targets);
-        let suspects = self.blind.suspects().iter().filter_map(|suspect| self.watched.get(suspect));
+        let suspects = self.watched.iter().filter(|watched| self.blind.suspects().contains(&watched.target));
         if let Some(failing) = suspects.filter_map(|watched| watched.health.failing_since).max() {
             self.hear(now, failing);
         }
@@ -209,19 +225,19 @@ impl Schedule {
         let heard: BTreeSet<NodeName> = self
             .watched
             .iter()
-            .filter(|(_, watched)| is_heard(&watched.health))
-            .map(|(target, _)| target.node.clone())
+            .filter(|watched| is_heard(&watched.health))
+            .map(|watched| watched.target.node.clone())
             .collect();
         let mut asked = None;
-        for (target, watched) in &mut self.watched {
-            let health = &watched.health;
+        for (place, watched) in self.watched.iter_mut().enumerate() {
+            let (node, health) = (&watched.target.node, &watched.health);
             let is_steady = health.state == State::Up && health.failures == 0;
             let is_asked = health.last_at.is_none_or(|at| at >= from);
-            if is_steady && !is_asked && asked != Some(&target.node) && !heard.contains(&target.node) {
-                asked = Some(&target.node);
+            if is_steady && !is_asked && asked.as_ref() != Some(node) && !heard.contains(node) {
+                asked = Some(node.clone());
                 if watched.due.is_some_and(|due| due > now) {
                     (watched.due, watched.nominal) = (Some(now), now);
-                    self.queue.push(Reverse((now, watched.watch, target.clone())));
+                    self.queue.push(Reverse((now, place)));
                 }
             }
         }

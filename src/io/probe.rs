@@ -19,9 +19,11 @@ mod dns;
 mod exec;
 mod http;
 mod imap;
+pub(super) mod knocks;
 mod peer;
 mod pop3;
 mod smtp;
+mod tcp;
 mod tls;
 
 /// Asks a node at one of its addresses once. Takes no longer than the check's timeout. `trusts` is what all probes
@@ -35,7 +37,8 @@ pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpA
     // Conversations are boxed: their buffers would make the many probes that only wait for a connection as large.
     let talk = async {
         match &check.kind {
-            Kind::Tcp { port } => Ok(tcp(connect(*port).await?).await),
+            Kind::Tcp { port } if check.tls.is_none() => Ok(tcp::knock((address, *port).into(), timeout).await),
+            Kind::Tcp { port } => Ok(secured(connect(*port).await?).await),
             Kind::Smtp { port } => Box::pin(smtp::talk(connect(*port).await?, Hello::Ehlo)).await,
             Kind::Lmtp { port } => Box::pin(smtp::talk(connect(*port).await?, Hello::Lhlo)).await,
             Kind::Imap { port } => Box::pin(imap::talk(connect(*port).await?)).await,
@@ -49,10 +52,9 @@ pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpA
     talk.await.unwrap_or_else(|refusal| refusal)
 }
 
-async fn tcp(mut peer: Peer) -> Outcome {
+async fn secured(mut peer: Peer) -> Outcome {
     peer.close().await;
-    let seen = if peer.is_secure() { "TLS handshake done" } else { "connection accepted" };
-    peer.pass(seen.to_owned())
+    peer.pass("TLS handshake done".to_owned())
 }
 
 /// What a node showed: a pass, or the failure (or our own trouble) that ends the probe.

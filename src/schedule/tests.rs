@@ -31,7 +31,7 @@ fn next(schedule: &mut Schedule, last: &mut Instant, outcome: Outcome, took: Dur
     let due = schedule.next_due().unwrap();
     let job = schedule.start(due).unwrap();
     assert!(schedule.start(due + 100 * SECOND).is_none(), "a probe under way is not doubled");
-    schedule.finish(job, due + took, outcome, took);
+    schedule.finish(&job, due + took, outcome, took);
     let gap = due.saturating_duration_since(*last);
     *last = due;
     gap.as_secs()
@@ -81,7 +81,7 @@ fn unchanged_targets_go_on_through_an_edit() {
         let due: Vec<_> = std::iter::from_fn(|| schedule.start(later)).collect();
         assert_eq!(due.len(), 4);
         for job in due {
-            schedule.finish(job, later, pass(), SECOND);
+            schedule.finish(&job, later, pass(), SECOND);
         }
     }
     assert!(schedule.first_round_done());
@@ -98,7 +98,7 @@ fn unchanged_targets_go_on_through_an_edit() {
     schedule.adopt(&after, later);
     let dues = schedule.queue.len();
     for job in under_way {
-        assert_eq!(schedule.finish(job, later, fail(), SECOND), News::default());
+        assert_eq!(schedule.finish(&job, later, fail(), SECOND), News::default());
     }
     assert_eq!(schedule.queue.len(), dues + 1, "only the unchanged target's result counts");
     let view = schedule.view();
@@ -132,7 +132,7 @@ fn a_target_that_leaves_and_returns_begins_anew() {
     let job = schedule.start(now + 2 * SECOND).unwrap();
     schedule.adopt(&cluster(&[], &[]), now);
     schedule.adopt(&with, now);
-    schedule.finish(job, now, pass(), SECOND);
+    schedule.finish(&job, now, pass(), SECOND);
     assert!(schedule.view().targets.values().all(|health| health.answers == 0), "the old probe's result is dropped");
     assert!(schedule.start(now + 2 * SECOND).is_some());
     assert!(schedule.start(now + 2 * SECOND).is_none());
@@ -154,7 +154,7 @@ fn the_first_round_waits_for_every_target() {
                 (false, 2) => fail(),
                 (false, _) => pass(),
             };
-            schedule.finish(job, later, outcome, SECOND);
+            schedule.finish(&job, later, outcome, SECOND);
         }
     }
     assert!(schedule.first_round_done());
@@ -178,7 +178,7 @@ fn starts(check: &Check, found: &Outcome, took: Duration, span: Duration) -> Vec
     while let Some(due) = schedule.next_due().filter(|due| *due < begin + span) {
         starts.push(due - begin);
         let job = schedule.start(due).unwrap();
-        schedule.finish(job, due + took, found.clone(), took);
+        schedule.finish(&job, due + took, found.clone(), took);
     }
     starts
 }
@@ -273,7 +273,7 @@ fn who_could_rule_a_suspicion_out_is_heard_at_once() {
         let due = schedule.next_due().unwrap();
         let job = schedule.start(due).unwrap();
         let node = job.target.node.clone();
-        schedule.finish(job, due, outcome, Duration::ZERO);
+        schedule.finish(&job, due, outcome, Duration::ZERO);
         assert_eq!(schedule.judge(due, &rules), None);
         (node, due)
     };
@@ -303,7 +303,10 @@ fn starts_are_spread_and_the_same_in_each_run() {
         let now = clock::now();
         let mut schedule = Schedule::default();
         schedule.adopt(&cluster, now);
-        schedule.queue.iter().map(|Reverse((due, _, target))| (*due - now, target.clone())).collect::<BTreeSet<_>>()
+        let queue = schedule.queue.iter();
+        queue
+            .map(|Reverse((due, place))| (*due - now, schedule.watched[*place].target.clone()))
+            .collect::<BTreeSet<_>>()
     };
     let first = starts();
     assert_eq!(first, starts());
@@ -340,17 +343,14 @@ proptest! {
                 _ if !under_way.is_empty() => {
                     let job = under_way.remove(usize::try_from(seconds).unwrap() % under_way.len());
                     let outcome = if step == 3 { pass() } else { fail() };
-                    schedule.finish(job, now, outcome, SECOND);
+                    schedule.finish(&job, now, outcome, SECOND);
                 }
                 _ => {}
             }
-            let living = |watch: &Watch, target: &Target| {
-                schedule.watched.get(target).is_some_and(|watched| watched.watch == *watch)
-            };
-            let mut places: Vec<_> =
-                schedule.queue.iter().map(|Reverse((_, watch, target))| (watch, target)).collect();
-            places.extend(under_way.iter().map(|job| (&job.watch, &job.target)));
-            let places: Vec<_> = places.into_iter().filter(|(watch, target)| living(watch, target)).collect();
+            let queue = schedule.queue.iter();
+            let queued = queue.filter(|Reverse((due, place))| schedule.watched[*place].due == Some(*due));
+            let mut places: Vec<_> = queued.map(|Reverse((_, place))| *place).collect();
+            places.extend(under_way.iter().filter_map(|job| schedule.place(job)));
             prop_assert_eq!(places.len(), targets(current).len());
             prop_assert_eq!(schedule.view().targets.into_keys().collect::<BTreeSet<_>>(), targets(current));
         }

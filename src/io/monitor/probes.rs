@@ -4,13 +4,16 @@ use std::{collections::HashMap, future::Future, net::IpAddr, panic::resume_unwin
 
 use rustix::process::{Resource, getrlimit};
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, JoinSet},
 };
 
 use crate::{
     check::{Check, Kind, Outcome, Target},
-    io::clock,
+    io::{
+        clock,
+        probe::knocks::{self, Knocks},
+    },
 };
 
 /// Probes at once to one address: a check must not be what loads a node.
@@ -22,16 +25,22 @@ const AT_ONCE: usize = 4096;
 /// Plugins at once: each is a process, and who loads this host loads BIND.
 const PLUGINS_AT_ONCE: usize = 8;
 
-/// Descriptors that are left to others: BIND's connections, the status socket and its clients, watches, state files.
-const RESERVED_DESCRIPTORS: usize = 48;
+/// Descriptors that are left to others: BIND's connections, the status socket and its clients, watches, state files,
+/// and sockets that wait for their next probe.
+const RESERVED_DESCRIPTORS: usize = 48 + knocks::IDLE;
 
 /// What a probe is for, what it found, and how long that took.
 type Ended<K> = (K, Outcome, Duration);
+
+/// Room for one probe, until it is dropped.
+type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// Probes under way; `K` says what each is for. They end with their owner.
 pub(super) struct Probes<A, K> {
     ask: A,
     running: JoinSet<Ended<K>>,
+    /// Plain TCP probes that found room at once; `None`: they are asked like all others.
+    knocks: Option<Knocks<(K, Room)>>,
     all: Arc<Semaphore>,
     plugins: Arc<Semaphore>,
     by_address: HashMap<IpAddr, Arc<Semaphore>>,
@@ -49,10 +58,17 @@ where
         Self {
             ask,
             running: JoinSet::new(),
+            knocks: None,
             all: Arc::new(Semaphore::new(at_once)),
             plugins: Arc::new(Semaphore::new(PLUGINS_AT_ONCE)),
             by_address: HashMap::new(),
         }
+    }
+
+    /// The same, with a cheaper way for plain TCP probes, of which there may be thousands. Needs a tokio runtime.
+    pub(super) fn with_knocks(self) -> Self {
+        // Without a descriptor for it, it goes without.
+        Self { knocks: Knocks::new().ok(), ..self }
     }
 
     /// Begins one, or lets it wait until there is room; its time runs from when it really begins.
@@ -61,8 +77,16 @@ where
             self.by_address.entry(target.address).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_PER_ADDRESS)));
         // The address first: who waits for a slow node takes no room from the others.
         let address_room = Arc::clone(address_room);
-        let plugin_room = matches!(check.kind, Kind::Exec(_)).then(|| Arc::clone(&self.plugins));
         let room = Arc::clone(&self.all);
+        if let Some(knocks) = &mut self.knocks
+            && let Check { kind: Kind::Tcp { port }, tls: None, timing } = &*check
+            && let Ok(address_permit) = Arc::clone(&address_room).try_acquire_owned()
+            && let Ok(permit) = Arc::clone(&room).try_acquire_owned()
+        {
+            knocks.begin((target.address, *port).into(), timing.timeout, (what, (address_permit, permit)));
+            return;
+        }
+        let plugin_room = matches!(check.kind, Kind::Exec(_)).then(|| Arc::clone(&self.plugins));
         let ask = (self.ask)(check, target.clone());
         self.running.spawn(async move {
             let _address_permit = address_room.acquire().await;
@@ -79,12 +103,26 @@ where
 
     /// Waits for one to end; `None`: none is under way. Nothing is lost if it is dropped while it waits.
     pub(super) async fn next(&mut self) -> Option<Ended<K>> {
-        self.running.join_next().await.map(whole)
+        loop {
+            if let Some(ended) = self.next_if_ended() {
+                return Some(ended);
+            }
+            let knocks = self.knocks.as_mut().filter(|knocks| !knocks.is_empty());
+            match knocks {
+                None => return self.running.join_next().await.map(whole),
+                Some(knocks) => tokio::select! {
+                    Some(joined) = self.running.join_next() => return Some(whole(joined)),
+                    () = knocks.wait() => {}
+                },
+            }
+        }
     }
 
     /// One that has ended already.
     pub(super) fn next_if_ended(&mut self) -> Option<Ended<K>> {
-        self.running.try_join_next().map(whole)
+        let knocked = self.knocks.as_mut().and_then(Knocks::next_if_ended);
+        let knocked = knocked.map(|((what, _room), outcome, took)| (what, outcome, took));
+        knocked.or_else(|| self.running.try_join_next().map(whole))
     }
 
     /// Forgets the addresses that no probe is under way to.
@@ -111,7 +149,7 @@ mod tests {
     #[test]
     fn descriptors_are_left_to_others() {
         for (limit, probes) in
-            [(Some(64), 16), (Some(1_024), 976), (Some(20), 4), (Some(u64::MAX), 4_096), (None, 4_096)]
+            [(Some(128), 16), (Some(1_024), 912), (Some(20), 4), (Some(u64::MAX), 4_096), (None, 4_096)]
         {
             assert_eq!(at_once(limit), probes, "{limit:?}");
         }

@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use super::*;
 use crate::{

@@ -57,8 +57,7 @@ impl Peer {
             let stream = TcpStream::connect((address, port)).await?;
             Ok((stream.local_addr()?, stream))
         };
-        let late = |Elapsed { .. }| Outcome::Fail(format!("connect timeout ({})", humantime::format_duration(timeout)));
-        let connected = timeout_at(deadline.into(), connect).await.map_err(late)?;
+        let connected = timeout_at(deadline.into(), connect).await.map_err(|Elapsed { .. }| unconnected(timeout))?;
         let (local, stream) = connected.map_err(|error| blame(&error))?;
         let implicit = handshake.as_ref().is_some_and(|handshake| handshake.begin == Begin::Implicit);
         let mut peer = Self {
@@ -86,11 +85,6 @@ impl Peer {
     /// Whether the protocol's own command for TLS is to be given now.
     pub(super) const fn wants_starttls(&self) -> bool {
         self.handshake.is_some()
-    }
-
-    /// Whether TLS is there.
-    pub(super) const fn is_secure(&self) -> bool {
-        self.is_secure
     }
 
     /// Secures the connection. What was said before, and not taken yet, would be taken for what is said under TLS: an
@@ -198,6 +192,11 @@ impl Peer {
     pub(super) fn rest(&self) -> Option<&[u8]> {
         Some(self.lines.rest()).filter(|rest| self.is_closed && !rest.is_empty())
     }
+}
+
+/// The failure that no connection came in time.
+pub(super) fn unconnected(timeout: Duration) -> Outcome {
+    Outcome::Fail(format!("connect timeout ({})", humantime::format_duration(timeout)))
 }
 
 /// The failure that a banner is not one that invites us.

@@ -8,7 +8,12 @@
     clippy::indexing_slicing,
     reason = "a bench that cannot go on has nothing to show"
 )]
-#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "times and counts here are small")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times and counts here are small"
+)]
 
 mod checks;
 mod growth;

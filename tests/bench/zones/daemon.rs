@@ -14,7 +14,7 @@ use rotad::io::clock;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take at most.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 /// A running daemon.
 pub struct Daemon {
@@ -70,7 +70,7 @@ impl Daemon {
         lines.iter().rev().take(10).map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
-    /// Waits until its own words to systemd are these: "active: zones: 10000 in_sync".
+    /// Waits until its own words to systemd are these: "active: zones: 10 `in_sync`".
     pub fn expect_status(&mut self, wanted: &str) -> Instant {
         let end = clock::now() + DEADLINE;
         self.status.set_read_timeout(Some(Duration::from_millis(100))).expect("a socket");

@@ -10,7 +10,7 @@ use super::{
 use crate::{process, table::Table};
 
 /// Long enough for one look at the serial of every zone.
-const SPAN: Duration = Duration::from_secs(60);
+const SPAN: Duration = Duration::from_mins(1);
 
 /// Runs the part.
 pub fn run(table: &mut Table, storage: &Path) {

@@ -64,7 +64,7 @@ done
 echo "complete: $(cargo --version), $(named -v)"
 
 step "shellcheck"
-shellcheck .ci/run tests/run.sh docs/demo.sh || fail "shellcheck"
+shellcheck .ci/run tests/run.sh tests/bench.sh docs/demo.sh || fail "shellcheck"
 
 step "cargo fmt --check"
 cargo fmt --check || fail "format; run: cargo fmt"

@@ -80,6 +80,8 @@ pub struct Reconcile {
     pub file: PathBuf,
     /// Which content of the key file is in use: see [`Current::key_epoch`].
     pub key_epoch: u64,
+    /// What systemd was told last; it is told again when that changes.
+    pub headline: String,
 }
 
 impl Reconcile {
@@ -242,8 +244,12 @@ impl Reconcile {
     }
 
     /// Hands on what is to be remembered, if it changed, and tells systemd how things stand. Whether it changed.
-    fn report(&self) -> bool {
-        systemd::status(&self.headline());
+    fn report(&mut self) -> bool {
+        let headline = self.headline();
+        if headline != self.headline {
+            systemd::status(&headline);
+            self.headline = headline;
+        }
         self.remembered.send_if_modified(|saved| {
             let (zones, hold) = (self.rota.zones(), self.rota.overrides().hold());
             let same = saved.hold.as_ref() == hold

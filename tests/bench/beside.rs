@@ -28,8 +28,11 @@ use std::process::ExitCode;
 
 use table::Table;
 
+/// Measures, and adds rows.
+type Part = fn(&mut Table);
+
 /// The parts, in the order in which they run.
-const PARTS: [(&str, fn(&mut Table)); 3] = [("zones", zones::run), ("checks", checks::run), ("growth", growth::run)];
+const PARTS: [(&str, Part); 3] = [("zones", zones::run), ("checks", checks::run), ("growth", growth::run)];
 
 fn main() -> ExitCode {
     // cargo adds `--bench`.

@@ -20,7 +20,7 @@ pub fn run(table: &mut Table, storage: &Path) {
     daemon.expect_status(&format!("active: zones: {ZONES} in_sync"));
     let before = process::cpu(daemon.pid());
     thread::sleep(SPAN);
-    let used = process::cpu(daemon.pid()) - before;
+    let used = process::cpu(daemon.pid()).saturating_sub(before);
     let share = used.as_secs_f64() / SPAN.as_secs_f64() * 100.0;
     table.at_most(format!("{ZONES} zones and 12 checks, nothing happens: CPU of a core"), share, 1.0, "%");
     table.at_most("memory then", process::rss(daemon.pid()).0, 150.0, "MiB");

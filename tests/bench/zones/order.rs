@@ -53,10 +53,16 @@ pub fn run(table: &mut Table, storage: &Path) {
         seen.most,
         seen.most <= IN_FLIGHT && seen.most > IN_FLIGHT / 2,
     );
+    // The first message to each: a check that falls a moment later brings a second one to some zones.
+    let mut firsts: Vec<&String> = Vec::new();
+    for zone in &seen.zones {
+        if !firsts.contains(&zone) {
+            firsts.push(zone);
+        }
+    }
     let has_clients = |zone: &&String| **zone >= name(MX_ONLY);
-    let end = seen.zones.iter().rposition(|zone| has_clients(&zone)).expect("some were written");
-    let early = seen.zones[..end].iter().filter(|zone| !has_clients(zone)).count();
-    // A check that falls a moment later touches zones again that have client names.
+    let end = firsts.iter().rposition(has_clients).expect("some were written");
+    let early = firsts[..end].iter().filter(|zone| !has_clients(zone)).count();
     table.must(
         format!("zones with an MX alone ({MX_ONLY}) that came before the last zone with client names"),
         early,

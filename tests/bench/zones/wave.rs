@@ -60,7 +60,7 @@ fn rotad(table: &mut Table, words: &str, storage: &Path) -> Times {
         table.at_most(what(&format!("start in sync, {how}")), ready.as_secs_f64(), 5.0, "s");
         let used = process::cpu(daemon.pid());
         table.show(what(&format!("CPU a zone, {how}: rotad")), each(used, 1));
-        let used = process::cpu(world.named.pid()) - before;
+        let used = process::cpu(world.named.pid()).saturating_sub(before);
         table.show(what(&format!("CPU a zone, {how}: BIND")), each(used, 1));
         table.at_most(what(&format!("memory, {how}")), process::rss(daemon.pid()).1, 150.0, "MiB");
         daemon
@@ -81,7 +81,7 @@ fn rotad(table: &mut Table, words: &str, storage: &Path) -> Times {
         }
         let last = settled(&world, since);
         let after = [daemon.pid(), world.named.pid()].map(process::cpu);
-        used = [0, 1].map(|of| used[of] + (after[of] - before[of]));
+        used = [0, 1].map(|of| used[of] + after[of].saturating_sub(before[of]));
         let detected = daemon.said(if leaves { " is down: " } else { " is up: " }, since).expect("it was detected");
         times.push(last.duration_since(detected).expect("it was after").as_secs_f64());
         table.must(what("zones that are wrong after the pass"), world.wrong(!leaves), world.wrong(!leaves) == 0);

@@ -9,35 +9,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
+. tests/install.sh
 
 fail() { printf '\n=== FAILED: %s\n' "$*" >&2; exit 1; }
 
 # package:file that proves it is there
 NEEDS=(
     bind9:/usr/sbin/named
-    bind9-utils:/usr/bin/named-checkconf
     knot-dnsutils:/usr/bin/knsupdate
     haproxy:/usr/sbin/haproxy
-    nginx-light:/usr/sbin/nginx
 )
-missing=()
-for need in "${NEEDS[@]}"; do
-    [ -e "${need#*:}" ] || missing+=("${need%%:*}")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-    echo "installing ${missing[*]}"
-    command -v apt-get >/dev/null || fail "apt-get is missing; install by hand: ${missing[*]}"
-    [ "$(id -u)" = 0 ] || fail "become root to install: ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update </dev/null || fail "apt-get update"
-    # The benches start their own servers; those of the packages are not wanted here (invoke-rc.d(8): 101 forbids the start).
-    if [ ! -e /usr/sbin/policy-rc.d ]; then
-        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-        chmod +x /usr/sbin/policy-rc.d
-    fi
-    apt-get -q -y --no-install-recommends install "${missing[@]}" </dev/null || fail "apt-get install ${missing[*]}"
-fi
+install_missing "${NEEDS[@]}"
+command -v cargo >/dev/null || fail "cargo is missing; https://rustup.rs installs the Rust toolchain"
 
+# The bench holds both ends of thousands of connections.
 ulimit -n "$(ulimit -H -n)"
-exec cargo bench --locked --bench beside -- "$@"
+cargo bench --locked --bench beside -- "$@"

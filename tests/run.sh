@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
+. tests/install.sh
 
 step() { printf '\n=== %s\n' "$*"; }
 fail() { printf '\n=== FAILED: %s\n' "$*" >&2; exit 1; }
@@ -39,24 +40,7 @@ REAL_NEEDS=(
 [ -z "$real" ] || NEEDS+=("${REAL_NEEDS[@]}")
 
 step "what the tests need"
-missing=()
-for need in "${NEEDS[@]}"; do
-    [ -e "${need#*:}" ] || missing+=("${need%%:*}")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-    echo "installing ${missing[*]}"
-    command -v apt-get >/dev/null || fail "apt-get is missing; install by hand: ${missing[*]}"
-    [ "$(id -u)" = 0 ] || fail "become root to install: ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get -q update </dev/null || fail "apt-get update"
-    # The tests start their own servers; those of the packages are not wanted here (invoke-rc.d(8): 101 forbids the start).
-    if [ ! -e /usr/sbin/policy-rc.d ]; then
-        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-        chmod +x /usr/sbin/policy-rc.d
-    fi
-    apt-get -q -y --no-install-recommends install "${missing[@]}" </dev/null || fail "apt-get install ${missing[*]}"
-fi
+install_missing "${NEEDS[@]}"
 command -v cargo >/dev/null || fail "cargo is missing; https://rustup.rs installs the Rust toolchain"
 for component in fmt clippy; do
     cargo $component --version >/dev/null 2>&1 || fail "cargo $component is missing; rustup component add rustfmt clippy"
@@ -64,7 +48,7 @@ done
 echo "complete: $(cargo --version), $(named -v)"
 
 step "shellcheck"
-shellcheck .ci/run tests/run.sh tests/bench.sh docs/demo.sh || fail "shellcheck"
+shellcheck -x .ci/run tests/run.sh tests/bench.sh tests/install.sh docs/demo.sh || fail "shellcheck"
 
 step "cargo fmt --check"
 cargo fmt --check || fail "format; run: cargo fmt"

@@ -205,41 +205,52 @@ impl Primary {
         zone: &OwnerName,
         queries: impl Iterator<Item = Result<Message, Unusable>>,
     ) -> Result<Vec<Message>, ReadError> {
-        let keys = self.keys.borrow().clone();
-        let key = keys.in_order().next().map(|(_, key)| key.clone());
-        let key = key.ok_or_else(|| Lost::unsent("there is no key"))?;
-        let mut waiting = Vec::new();
-        for query in queries {
-            waiting.push(self.send(zone, query?, key.clone(), &self.reads).await?);
-        }
-        let mut answers = Vec::with_capacity(waiting.len());
-        for answer in waiting {
-            answers.push(signed(received(answer).await?)?);
-        }
-        Ok(answers)
+        let queries = queries.collect::<Result<Vec<_>, _>>()?;
+        let answers = self.exchange_all(zone, &queries, &self.reads).await?;
+        Ok(answers.into_iter().map(signed).collect::<Result<_, _>>()?)
     }
 
     /// Sends a message with the key that works, and where BIND does not accept that one, with the others.
     async fn exchange(&self, zone: &OwnerName, message: &Message, bound: &Arc<Semaphore>) -> Result<Answer, Lost> {
+        let answers = self.exchange_all(zone, std::slice::from_ref(message), bound).await?;
+        answers.into_iter().next().ok_or_else(|| Lost::unsent("there is nothing to send"))
+    }
+
+    /// The same with several, one behind the other. If BIND accepts no key, the one answer says so of the first.
+    async fn exchange_all(
+        &self,
+        zone: &OwnerName,
+        messages: &[Message],
+        bound: &Arc<Semaphore>,
+    ) -> Result<Vec<Answer>, Lost> {
         let keys = self.keys.borrow().clone();
         let mut refused = None;
         for (at, key) in keys.in_order() {
-            match received(self.send(zone, message.clone(), key.clone(), bound).await?).await? {
-                Answer::Tsig(trouble @ (TsigTrouble::BadKey(_) | TsigTrouble::BadSig(_))) => {
-                    refused.get_or_insert(trouble);
-                }
-                answer => {
-                    if let Some(trouble) = refused
-                        && keys.working.swap(at, Ordering::Relaxed) != at
-                    {
-                        let message = format!("{trouble}; {} is accepted and used from now on", key.label());
-                        journal::emit(&Event::new(Kind::KeyRefused, message).reason(trouble.to_string()));
-                    }
-                    return Ok(answer);
-                }
+            let mut waiting = Vec::with_capacity(messages.len());
+            for message in messages {
+                waiting.push(self.send(zone, message.clone(), key.clone(), bound).await?);
             }
+            let mut answers = Vec::with_capacity(messages.len());
+            for answer in waiting {
+                answers.push(received(answer).await?);
+            }
+            let trouble = answers.iter().find_map(|answer| match answer {
+                Answer::Tsig(trouble @ (TsigTrouble::BadKey(_) | TsigTrouble::BadSig(_))) => Some(trouble.clone()),
+                _ => None,
+            });
+            if let Some(trouble) = trouble {
+                refused.get_or_insert(trouble);
+                continue;
+            }
+            if let Some(trouble) = refused
+                && keys.working.swap(at, Ordering::Relaxed) != at
+            {
+                let message = format!("{trouble}; {} is accepted and used from now on", key.label());
+                journal::emit(&Event::new(Kind::KeyRefused, message).reason(trouble.to_string()));
+            }
+            return Ok(answers);
         }
-        refused.map(Answer::Tsig).ok_or_else(|| Lost::unsent("there is no key"))
+        refused.map(|trouble| vec![Answer::Tsig(trouble)]).ok_or_else(|| Lost::unsent("there is no key"))
     }
 
     async fn send(

@@ -16,10 +16,16 @@ pub fn cpu(pid: u32) -> Duration {
 
 /// Resident memory in MiB: now, and at its highest.
 pub fn rss(pid: u32) -> (f64, f64) {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let of = |field: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel tells it");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
-    };
-    (of("VmRSS:"), of("VmHWM:"))
+    (memory(pid, "VmRSS:").expect("it runs"), highest(pid).expect("it runs"))
+}
+
+/// The highest memory in MiB of a process that has any: one that has ended has none.
+pub fn highest(pid: u32) -> Option<f64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
 }

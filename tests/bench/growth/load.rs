@@ -39,7 +39,7 @@ fn validate(file: &Path) -> (f64, f64) {
         let mut child = command.spawn().expect("rotad runs");
         let mut peak = 0.0_f64;
         // Until it has ended: what it used is known until it is waited for, but for its memory.
-        while let Some(memory) = highest(child.id()) {
+        while let Some(memory) = process::highest(child.id()) {
             peak = peak.max(memory);
             sleep(Duration::from_millis(2));
         }
@@ -48,11 +48,4 @@ fn validate(file: &Path) -> (f64, f64) {
         (spent.as_secs_f64(), peak)
     });
     runs.reduce(|least, run| (least.0.min(run.0), least.1.min(run.1))).expect("there are three")
-}
-
-/// The highest memory of a process that has any.
-fn highest(pid: u32) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
 }

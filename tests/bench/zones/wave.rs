@@ -84,7 +84,8 @@ fn rotad(table: &mut Table, words: &str, storage: &Path) -> Times {
         used = [0, 1].map(|of| used[of] + after[of].saturating_sub(before[of]));
         let detected = daemon.said(if leaves { " is down: " } else { " is up: " }, since).expect("it was detected");
         times.push(last.duration_since(detected).expect("it was after").as_secs_f64());
-        table.must(what("zones that are wrong after the pass"), world.wrong(!leaves), world.wrong(!leaves) == 0);
+        let wrong = world.wrong(!leaves);
+        table.must(what("zones that are wrong after the pass"), wrong, wrong == 0);
         daemon.expect_status(&in_sync);
     }
     table.show(what("CPU for each zone and pass, rotad, reading back"), each(used[0], PASSES.len()));

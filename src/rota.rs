@@ -121,8 +121,8 @@ impl Rota {
             layout,
             health,
         };
-        for (name, owned) in remembered {
-            rota.put(Zone::new(name.clone(), owned), name);
+        for (name, memory) in remembered {
+            rota.put(Zone::new(name.clone(), memory), name);
         }
         rota.match_zones();
         rota
@@ -144,6 +144,12 @@ impl Rota {
     #[must_use]
     pub const fn zones(&self) -> &BTreeMap<OwnerName, Zone> {
         &self.zones
+    }
+
+    /// What is to be remembered of the zones.
+    #[must_use]
+    pub fn remembered(&self) -> BTreeMap<OwnerName, Arc<Memory>> {
+        self.zones.iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.memory()))).collect()
     }
 
     /// What rotad is doing on the whole.
@@ -319,12 +325,8 @@ impl Rota {
 
     /// Gives every zone of the file a place, and every zone a turn.
     fn match_zones(&mut self) {
-        let mut missing = Vec::new();
-        for name in self.layout.zones.keys() {
-            if !self.zones.contains_key(name) {
-                missing.push(name.clone());
-            }
-        }
+        let missing: Vec<_> =
+            self.layout.zones.keys().filter(|name| !self.zones.contains_key(*name)).cloned().collect();
         for name in missing {
             self.put(Zone::new(name.clone(), Arc::default()), name);
         }
@@ -375,23 +377,16 @@ impl Rota {
         now: Instant,
         work: impl FnOnce(&mut Zone, Turn<'_>) -> T,
     ) -> Option<T> {
-        let may_write = self.may_write();
-        let zone = self.zones.get_mut(name)?;
-        self.tally.remove(zone);
-        let tally = &self.tally;
-        let turn = Turn {
-            now,
-            cluster: &self.cluster,
-            layout: self.layout.zones.get(name),
-            standings: &self.standings,
-            me: &self.me,
-            may_write,
-            hold_edits: self.edits == Edits::Held,
-            is_target_elsewhere: &|target| tally.is_target_beside(None, target),
-        };
-        let result = work(zone, turn);
-        self.tally.add(zone);
-        Some(result)
+        // All zones aside for the turn, which looks at the rest of us while it changes one of them.
+        let mut zones = std::mem::take(&mut self.zones);
+        let result = zones.get_mut(name).map(|zone| {
+            self.tally.remove(zone);
+            let result = work(zone, self.turn(now, name, &|target| self.tally.is_target_beside(None, target)));
+            self.tally.add(zone);
+            result
+        });
+        self.zones = zones;
+        result
     }
 
     fn put(&mut self, zone: Zone, name: OwnerName) {

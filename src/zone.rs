@@ -24,7 +24,7 @@ use crate::{
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
-    update::{self, GenerationRecord, GenerationRrset, Update},
+    update::{self, GenerationRrset, Update},
 };
 
 mod answer;
@@ -308,7 +308,7 @@ impl Zone {
         let changes = self.portion.of(update::in_safe_order(plan.changes));
         // After a record that was deleted we go on from the last one: generations only grow.
         let generation = self.marks().0.unwrap_or(0).saturating_add(1);
-        let record = GenerationRecord { cluster: turn.me.cluster.clone(), owner: turn.me.owner.clone(), generation };
+        let record = turn.me.record(generation);
         let guard = seen.generation.clone();
         // What does not fit is planned again next turn, from what is published then.
         let whole = Update { zone: self.name.clone(), guard, record, changes };

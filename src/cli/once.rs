@@ -67,8 +67,7 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let rota = rota(&cluster, state.me.clone(), state.zones, force, &mut pulse).await.with_overrides(overrides);
     let rota = run(rota, &primary, &mut pulse).await?;
     let hold = rota.overrides().hold().cloned();
-    let zones = rota.zones().iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.memory()))).collect();
-    directory.save(&State { me: state.me, zones, hold })?;
+    directory.save(&State { me: state.me, zones: rota.remembered(), hold })?;
     let wrong: Vec<_> = rota.zones().iter().filter(|(_, zone)| zone.state() != ZoneState::InSync).collect();
     for (name, zone) in &wrong {
         eprintln!("{name}: {}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));

@@ -38,7 +38,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Between pings of a watchdog that nobody set.
 const FOREVER: Duration = Duration::from_hours(1);
 
-/// What we published, zone by zone.
+/// What is remembered, zone by zone.
 pub type Published = BTreeMap<OwnerName, Arc<Memory>>;
 
 /// What outlives the process, but for who we are.
@@ -256,7 +256,7 @@ impl Reconcile {
                 && saved.zones.len() == zones.len()
                 && saved.zones.iter().zip(zones).all(|((_, old), (_, zone))| Arc::ptr_eq(old, zone.memory()));
             if !same {
-                saved.zones = zones.iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.memory()))).collect();
+                saved.zones = self.rota.remembered();
                 saved.hold = hold.cloned();
             }
             !same

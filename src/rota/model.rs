@@ -93,7 +93,7 @@ impl Client {
     }
 
     pub fn remembered(&self) -> BTreeMap<OwnerName, Arc<Memory>> {
-        self.rota.zones().iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.memory()))).collect()
+        self.rota.remembered()
     }
 
     /// Takes one step.

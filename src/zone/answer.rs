@@ -12,7 +12,7 @@ use crate::{
     event::{Event, Kind},
     plan::{Change, Rrsets},
     status::ZoneState,
-    update::{GenerationRecord, GenerationRrset, Reading, Verdict},
+    update::{GenerationRrset, Reading, Verdict},
 };
 
 /// How long an update may take from NOERROR until it is seen, and how often we look.
@@ -141,12 +141,7 @@ impl Zone {
         if matches!(verdict, Verdict::Applied) {
             if let (Some(seen), Some(sent)) = (&mut self.seen, &mut self.sent) {
                 sent.visible_by = turn.now + VISIBLE_WITHIN;
-                let record = GenerationRecord {
-                    cluster: turn.me.cluster.clone(),
-                    owner: turn.me.owner.clone(),
-                    generation: sent.generation,
-                };
-                seen.generation = (&record).into();
+                seen.generation = (&turn.me.record(sent.generation)).into();
                 // The record moved on: a message that was given up can do nothing any more.
                 self.lost = None;
                 if self.generation.is_none() {

@@ -16,7 +16,6 @@ use crate::{
     desired::Recipe,
     dns::{OwnerName, RdataSet, Rrset, RrsetId, Ttl},
     plan::{self, Change, Rrsets},
-    update::GenerationRecord,
 };
 
 #[cfg(test)]
@@ -75,14 +74,12 @@ impl Zone {
     /// The zone has this serial: if it was left with it, then it is known.
     pub(super) fn recognize(&mut self, turn: Turn<'_>, serial: u32) {
         let Some(mark) = self.memory.mark.as_ref().filter(|mark| mark.serial == serial) else { return };
-        let Identity { cluster, owner } = turn.me.clone();
-        let record = GenerationRecord { cluster, owner, generation: mark.generation };
         self.generation = Some(mark.generation);
         // A message of an earlier life may be late.
         self.maybe = Some(mark.generation.saturating_add(1));
         self.seen = Some(Seen {
             serial,
-            generation: (&record).into(),
+            generation: (&turn.me.record(mark.generation)).into(),
             rrsets: self.memory.rrsets(mark),
             names: self.memory.owned.keys().map(|id| id.owner.clone()).collect(),
         });

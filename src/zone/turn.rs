@@ -13,7 +13,7 @@ use crate::{
     plan::Plan,
     standings::Standings,
     status::ZoneState,
-    update::{Reading, Update, Verdict},
+    update::{GenerationRecord, Reading, Update, Verdict},
 };
 
 /// Who we are in a generation record.
@@ -23,6 +23,13 @@ pub struct Identity {
     pub cluster: String,
     /// This instance.
     pub owner: String,
+}
+
+impl Identity {
+    /// Our record at a generation.
+    pub(super) fn record(&self, generation: u64) -> GenerationRecord {
+        GenerationRecord { cluster: self.cluster.clone(), owner: self.owner.clone(), generation }
+    }
 }
 
 /// The newest snapshot of everything that a step is worked out from.

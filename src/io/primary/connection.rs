@@ -9,7 +9,7 @@
 //! ```
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -126,7 +126,7 @@ struct Session<'a> {
     /// What is left to write of the requests that were taken.
     outgoing: Vec<u8>,
     /// Requests of which nothing was written yet, each with its place in `outgoing`.
-    unsent: VecDeque<(u16, usize)>,
+    unsent: Vec<(u16, usize)>,
     incoming: Vec<u8>,
     waiting: BTreeMap<u16, Waiting>,
     next_id: u16,
@@ -139,7 +139,7 @@ impl<'a> Session<'a> {
             line,
             stream,
             outgoing: Vec::new(),
-            unsent: VecDeque::new(),
+            unsent: Vec::new(),
             incoming: Vec::new(),
             waiting: BTreeMap::new(),
             next_id: 0,
@@ -209,7 +209,7 @@ impl<'a> Session<'a> {
                 return;
             }
         };
-        self.unsent.push_back((id, self.outgoing.len()));
+        self.unsent.push((id, self.outgoing.len()));
         self.outgoing.extend_from_slice(&length.to_be_bytes());
         self.outgoing.append(&mut signed.bytes);
         let deadline = clock::now() + self.line.timeout;

@@ -97,6 +97,7 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
         saves,
         file: file.to_owned(),
         key_epoch: 0,
+        revision: 0,
         headline: String::new(),
     };
     systemd::ready();

@@ -3,12 +3,17 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use rotad::{
     cli::{self, Cli, Command, Failure},
     control, daemon,
     exit::Exit,
     io::{files, journal},
 };
+
+/// A zone's turn is many small allocations of mixed lives, over which the C library's allocator searches long.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -18,8 +18,8 @@ use crate::{
     layout::Layout,
     overrides::Overrides,
     standings::Standings,
-    status::Mode,
-    zone::{Done, Identity, Memory, Preview, Step, Turn, Zone},
+    status::{Mode, ZoneState},
+    zone::{Done, EARLY, Identity, Memory, Preview, Step, Turn, Zone},
 };
 
 mod alarms;
@@ -52,6 +52,8 @@ pub struct Rota {
     zones: BTreeMap<OwnerName, Zone>,
     /// Counts over `zones`: whoever changes one takes it out first.
     tally: Tally,
+    /// Counts the changes of what is to be remembered.
+    revision: u64,
     /// Zones that want a turn, most urgent first.
     ready: BTreeSet<(Urgency, OwnerName)>,
     /// Zones that want a turn later.
@@ -106,6 +108,7 @@ impl Rota {
             shortages: BTreeSet::new(),
             zones: BTreeMap::new(),
             tally: Tally::default(),
+            revision: 0,
             ready: BTreeSet::new(),
             alarms: Alarms::default(),
             busy: BTreeSet::new(),
@@ -150,6 +153,19 @@ impl Rota {
     #[must_use]
     pub fn remembered(&self) -> BTreeMap<OwnerName, Arc<Memory>> {
         self.zones.iter().map(|(name, zone)| (name.clone(), Arc::clone(zone.memory()))).collect()
+    }
+
+    /// A number that is another one whenever [`Rota::remembered`] is. It begins with 0 for what was given to
+    /// [`Rota::new`].
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How many zones are in each state that any is in.
+    #[must_use]
+    pub const fn states(&self) -> &BTreeMap<ZoneState, usize> {
+        self.tally.states()
     }
 
     /// What rotad is doing on the whole.
@@ -227,14 +243,16 @@ impl Rota {
     pub fn tick(&mut self, now: Instant) -> Vec<Event> {
         match self.server.wake_at() {
             None => {
-                while let Some(zone) = self.alarms.ring(now) {
-                    self.call(&zone);
+                if self.alarms.next().is_some_and(|at| at <= now) {
+                    while let Some(zone) = self.alarms.ring(now + EARLY) {
+                        self.queue(&zone);
+                    }
                 }
             }
             // Somebody must ask whether BIND is back: whoever is to be served anyway, or else waits the shortest.
             Some(at) if now >= at && self.ready.is_empty() => {
                 if let Some(zone) = self.alarms.ring_first() {
-                    self.call(&zone);
+                    self.queue(&zone);
                 }
             }
             Some(_) => {}
@@ -302,7 +320,7 @@ impl Rota {
         let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {
             Some(at) if at > now => self.alarms.set(name, Some(at)),
-            _ => self.call(name),
+            _ => self.queue(name),
         }
         // Not at every answer: with many zones under way each would look at all of them.
         if self.busy.is_empty() {
@@ -328,6 +346,7 @@ impl Rota {
         let missing: Vec<_> =
             self.layout.zones.keys().filter(|name| !self.zones.contains_key(*name)).cloned().collect();
         for name in missing {
+            self.revision += 1;
             self.put(Zone::new(name.clone(), Arc::default()), name);
         }
         self.call_all();
@@ -341,8 +360,16 @@ impl Rota {
         }
     }
 
-    /// Puts a zone into the queue. One that has a step under way gets its turn when that is done.
+    /// Gives a zone a turn, for something has changed.
     fn call(&mut self, name: &OwnerName) {
+        if let Some(zone) = self.zones.get_mut(name) {
+            zone.stir();
+        }
+        self.queue(name);
+    }
+
+    /// Puts a zone into the queue. One that has a step under way gets its turn when that is done.
+    fn queue(&mut self, name: &OwnerName) {
         if self.busy.contains(name) {
             return;
         }
@@ -362,6 +389,7 @@ impl Rota {
             self.waiting.insert(name.clone());
         }
         if zone.is_empty() && !self.layout.zones.contains_key(name) {
+            self.revision += 1;
             self.tally.remove(zone);
             self.zones.remove(name);
             self.alarms.set(name, None);
@@ -380,13 +408,16 @@ impl Rota {
         // All zones aside for the turn, which looks at the rest of us while it changes one of them.
         let mut zones = std::mem::take(&mut self.zones);
         let result = zones.get_mut(name).map(|zone| {
+            let remembered = Arc::clone(zone.memory());
             self.tally.remove(zone);
             let result = work(zone, self.turn(now, name, &|target| self.tally.is_target_beside(None, target)));
             self.tally.add(zone);
-            result
+            (result, !Arc::ptr_eq(&remembered, zone.memory()))
         });
         self.zones = zones;
-        result
+        let (result, is_other) = result?;
+        self.revision += u64::from(is_other);
+        Some(result)
     }
 
     fn put(&mut self, zone: Zone, name: OwnerName) {

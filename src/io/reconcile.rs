@@ -24,7 +24,7 @@ use crate::{
     },
     overrides::Hold,
     rota::Rota,
-    status::{self, Clocks, Status, ZoneState},
+    status::{self, Clocks, Status},
     update::Verdict,
     zone::{Done, Failure, Memory, Step},
 };
@@ -80,6 +80,8 @@ pub struct Reconcile {
     pub file: PathBuf,
     /// Which content of the key file is in use: see [`Current::key_epoch`].
     pub key_epoch: u64,
+    /// The [`Rota::revision`] that was handed on last.
+    pub revision: u64,
     /// What systemd was told last; it is told again when that changes.
     pub headline: String,
 }
@@ -251,27 +253,23 @@ impl Reconcile {
             self.headline = headline;
         }
         self.remembered.send_if_modified(|saved| {
-            let (zones, hold) = (self.rota.zones(), self.rota.overrides().hold());
-            let same = saved.hold.as_ref() == hold
-                && saved.zones.len() == zones.len()
-                && saved.zones.iter().zip(zones).all(|((_, old), (_, zone))| Arc::ptr_eq(old, zone.memory()));
-            if !same {
+            let (revision, hold) = (self.rota.revision(), self.rota.overrides().hold());
+            let changed = (self.revision, saved.hold.as_ref()) != (revision, hold);
+            if changed {
+                self.revision = revision;
                 saved.zones = self.rota.remembered();
                 saved.hold = hold.cloned();
             }
-            !same
+            changed
         })
     }
 
     fn headline(&self) -> String {
-        let mut counts: BTreeMap<ZoneState, usize> = BTreeMap::new();
-        for zone in self.rota.zones().values() {
-            *counts.entry(zone.state()).or_default() += 1;
-        }
         if let Some(words) = self.rota.server_trouble() {
             return format!("waiting for {}: {words}", self.rota.cluster().bind.server);
         }
-        let counts: Vec<_> = counts.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
+        let counts: Vec<_> =
+            self.rota.states().iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
         format!("{}: zones: {}", self.rota.mode().as_str(), counts.join(", "))
     }
 

@@ -22,6 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 impl Zone {
     /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
     pub fn forget(&mut self) {
+        self.at_rest = false;
         if let Some(sent) = self.sent.take() {
             self.maybe = Some(sent.generation);
             self.lost = Some(sent);
@@ -38,6 +39,7 @@ impl Zone {
 
     /// Takes in what became of the last step. Then ask [`Zone::next`], at once or when [`Zone::wake_at`] says.
     pub fn done(&mut self, turn: Turn<'_>, done: Done) -> Vec<Event> {
+        let was_at_rest = std::mem::take(&mut self.at_rest);
         match done {
             Done::Read(Ok(reading)) => match self.sent.take() {
                 // An inline-signing zone shows an update a moment after NOERROR (measured).
@@ -55,6 +57,9 @@ impl Zone {
                     self.recognize(turn, serial);
                 } else if self.seen.as_ref().is_some_and(|seen| seen.serial != serial) {
                     self.lose_sight();
+                } else if was_at_rest {
+                    self.at_rest = true;
+                    self.wake_at = self.next_look();
                 }
                 Vec::new()
             }

@@ -19,7 +19,7 @@ use crate::{
     overrides::Overrides,
     standings::Standings,
     status::{Mode, ZoneState},
-    zone::{Done, EARLY, Identity, Memory, Preview, Step, Turn, Zone},
+    zone::{Done, Identity, Memory, Preview, Step, Turn, Zone},
 };
 
 mod alarms;
@@ -243,10 +243,8 @@ impl Rota {
     pub fn tick(&mut self, now: Instant) -> Vec<Event> {
         match self.server.wake_at() {
             None => {
-                if self.alarms.next().is_some_and(|at| at <= now) {
-                    while let Some(zone) = self.alarms.ring(now + EARLY) {
-                        self.queue(&zone);
-                    }
+                for zone in self.alarms.ring(now) {
+                    self.queue(&zone);
                 }
             }
             // Somebody must ask whether BIND is back: whoever is to be served anyway, or else waits the shortest.
@@ -319,7 +317,7 @@ impl Rota {
         events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
         let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {
-            Some(at) if at > now => self.alarms.set(name, Some(at)),
+            Some(at) if at > now => self.set_alarm(name, Some(at)),
             _ => self.queue(name),
         }
         // Not at every answer: with many zones under way each would look at all of them.
@@ -392,10 +390,16 @@ impl Rota {
             self.revision += 1;
             self.tally.remove(zone);
             self.zones.remove(name);
-            self.alarms.set(name, None);
+            self.set_alarm(name, None);
         } else {
-            self.alarms.set(name, zone.wake_at());
+            let at = zone.wake_at();
+            self.set_alarm(name, at);
         }
+    }
+
+    fn set_alarm(&mut self, name: &OwnerName, at: Option<Instant>) {
+        let is_at_rest = self.zones.get(name).is_some_and(Zone::is_at_rest);
+        self.alarms.set(name, at, is_at_rest);
     }
 
     /// Lets a zone work with the newest snapshot.

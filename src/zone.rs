@@ -47,9 +47,9 @@ use self::{
 
 /// How often the SOA serial is looked at: a hand edit is put back within about this time.
 pub const SERIAL_EVERY: Duration = Duration::from_mins(1);
-/// How much earlier a zone's time may come, so that zones are looked at together: questions that go out in one write and
+/// How much earlier a zone at rest may be looked at, so that many are together: questions that go out in one write and
 /// come back in one read cost half as much.
-pub const EARLY: Duration = Duration::from_millis(500);
+pub const EARLY: Duration = Duration::from_secs(2);
 /// How often the owned `RRsets` are read although the serial stands still; also when an ignored change is tried again.
 pub const READ_EVERY: Duration = Duration::from_mins(15);
 /// First and longest wait before something that BIND refused is tried again.
@@ -265,6 +265,12 @@ impl Zone {
         let claim = self.claims(seen, &recipes);
         let is_first = seen.generation.record().is_none();
         Some(Preview { zone: self.name.clone(), plan, claim, is_first, not_ours: self.not_ours(turn, seen, &recipes) })
+    }
+
+    /// Whether it waits for nothing but the next look at its serial.
+    #[must_use]
+    pub const fn is_at_rest(&self) -> bool {
+        self.at_rest
     }
 
     /// Something that its turn is worked out from has changed.

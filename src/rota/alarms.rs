@@ -85,10 +85,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::io::clock;
 
     #[test]
     fn zones_at_rest_ring_together_and_the_others_at_their_time() {
-        let start = Instant::now();
+        let start = clock::now();
         let name = |text: &str| OwnerName::parse(text).unwrap();
         let at = |millis| start + Duration::from_millis(millis);
         let mut alarms = Alarms::default();

@@ -341,3 +341,39 @@ fn shortages_are_told_when_they_begin_and_end() {
     world.node("n0", Unknown);
     assert_eq!(world.us().told(Kind::EnoughHealthy), ["service imap A on n0, n1, n2: enough healthy nodes again"]);
 }
+
+#[test]
+fn health_that_changes_during_a_look_is_not_missed() {
+    let mut world = settled(&file(1, ""));
+    // The second look and those after it plan nothing.
+    world.pass(Duration::from_secs(90));
+    world.now = world.us().rota.wake_at().unwrap();
+    let now = world.now;
+    assert!(world.us().start(now));
+    assert!(matches!(world.us().in_flight.as_slice(), [(_, Step::Serial, _)]));
+    world.node("n0", Down);
+    world.run();
+    assert_eq!(world.sent.len(), 1);
+}
+
+#[test]
+fn the_revision_moves_with_what_is_to_be_remembered() {
+    let mut world = World::new(&file(12, ""));
+    world.run();
+    let mut last = (world.us().rota.revision(), world.us().rota.remembered());
+    let mut is_other = |world: &mut World| {
+        let now = (world.us().rota.revision(), world.us().rota.remembered());
+        let moved = (now.0 != last.0, now.1 != last.1);
+        last = now;
+        moved
+    };
+    world.pass(Duration::from_mins(20));
+    assert_eq!(is_other(&mut world), (false, false));
+    world.node("n0", Down);
+    world.run();
+    assert_eq!(is_other(&mut world), (true, true));
+    world.edit(0, &file(11, ""));
+    world.run();
+    assert_eq!(is_other(&mut world), (true, true));
+    assert_eq!(world.us().rota.states(), &BTreeMap::from([(ZoneState::InSync, 11)]));
+}

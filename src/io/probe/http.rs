@@ -48,7 +48,8 @@ async fn exchange(wire: &mut Box<dyn Wire>, request: Request<Empty<Bytes>>, ques
     tokio::pin!(answer);
     let verdict = tokio::select! {
         verdict = &mut answer => verdict,
-        closed = connection => match (answer.await, closed) {
+        // How the connection ends is the business of its owner.
+        closed = connection.without_shutdown() => match (answer.await, closed) {
             // A node that speaks before it is asked: the request learns only that it was cancelled.
             (Err(told), Err(why)) if told.is_canceled() => Err(why),
             (verdict, _) => verdict,

@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     Talk, blame,
+    tcp::connect_briefly,
     tls::{self, Handshake},
 };
 use crate::{
@@ -28,6 +29,15 @@ const GOODBYE: Duration = Duration::from_millis(500);
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// How a connection begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// As usual.
+    Orderly,
+    /// As [`connect_briefly`] does.
+    Brief,
+}
 
 /// A connection to a node.
 pub(super) struct Peer {
@@ -51,10 +61,14 @@ impl Peer {
         port: u16,
         timeout: Duration,
         handshake: Option<Handshake>,
+        manner: Manner,
     ) -> Talk<Self> {
         let deadline = clock::now() + timeout;
         let connect = async {
-            let stream = TcpStream::connect((address, port)).await?;
+            let stream = match manner {
+                Manner::Orderly => TcpStream::connect((address, port)).await?,
+                Manner::Brief => connect_briefly((address, port).into()).await?,
+            };
             Ok((stream.local_addr()?, stream))
         };
         let connected = timeout_at(deadline.into(), connect).await.map_err(|Elapsed { .. }| unconnected(timeout))?;

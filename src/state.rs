@@ -3,13 +3,13 @@
 //! It is a cache: the file and the zones are the truth. It tells who we are, and which `RRsets` are ours although
 //! cluster.yaml lists them no longer.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    dns::{OwnerName, Rdata, RrType, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, RrsetId},
     overrides::Hold,
     zone::{Identity, Mark, Memory, Owned},
 };
@@ -43,17 +43,79 @@ pub enum Damage {
 const MAGIC: &str = "rotad-state-1";
 
 /// The written form.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     cluster: String,
     owner: String,
     /// Zone, then "owner type", then the data.
     zones: BTreeMap<String, BTreeMap<String, Vec<String>>>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     marks: BTreeMap<String, Mark>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     hold: Option<Hold>,
+}
+
+/// The same while it is written: text of ten thousand zones is made as it goes, not first in memory.
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let remembered = || self.zones.iter().filter(|(_, memory)| !memory.owned.is_empty());
+        let marks = || remembered().filter_map(|(zone, memory)| Some((zone.as_str(), memory.mark.as_ref()?)));
+        let mut written = serializer.serialize_map(None)?;
+        written.serialize_entry("cluster", &self.me.cluster)?;
+        written.serialize_entry("owner", &self.me.owner)?;
+        written.serialize_entry(
+            "zones",
+            &Map(|| remembered().map(|(zone, memory)| (zone.as_str(), Sets(&memory.owned)))),
+        )?;
+        if marks().next().is_some() {
+            written.serialize_entry("marks", &Map(marks))?;
+        }
+        if let Some(hold) = &self.hold {
+            written.serialize_entry("hold", hold)?;
+        }
+        written.end()
+    }
+}
+
+/// A map that is made while it is written.
+struct Map<F>(F);
+
+impl<F, I, K, V> Serialize for Map<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item = (K, V)>,
+    K: Serialize,
+    V: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map((self.0)())
+    }
+}
+
+struct Sets<'a>(&'a Owned);
+
+impl Serialize for Sets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(id, rdata)| (Text(id), Data(rdata))))
+    }
+}
+
+struct Data<'a>(&'a RdataSet);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Text))
+    }
+}
+
+/// As people read it.
+struct Text<T>(T);
+
+impl<T: fmt::Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 impl State {
@@ -69,24 +131,8 @@ impl State {
     /// The file's text: a line with a checksum, then JSON.
     #[must_use]
     pub fn encode(&self) -> String {
-        let remembered = || self.zones.iter().filter(|(_, memory)| !memory.owned.is_empty());
-        let zones = remembered().map(|(zone, memory)| {
-            let sets = memory
-                .owned
-                .iter()
-                .map(|(id, rdata)| (id.to_string(), rdata.iter().map(ToString::to_string).collect()));
-            (zone.to_string(), sets.collect())
-        });
-        let marks = remembered().filter_map(|(zone, memory)| Some((zone.to_string(), memory.mark.clone()?)));
-        let written = Written {
-            cluster: self.me.cluster.clone(),
-            owner: self.me.owner.clone(),
-            zones: zones.collect(),
-            marks: marks.collect(),
-            hold: self.hold.clone(),
-        };
         // Maps of strings always have a JSON form.
-        let body = serde_json::to_string(&written).unwrap_or_default();
+        let body = serde_json::to_string(self).unwrap_or_default();
         format!("{MAGIC} {}\n{body}\n", hex(&Sha256::digest(&body)))
     }
 

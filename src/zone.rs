@@ -82,7 +82,7 @@ pub struct Zone {
     twin: bool,
     /// Whether it has something to delete once no MX of another zone points to it.
     waits: bool,
-    /// The last turn found nothing to do, and since then nothing has happened but time.
+    /// The last turn found it as it should be, and since then nothing has happened but time.
     at_rest: bool,
     /// Take the zone over at the next read, whoever owns it.
     adopt: bool,
@@ -392,8 +392,8 @@ impl Zone {
         if self.must_read(turn.now) {
             return self.read_all(names);
         }
-        // What waits for others or for a time of its own is planned at each look.
-        self.at_rest = turn.layout.is_some() && !self.waits && self.troubles.is_empty();
+        // What waits for anything else is planned at each look.
+        self.at_rest = turn.layout.is_some() && self.state == ZoneState::InSync;
         if self.must_look(turn.now) {
             return Step::Serial;
         }

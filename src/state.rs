@@ -64,10 +64,8 @@ impl Serialize for State {
         let mut written = serializer.serialize_map(None)?;
         written.serialize_entry("cluster", &self.me.cluster)?;
         written.serialize_entry("owner", &self.me.owner)?;
-        written.serialize_entry(
-            "zones",
-            &Map(|| remembered().map(|(zone, memory)| (zone.as_str(), Sets(&memory.owned)))),
-        )?;
+        let zones = || remembered().map(|(zone, memory)| (zone.as_str(), sets(memory)));
+        written.serialize_entry("zones", &Map(zones))?;
         if marks().next().is_some() {
             written.serialize_entry("marks", &Map(marks))?;
         }
@@ -93,12 +91,9 @@ where
     }
 }
 
-struct Sets<'a>(&'a Owned);
-
-impl Serialize for Sets<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(id, rdata)| (Text(id), Data(rdata))))
-    }
+/// What a zone holds for us.
+fn sets(memory: &Arc<Memory>) -> impl Serialize {
+    Map(|| memory.owned.iter().map(|(id, rdata)| (Text(id), Data(rdata))))
 }
 
 struct Data<'a>(&'a RdataSet);

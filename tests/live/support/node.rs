@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::{Shutdown, shutdown};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -259,7 +260,11 @@ async fn serve(listener: TcpListener, script: Script, seen: Arc<Mutex<Seen>>, mu
     let mut talks = JoinSet::new();
     loop {
         tokio::select! {
-            _ = &mut stopped => return,
+            _ = &mut stopped => {
+                // A program that another test starts holds our sockets, too, until it begins: to close is not enough.
+                shutdown(&listener, Shutdown::Both).expect("it listens");
+                return;
+            }
             Ok((stream, _)) = listener.accept() => {
                 lock(&seen).connections += 1;
                 talks.spawn(play(stream, script.clone(), Arc::clone(&seen)));

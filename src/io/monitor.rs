@@ -69,7 +69,7 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> io::Result
     let (alive, ended) = oneshot::channel();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("monitor".to_owned()).spawn(move || {
-        runtime.block_on(async { run(cluster, publish, requests, Probes::new(ask()).with_knocks(), pulse).await });
+        runtime.block_on(async { run(cluster, publish, requests, Probes::new(ask()).with_briefs(), pulse).await });
         drop((runtime, alive));
     })?;
     Ok((Monitor { view, snapshots }, ended))
@@ -79,7 +79,7 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> io::Result
 /// it: what `plan` and `apply` work with.
 pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
     let mut schedule = Schedule::default();
-    let mut probes = Probes::new(ask());
+    let mut probes = Probes::new(ask()).with_briefs();
     schedule.adopt(cluster, clock::now());
     while !schedule.first_round_done() {
         turn(&mut schedule, &mut probes, pulse).await;
@@ -91,7 +91,7 @@ pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
 pub async fn ask_once(
     questions: impl IntoIterator<Item = (Target, Arc<Check>)>,
 ) -> BTreeMap<Target, (Outcome, Duration)> {
-    let mut probes = Probes::new(ask());
+    let mut probes = Probes::new(ask()).with_briefs();
     for (target, check) in questions {
         probes.launch(&target.clone(), check, target);
     }

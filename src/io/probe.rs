@@ -7,7 +7,7 @@ use std::{io, net::IpAddr};
 
 use rustix::io::Errno;
 
-use self::peer::{Manner, Peer};
+use self::peer::Peer;
 pub use self::tls::Trusts;
 use crate::{
     check::{Check, Kind, Outcome, smtp::Hello},
@@ -15,28 +15,26 @@ use crate::{
 };
 
 mod agent;
+pub(super) mod briefs;
 mod dns;
 mod exec;
 mod http;
 mod imap;
-pub(super) mod knocks;
 mod peer;
 mod pop3;
 mod smtp;
 mod tcp;
 mod tls;
+mod watched;
 
 /// Asks a node at one of its addresses once. Takes no longer than the check's timeout. `trusts` is what all probes
 /// share.
 pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpAddr) -> Outcome {
     let timeout = check.timing.timeout;
-    let connect_as = async |port: u16, manner| {
+    let connect = async |port: u16| {
         let handshake = check.tls.as_ref().map(|tls| trusts.handshake(tls, address)).transpose()?;
-        Peer::connect(address, port, timeout, handshake, manner).await
+        Peer::connect(address, port, timeout, handshake).await
     };
-    let connect = async |port| connect_as(port, Manner::Orderly).await;
-    // Without TLS, whose own end the node may want to hear.
-    let brief = if check.tls.is_none() { Manner::Brief } else { Manner::Orderly };
     // Conversations are boxed: their buffers would make the many probes that only wait for a connection as large.
     let talk = async {
         match &check.kind {
@@ -46,9 +44,7 @@ pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpA
             Kind::Lmtp { port } => Box::pin(smtp::talk(connect(*port).await?, Hello::Lhlo)).await,
             Kind::Imap { port } => Box::pin(imap::talk(connect(*port).await?)).await,
             Kind::Pop3 { port } => Box::pin(pop3::talk(connect(*port).await?)).await,
-            Kind::Http(question) => {
-                Box::pin(http::talk(connect_as(question.port, brief).await?, question, address)).await
-            }
+            Kind::Http(question) => Box::pin(http::talk(connect(question.port).await?, question, address)).await,
             Kind::Dns(question) => Box::pin(dns::ask(question, address, timeout)).await,
             Kind::Agent { port } => Ok(Box::pin(agent::talk(connect(*port).await)).await),
             Kind::Exec(plugin) => Ok(Box::pin(exec::run(plugin, node, address, timeout)).await),

@@ -11,13 +11,17 @@ use std::{
     fs::File,
     net::{IpAddr, Ipv4Addr, TcpListener},
     process::Command,
+    sync::Arc,
     time::Duration,
 };
 
 use rotad::{
-    check::{Check, Http, Kind, Outcome, Timing, Tls, http::Method, tls::Begin},
-    cluster::NodeName,
-    io::probe::{self, Trusts},
+    check::{Check, Http, Kind, Outcome, Target, Timing, Tls, http::Method, tls::Begin},
+    cluster::{CheckName, NodeName},
+    io::{
+        monitor::ask_once,
+        probe::{self, Trusts},
+    },
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{
@@ -50,7 +54,9 @@ enum P {
 
 /// Asks once, as the node "node01".
 async fn probe(check: &Check, address: IpAddr) -> Outcome {
-    probe::probe(&Trusts::default(), check, &NodeName::new("node01"), address).await
+    let target = Target { node: NodeName::new("node01"), check: CheckName::new("check"), address };
+    let (found, _) = ask_once([(target.clone(), Arc::new(check.clone()))]).await.remove(&target).expect("it was asked");
+    found
 }
 
 /// One deadline for a probe; nothing else of it matters here.
@@ -103,6 +109,11 @@ fn fail(text: &str) -> Outcome {
     Outcome::Fail(text.to_owned())
 }
 
+/// A probe that found no room at once: brief ones are asked like all others then.
+async fn probe_late(check: &Check, address: IpAddr) -> Outcome {
+    probe::probe(&Trusts::default(), check, &NodeName::new("node01"), address).await
+}
+
 /// Starts a node and asks it once; the node stays for questions about what it has seen.
 async fn ask(protocol: P, script: Script, timeout: Duration) -> (Outcome, Node) {
     let node = Node::start("127.0.0.1:0", script);
@@ -152,6 +163,25 @@ async fn healthy_nodes_pass_and_are_treated_politely() {
         assert!(seen.complaints.is_empty(), "{protocol:?}: {seen:?}");
         assert_eq!(seen.heard.len(), heard.len(), "{seen:?}");
         assert!(seen.heard.iter().zip(heard).all(|(line, beginning)| line.starts_with(beginning)), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_brief_probe_without_room_finds_the_same() {
+    for (protocol, script, expected) in [
+        (P::Tcp, Script::tcp(), pass("connection accepted")),
+        (P::Http, Script::http(200, "login"), pass("status 200")),
+        (P::Http, Script::http(503, "login"), busy("status 503")),
+        (P::Http, Script::request().hang(), fail("no answer in 1s")),
+    ] {
+        let mut node = Node::start("127.0.0.1:0", script);
+        let check = check(protocol, node.address().port(), SHORT);
+        assert_eq!(probe_late(&check, LOCAL).await, expected);
+        assert_eq!(probe(&check, LOCAL).await, expected);
+        node.stop();
+        assert_eq!(probe_late(&check, LOCAL).await, fail("connection refused"));
+        assert_eq!(probe(&check, LOCAL).await, fail("connection refused"));
+        assert_eq!(node.seen().complaints, Vec::<String>::new(), "{protocol:?}");
     }
 }
 

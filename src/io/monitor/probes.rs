@@ -12,7 +12,7 @@ use crate::{
     check::{Check, Kind, Outcome, Target},
     io::{
         clock,
-        probe::knocks::{self, Knocks},
+        probe::briefs::{self, Briefs},
     },
 };
 
@@ -27,7 +27,7 @@ const PLUGINS_AT_ONCE: usize = 8;
 
 /// Descriptors that are left to others: BIND's connections, the status socket and its clients, watches, state files,
 /// and sockets that wait for their next probe.
-const RESERVED_DESCRIPTORS: usize = 48 + knocks::IDLE;
+const RESERVED_DESCRIPTORS: usize = 48 + briefs::IDLE;
 
 /// What a probe is for, what it found, and how long that took.
 type Ended<K> = (K, Outcome, Duration);
@@ -39,8 +39,8 @@ type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 pub(super) struct Probes<A, K> {
     ask: A,
     running: JoinSet<Ended<K>>,
-    /// Plain TCP probes that found room at once; `None`: they are asked like all others.
-    knocks: Option<Knocks<(K, Room)>>,
+    /// Those that found room at once; `None`: they are asked like all others.
+    briefs: Option<Briefs<(K, Room)>>,
     all: Arc<Semaphore>,
     plugins: Arc<Semaphore>,
     by_address: HashMap<IpAddr, Arc<Semaphore>>,
@@ -58,17 +58,17 @@ where
         Self {
             ask,
             running: JoinSet::new(),
-            knocks: None,
+            briefs: None,
             all: Arc::new(Semaphore::new(at_once)),
             plugins: Arc::new(Semaphore::new(PLUGINS_AT_ONCE)),
             by_address: HashMap::new(),
         }
     }
 
-    /// The same, with a cheaper way for plain TCP probes, of which there may be thousands. Needs a tokio runtime.
-    pub(super) fn with_knocks(self) -> Self {
+    /// The same, with a cheaper way for brief probes, of which there may be thousands. Needs a tokio runtime.
+    pub(super) fn with_briefs(self) -> Self {
         // Without a descriptor for it, it goes without.
-        Self { knocks: Knocks::new().ok(), ..self }
+        Self { briefs: Briefs::new().ok(), ..self }
     }
 
     /// Begins one, or lets it wait until there is room; its time runs from when it really begins.
@@ -78,12 +78,12 @@ where
         // The address first: who waits for a slow node takes no room from the others.
         let address_room = Arc::clone(address_room);
         let room = Arc::clone(&self.all);
-        if let Some(knocks) = &mut self.knocks
-            && let Check { kind: Kind::Tcp { port }, tls: None, timing } = &*check
+        if let Some(briefs) = &mut self.briefs
+            && let Some(port) = briefs::port(&check)
             && let Ok(address_permit) = Arc::clone(&address_room).try_acquire_owned()
             && let Ok(permit) = Arc::clone(&room).try_acquire_owned()
         {
-            knocks.begin((target.address, *port).into(), timing.timeout, (what, (address_permit, permit)));
+            briefs.begin(&check, target.address, port, (what, (address_permit, permit)));
             return;
         }
         let plugin_room = matches!(check.kind, Kind::Exec(_)).then(|| Arc::clone(&self.plugins));
@@ -107,12 +107,12 @@ where
             if let Some(ended) = self.next_if_ended() {
                 return Some(ended);
             }
-            let knocks = self.knocks.as_mut().filter(|knocks| !knocks.is_empty());
-            match knocks {
+            let briefs = self.briefs.as_mut().filter(|briefs| !briefs.is_empty());
+            match briefs {
                 None => return self.running.join_next().await.map(whole),
-                Some(knocks) => tokio::select! {
+                Some(briefs) => tokio::select! {
                     Some(joined) = self.running.join_next() => return Some(whole(joined)),
-                    () = knocks.wait() => {}
+                    () = briefs.wait() => {}
                 },
             }
         }
@@ -120,9 +120,9 @@ where
 
     /// One that has ended already.
     pub(super) fn next_if_ended(&mut self) -> Option<Ended<K>> {
-        let knocked = self.knocks.as_mut().and_then(Knocks::next_if_ended);
-        let knocked = knocked.map(|((what, _room), outcome, took)| (what, outcome, took));
-        knocked.or_else(|| self.running.try_join_next().map(whole))
+        let brief = self.briefs.as_mut().and_then(Briefs::next_if_ended);
+        let brief = brief.map(|((what, _room), outcome, took)| (what, outcome, took));
+        brief.or_else(|| self.running.try_join_next().map(whole))
     }
 
     /// Forgets the addresses that no probe is under way to.

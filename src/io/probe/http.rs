@@ -19,6 +19,25 @@ use super::{
 use crate::check::{Http, Outcome, text::LIMIT};
 
 pub(super) async fn talk(mut peer: Peer, question: &Http, address: IpAddr) -> Talk {
+    let (deadline, late) = (peer.deadline(), peer.late("answer"));
+    let status = match timeout_at(deadline, exchange(&mut peer.wire, question, address)).await {
+        Ok(verdict) => verdict?,
+        Err(Elapsed { .. }) => return Err(late),
+    };
+    peer.close().await;
+    Ok(peer.pass(accepted(status)))
+}
+
+/// The same on a bare connection whose owner keeps the time and ends it.
+pub(super) async fn ask(wire: impl Wire, question: &Http, address: IpAddr) -> Talk {
+    exchange(wire, question, address).await.map(|status| Outcome::Pass(accepted(status)))
+}
+
+fn accepted(status: u16) -> String {
+    format!("status {status}")
+}
+
+async fn exchange(wire: impl Wire, question: &Http, address: IpAddr) -> Talk<u16> {
     let request = Request::builder()
         .method(question.method.as_str())
         .uri(&question.path)
@@ -28,16 +47,6 @@ pub(super) async fn talk(mut peer: Peer, question: &Http, address: IpAddr) -> Ta
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| Outcome::Unknown(format!("cannot ask: {error}")))?;
-    let (deadline, late) = (peer.deadline(), peer.late("answer"));
-    let status = match timeout_at(deadline, exchange(&mut peer.wire, request, question)).await {
-        Ok(verdict) => verdict?,
-        Err(Elapsed { .. }) => return Err(late),
-    };
-    peer.close().await;
-    Ok(peer.pass(format!("status {status}")))
-}
-
-async fn exchange(wire: &mut Box<dyn Wire>, request: Request<Empty<Bytes>>, question: &Http) -> Talk<u16> {
     let (mut sender, connection) = http1::Builder::new()
         // The head of the answer: hyper's smallest.
         .max_buf_size(LIMIT)

@@ -14,7 +14,6 @@ use tokio::{
 
 use super::{
     Talk, blame,
-    tcp::connect_briefly,
     tls::{self, Handshake},
 };
 use crate::{
@@ -29,15 +28,6 @@ const GOODBYE: Duration = Duration::from_millis(500);
 pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
-
-/// How a connection begins and ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// As usual.
-    Orderly,
-    /// As [`connect_briefly`] does.
-    Brief,
-}
 
 /// A connection to a node.
 pub(super) struct Peer {
@@ -61,14 +51,10 @@ impl Peer {
         port: u16,
         timeout: Duration,
         handshake: Option<Handshake>,
-        manner: Manner,
     ) -> Talk<Self> {
         let deadline = clock::now() + timeout;
         let connect = async {
-            let stream = match manner {
-                Manner::Orderly => TcpStream::connect((address, port)).await?,
-                Manner::Brief => connect_briefly((address, port).into()).await?,
-            };
+            let stream = TcpStream::connect((address, port)).await?;
             Ok((stream.local_addr()?, stream))
         };
         let connected = timeout_at(deadline.into(), connect).await.map_err(|Elapsed { .. }| unconnected(timeout))?;
@@ -127,7 +113,7 @@ impl Peer {
 
     /// The failure that `what` did not come before the deadline.
     pub(super) fn late(&self, what: &str) -> Outcome {
-        Outcome::Fail(format!("no {what} in {}", humantime::format_duration(self.timeout)))
+        late(what, self.timeout)
     }
 
     /// When the probe ends.
@@ -206,6 +192,11 @@ impl Peer {
     pub(super) fn rest(&self) -> Option<&[u8]> {
         Some(self.lines.rest()).filter(|rest| self.is_closed && !rest.is_empty())
     }
+}
+
+/// The failure that `what` did not come in time.
+pub(super) fn late(what: &str, timeout: Duration) -> Outcome {
+    Outcome::Fail(format!("no {what} in {}", humantime::format_duration(timeout)))
 }
 
 /// The failure that no connection came in time.

@@ -24,21 +24,18 @@ use crate::check::Outcome;
 
 /// Connects, and is gone.
 pub(super) async fn knock(at: SocketAddr, patience: Duration) -> Outcome {
-    match timeout(patience, connect_briefly(at)).await {
-        Ok(found) => verdict(found.map(drop)),
+    let connect = async {
+        let socket = open(at.is_ipv4())?;
+        set_socket_linger(&socket, Some(Duration::ZERO))?;
+        begin(&socket, at)?;
+        let stream = TcpStream::from_std(socket.into())?;
+        stream.writable().await?;
+        stream.take_error()?.map_or(Ok(()), Err)
+    };
+    match timeout(patience, connect).await {
+        Ok(found) => verdict(found),
         Err(Elapsed { .. }) => unconnected(patience),
     }
-}
-
-/// Connects for somebody who speaks first and hears all that he wants: as at a [`knock`], his first words take the
-/// place of the handshake's last packet, and a reset ends it, so that no socket lingers on either side.
-pub(super) async fn connect_briefly(at: SocketAddr) -> io::Result<TcpStream> {
-    let socket = open(at.is_ipv4())?;
-    set_socket_linger(&socket, Some(Duration::ZERO))?;
-    begin(&socket, at)?;
-    let stream = TcpStream::from_std(socket.into())?;
-    stream.writable().await?;
-    stream.take_error()?.map_or(Ok(stream), Err)
 }
 
 /// A socket, connected to nobody.

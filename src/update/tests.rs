@@ -114,6 +114,41 @@ fn a_message_reads_as_rfc_2136_says() {
 }
 
 #[test]
+fn where_little_of_a_set_differs_that_alone_is_written() {
+    let a = |last: u8| Rdata::A([192, 0, 2, last].into());
+    let from = |rtype, before: Vec<Rdata>, after: Vec<Rdata>| {
+        let mut change = change("x.example.org", rtype, after);
+        change.before = Some(Rrset { ttl: Ttl(60), rdata: before.into_iter().collect() });
+        change
+    };
+    let written = |change: Change| {
+        let update = update(vec![change]);
+        let message = update.message().unwrap();
+        assert_eq!(update.required().count(), usize::from(message.prerequisites().len() > 1));
+        [&message.prerequisites()[1..], &message.updates()[1..]].map(shown)
+    };
+    let record = "_rotad.example.org. 0 IN TXT v=1 cluster=mail owner=0badcafe generation=7";
+    let node_leaves = written(from(RrType::A, vec![a(1), a(2), a(3)], vec![a(1), a(3)]));
+    assert_eq!(
+        node_leaves[0],
+        ["x.example.org. 0 IN A 192.0.2.1", "x.example.org. 0 IN A 192.0.2.2", "x.example.org. 0 IN A 192.0.2.3"]
+    );
+    assert_eq!(node_leaves[1], ["x.example.org. 0 NONE A 192.0.2.2", record]);
+    let node_comes = written(from(RrType::A, vec![a(1)], vec![a(1), a(3)]));
+    assert_eq!(node_comes[0], ["x.example.org. 0 IN A 192.0.2.1"]);
+    assert_eq!(node_comes[1], [record, "x.example.org. 60 IN A 192.0.2.3"]);
+    let all = ["x.example.org. 0 ANY A UPDATE", record, "x.example.org. 60 IN A 192.0.2.3"];
+    assert_eq!(written(from(RrType::A, vec![a(1)], vec![a(3)])), [vec![], all.map(str::to_owned).to_vec()]);
+    // The TTL is one for the whole set, and what cannot be written need not be required.
+    let mut slower = from(RrType::A, vec![a(1), a(3)], vec![a(3)]);
+    slower.before.as_mut().unwrap().ttl = Ttl(300);
+    assert_eq!(written(slower), [vec![], all.map(str::to_owned).to_vec()]);
+    let strange = Rdata::Mx { preference: 5, exchange: name("mx.\\999.example.org") };
+    let update = update(vec![from(RrType::Mx, vec![strange, mx("mx.example.org")], vec![mx("mx.example.org")])]);
+    assert_eq!(update.message().unwrap().prerequisites().len(), 1);
+}
+
+#[test]
 fn each_guard_has_its_prerequisite() {
     let with = |guard| shown(Update { guard, ..update(vec![]) }.message().unwrap().prerequisites());
     assert_eq!(with(GenerationRrset::Absent), ["_rotad.example.org. 0 NONE TXT UPDATE"]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{data, id, name, rrset};
 use crate::{
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
     plan::{self, Rrsets},
     update::{GenerationRecord, GenerationRrset, Reading, Soa, Txt, Update, Verdict},
     zone::Failure,
@@ -74,7 +74,8 @@ impl Bind {
             GenerationRrset::Absent => zone.generation.is_empty(),
             GenerationRrset::Present { raw, .. } => zone.generation == *raw,
         };
-        if !holds {
+        let is_as_read = |(id, data): (&RrsetId, &RdataSet)| zone.rrsets.get(id).is_some_and(|set| set.rdata == *data);
+        if !holds || !update.required().all(is_as_read) {
             return Verdict::GuardFailed;
         }
         if names().any(|name| self.failing.contains(name)) {

@@ -14,7 +14,7 @@ use hickory_proto::{
 
 use super::generation::{GenerationRecord, GenerationRrset, Txt};
 use crate::{
-    dns::{NameError, OwnerName, Rdata, RdataSet, RrType, RrsetId, Ttl},
+    dns::{NameError, OwnerName, Rdata, RdataSet, RrType, Ttl},
     plan::Change,
 };
 
@@ -101,7 +101,8 @@ impl Update {
     }
 
     /// The sets that must hold what was read there, or BIND changes nothing.
-    pub fn required(&self) -> impl Iterator<Item = (&RrsetId, &RdataSet)> {
+    #[cfg(test)]
+    pub(crate) fn required(&self) -> impl Iterator<Item = (&crate::dns::RrsetId, &RdataSet)> {
         self.changes.iter().filter_map(|change| Some((&change.id, Difference::of(change)?.before)))
     }
 

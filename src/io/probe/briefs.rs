@@ -103,16 +103,19 @@ impl<K> Brief<K> {
     fn go_on(&mut self, has_failed: bool) -> Option<Poll<Outcome>> {
         if !self.is_connected {
             let found = if has_failed { socket_error(&self.socket.descriptor).flatten() } else { Ok(()) };
-            self.is_connected = found.is_ok();
-            if self.conversation.is_none() || found.is_err() {
-                return Some(Poll::Ready(tcp::verdict(found.map_err(io::Error::from))));
+            if let Err(error) = found {
+                return Some(Poll::Ready(tcp::verdict(Err(error.into()))));
             }
+            self.is_connected = true;
         }
-        self.conversation.as_mut().map_or(Some(Poll::Pending), Conversation::go_on)
+        match &mut self.conversation {
+            Some(conversation) => conversation.go_on(),
+            None => Some(Poll::Ready(tcp::verdict(Ok(())))),
+        }
     }
 
     /// What it means that its time is over.
-    fn is_late(&self) -> Outcome {
+    fn late(&self) -> Outcome {
         if self.is_connected { late("answer", self.patience) } else { unconnected(self.patience) }
     }
 }
@@ -153,8 +156,8 @@ impl<K> Briefs<K> {
                     })),
                     _ => None,
                 };
-                self.deadlines.insert((start + patience, socket.number));
                 let number = socket.number;
+                self.deadlines.insert((start + patience, number));
                 let brief = Brief { socket, what, start, patience, is_connected: false, conversation };
                 self.waiting.insert(number, brief);
             }
@@ -214,7 +217,7 @@ impl<K> Briefs<K> {
             while let Some((deadline, number)) = self.deadlines.first().copied()
                 && deadline <= now
             {
-                self.end(number, now, Brief::is_late);
+                self.end(number, now, Brief::late);
             }
             // After an interruption, what is there is taken next time.
             if taken != Ok(EVENTS) {
@@ -377,7 +380,7 @@ mod tests {
         });
         let open = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let mut briefs = Briefs::new().unwrap();
-        get(&mut briefs, endless, Duration::from_secs(1), 1);
+        get(&mut briefs, endless, LONG, 1);
         // Until it talks.
         while briefs.unfinished.is_empty() {
             assert_eq!(briefs.next_if_ended(), None);
@@ -391,6 +394,7 @@ mod tests {
             ended = next(&mut briefs) => panic!("{ended:?}"),
             () = tokio::time::sleep(Duration::from_millis(10)) => {}
         }
-        assert_eq!(next(&mut briefs).await, (1, Outcome::Fail("no answer in 1s".to_owned())));
+        get(&mut briefs, endless, Duration::from_secs(1), 3);
+        assert_eq!(next(&mut briefs).await, (3, Outcome::Fail("no answer in 1s".to_owned())));
     }
 }

@@ -112,8 +112,9 @@ impl Schedule {
     fn begin(&mut self, target: Target, check: Arc<Check>, now: Instant) -> Watched {
         let watch = self.next_watch;
         self.next_watch += 1;
-        let seed = seed(&target);
-        // Spread over the shorter interval, so that targets do not go in step and the first round is quick all the same.
+        // By node: what is asked of one node is asked in step, so that its checks fall together and no zone is written
+        // twice. Spread over the shorter interval, so that the first round is quick all the same.
+        let seed = seed(&target.node);
         let due = now + part(check.timing.interval.min(check.timing.fast_interval), seed);
         Watched { target, watch, check, health: Arc::new(Health::new(now)), due: Some(due), nominal: due, seed }
     }
@@ -250,10 +251,10 @@ impl Schedule {
     }
 }
 
-/// A number for a target: the same in each run.
-fn seed(target: &Target) -> u64 {
+/// A number for a node: the same in each run.
+fn seed(node: &NodeName) -> u64 {
     let mut hasher = DefaultHasher::new();
-    target.hash(&mut hasher);
+    node.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -39,6 +39,10 @@ mod tests;
 /// first transition after a quiet time is published at once.
 const BATCH: Duration = Duration::from_millis(20);
 
+/// What "at once" is: a node's checks are made in step and fall together, but for this. Who is told of one alone begins
+/// to write zones that the next changes again.
+const IN_STEP: Duration = Duration::from_millis(2);
+
 /// How often suspects are judged anew: a node that is down keeps its place in DNS until then.
 const JUDGE_EVERY: Duration = Duration::from_millis(50);
 
@@ -136,7 +140,8 @@ async fn run<A, F>(
             news = turn(&mut schedule, &mut probes, &mut pulse) => {
                 let another_round = schedule.is_of_another_round(&publish.borrow());
                 if another_round || news.iter().any(|(_, news)| news.matters) {
-                    publish_at = Some(published_at + BATCH);
+                    let soon = clock::now() + IN_STEP;
+                    publish_at.get_or_insert(soon.max(published_at + BATCH));
                 }
                 for (target, news) in news {
                     news.events(&target).for_each(|event| journal::emit(&event));

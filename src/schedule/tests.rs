@@ -317,6 +317,29 @@ fn starts_are_spread_and_the_same_in_each_run() {
     }
 }
 
+#[test]
+fn a_node_is_asked_everything_in_step() {
+    let names: Vec<_> = (0..20).map(|n| format!("node{n:02}")).collect();
+    let addresses: Vec<_> = (0..20).map(|n| [format!("192.0.2.{n}"), format!("2001:db8::{n}")]).collect();
+    let addresses: Vec<_> = addresses.iter().map(|both| both.each_ref().map(String::as_str)).collect();
+    let nodes: Vec<_> = names.iter().zip(&addresses).map(|(name, both)| (name.as_str(), &both[..])).collect();
+    let cluster = cluster(&nodes, &[("imap", tcp(143)), ("smtp", tcp(25)), ("web", tcp(443))]);
+    let start = clock::now();
+    let mut schedule = Schedule::default();
+    schedule.adopt(&cluster, start);
+    let mut now = start;
+    for _ in 0..20 * 10 {
+        now = schedule.next_due().unwrap();
+        let jobs: Vec<_> = std::iter::from_fn(|| schedule.start(now)).collect();
+        let nodes: BTreeSet<_> = jobs.iter().map(|job| job.target.node.clone()).collect();
+        assert_eq!((nodes.len(), jobs.len()), (1, 6), "both addresses with three checks");
+        for job in jobs {
+            schedule.finish(&job, now, pass(), Duration::ZERO);
+        }
+    }
+    assert!(now > start + 5 * SECOND, "through many periods with their jitter");
+}
+
 proptest! {
     /// Whatever probes find, however long they take, and whatever the edits: each target is queued or under way,
     /// never both and never neither, and nothing is asked that is not in the cluster.

@@ -32,7 +32,13 @@ use table::Table;
 type Part = fn(&mut Table);
 
 /// The parts, in the order in which they run.
-const PARTS: [(&str, Part); 3] = [("zones", zones::run), ("checks", checks::run), ("growth", growth::run)];
+const PARTS: [(&str, Part); 5] = [
+    ("wave", zones::wave::run),
+    ("rest", zones::idle::run),
+    ("order", zones::order::run),
+    ("checks", checks::run),
+    ("growth", growth::run),
+];
 
 fn main() -> ExitCode {
     // cargo adds `--bench`.

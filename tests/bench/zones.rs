@@ -5,23 +5,10 @@
 
 mod bare;
 mod daemon;
-mod idle;
-mod order;
-mod wave;
+pub mod idle;
+pub mod order;
+pub mod wave;
 mod world;
-
-use std::path::{Path, PathBuf};
-
-use crate::table::Table;
 
 /// As many as a hoster has.
 const ZONES: usize = 10_000;
-
-/// Runs the part.
-pub fn run(table: &mut Table) {
-    for (words, storage) in [("tmpfs", PathBuf::from("/dev/shm")), ("disk", std::env::temp_dir())] {
-        wave::run(table, words, &storage);
-    }
-    idle::run(table, Path::new("/dev/shm"));
-    order::run(table, Path::new("/dev/shm"));
-}

@@ -15,19 +15,30 @@ use rotad::{
 
 use super::world::{World, changes, name};
 
-/// Signs a pass: one message a zone, spread over the connections. Each with its length before it.
-pub fn sign(world: &World, generation: u64, victim_leaves: bool, connections: usize) -> Vec<Vec<Vec<u8>>> {
+/// Signs a pass: one message a zone, spread over the connections. Each with its length before it. With `differences`
+/// they are the very messages that rotad sends; without, whole sets, as knsupdate and nsupdate send them.
+pub fn sign(
+    world: &World,
+    generation: u64,
+    victim_leaves: bool,
+    connections: usize,
+    differences: bool,
+) -> Vec<Vec<Vec<u8>>> {
     let bind = world.named.bind_with(&world.named.key_file("rotad"));
     let keys = keys::load(&bind.key, false).expect("a key");
     let key = keys.iter().next().expect("a key");
     let now = clock::wall().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
     let mut lanes = vec![Vec::new(); connections];
     for at in 0..world.zones {
+        let mut changes = changes(at, victim_leaves);
+        if !differences {
+            changes.iter_mut().for_each(|change| change.before = None);
+        }
         let update = Update {
             zone: OwnerName::parse(&name(at)).expect("a name"),
             guard: (&world.record(generation)).into(),
             record: world.record(generation + 1),
-            changes: changes(at, victim_leaves),
+            changes,
         };
         let mut message = update.message().expect("a message");
         message.metadata.id = u16::try_from(at % 0x1_0000).expect("a remainder");

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, SystemTime},
@@ -25,73 +25,165 @@ use crate::{
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 32;
 
+/// What rotad tells systemd when there is nothing to do.
+const IN_SYNC: &str = "active: zones: 10000 in_sync";
+
 /// Passes: the victim leaves, comes back, leaves.
 const PASSES: [bool; 5] = [true, false, true, false, true];
 
-/// Seconds of each pass.
-type Times = Vec<f64>;
+/// Somebody who makes a pass over all zones of a BIND of its own.
+trait Contender {
+    /// Makes the n-th pass, from 0, and says how many seconds it took.
+    fn pass(&mut self, number: usize, victim_leaves: bool) -> f64;
+}
 
-/// All contenders on one kind of storage.
-pub fn run(table: &mut Table, words: &str, storage: &Path) {
-    let ours = rotad(table, words, storage);
-    let bare = bare(storage);
-    let knot = knsupdate(storage);
-    let later = |times: &Times| quantile(&times[1..], 0.5);
-    for (pass, ours, bare, knot) in
-        [("first pass", ours[0], bare[0], knot[0]), ("later passes", later(&ours), later(&bare), later(&knot))]
-    {
-        let what = |tail: &str| format!("{ZONES} zones, {words}, {pass}: {tail}");
-        table.show(what("bare pipelining client"), format!("{bare:.2} s"));
-        table.show(what("knsupdate over UDP"), format!("{knot:.2} s"));
-        table.at_most(what("rotad, from detection to the last zone"), ours, knot, "s");
-        table.at_least(what("rotad's rate beside the bare client's"), bare / ours, 0.95, "");
+/// Runs the part.
+pub fn run(table: &mut Table) {
+    for (words, storage) in [("tmpfs", PathBuf::from("/dev/shm")), ("disk", std::env::temp_dir())] {
+        on(table, words, &storage);
     }
 }
 
-fn rotad(table: &mut Table, words: &str, storage: &Path) -> Times {
-    let mut world = World::new(ZONES, storage);
-    let what = |tail: &str| format!("{ZONES} zones, {words}: {tail}");
-    let each = |used: Duration, passes: usize| format!("{:.0} us", used.as_secs_f64() / (ZONES * passes) as f64 * 1e6);
-    let in_sync = format!("active: zones: {ZONES} in_sync");
-    let start = |table: &mut Table, how: &str| {
-        let before = process::cpu(world.named.pid());
-        let mut daemon = Daemon::start(&world.file());
-        let ready = daemon.expect_status(&in_sync).duration_since(daemon.started);
-        table.at_most(what(&format!("start in sync, {how}")), ready.as_secs_f64(), 5.0, "s");
-        let used = process::cpu(daemon.pid());
-        table.show(what(&format!("CPU a zone, {how}: rotad")), each(used, 1));
-        let used = process::cpu(world.named.pid()).saturating_sub(before);
-        table.show(what(&format!("CPU a zone, {how}: BIND")), each(used, 1));
-        table.at_most(what(&format!("memory, {how}")), process::rss(daemon.pid()).1, 150.0, "MiB");
-        daemon
-    };
-    start(table, "nothing remembered").stop();
-    let mut daemon = start(table, "started again");
-    let journals = world.journals(SystemTime::UNIX_EPOCH).1;
-    table.must(what("zones that these starts changed"), journals, journals == 0);
-    let mut times = Vec::new();
-    let mut used = [Duration::ZERO; 2];
-    for leaves in PASSES {
-        let before = [daemon.pid(), world.named.pid()].map(process::cpu);
-        let since = clock::wall();
-        if leaves {
-            world.kill();
-        } else {
-            world.revive();
+/// All contenders on one kind of storage. They take turns, pass by pass: the machine is not equally fast at all times.
+fn on(table: &mut Table, words: &str, storage: &Path) {
+    let mut rotad = Rotad::start(table, words, storage);
+    let mut knsupdate = Knsupdate(World::new(ZONES, storage));
+    let mut whole = Bare { world: World::new(ZONES, storage), differences: false };
+    let mut differences = Bare { world: World::new(ZONES, storage), differences: true };
+    let mut times = [const { Vec::new() }; 4];
+    for (number, leaves) in PASSES.into_iter().enumerate() {
+        let contenders: [&mut dyn Contender; 4] = [&mut rotad, &mut knsupdate, &mut whole, &mut differences];
+        for (times, contender) in times.iter_mut().zip(contenders) {
+            times.push(contender.pass(number, leaves));
         }
-        let last = settled(&world, since);
-        let after = [daemon.pid(), world.named.pid()].map(process::cpu);
-        used = [0, 1].map(|of| used[of] + after[of].saturating_sub(before[of]));
-        let detected = daemon.said(if leaves { " is down: " } else { " is up: " }, since).expect("it was detected");
-        times.push(last.duration_since(detected).expect("it was after").as_secs_f64());
-        let wrong = world.wrong(!leaves);
-        table.must(what("zones that are wrong after the pass"), wrong, wrong == 0);
-        daemon.expect_status(&in_sync);
     }
-    table.show(what("CPU for each zone and pass, rotad, reading back"), each(used[0], PASSES.len()));
-    table.show(what("CPU for each zone and pass, BIND"), each(used[1], PASSES.len()));
-    table.at_most(what("memory at its highest"), process::rss(daemon.pid()).1, 150.0, "MiB");
-    times
+    rotad.tell(table, words);
+    let first = times.each_ref().map(|times| times[0]);
+    let later = times.each_ref().map(|times| quantile(&times[1..], 0.5));
+    for (pass, [ours, knot, whole, differences]) in [("first pass", first), ("later passes", later)] {
+        let what = |tail: &str| format!("{ZONES} zones, {words}, {pass}: {tail}");
+        table.show(what("knsupdate over UDP"), format!("{knot:.2} s"));
+        table.show(what("bare pipelining client, messages as knsupdate's"), format!("{whole:.2} s"));
+        table.show(what("bare pipelining client, messages as rotad's"), format!("{differences:.2} s"));
+        table.at_most(what("rotad, from detection to the last zone"), ours, knot, "s");
+        table.at_least(what("rotad's rate beside the bare client's, messages as knsupdate's"), whole / ours, 0.95, "");
+        table.show(what("the same, messages as rotad's"), format!("{:.3}", differences / ours));
+    }
+}
+
+/// rotad itself, with a BIND that holds what it wants.
+struct Rotad {
+    world: World,
+    daemon: Daemon,
+    /// CPU time of all passes: rotad's, BIND's.
+    used: [Duration; 2],
+}
+
+impl Rotad {
+    /// Starts it twice, and measures how long that takes.
+    fn start(table: &mut Table, words: &str, storage: &Path) -> Self {
+        let world = World::new(ZONES, storage);
+        let mut start = |how: &str| {
+            let what = |tail: &str| format!("{ZONES} zones, {words}: {tail}");
+            let before = process::cpu(world.named.pid());
+            let mut daemon = Daemon::start(&world.file());
+            let ready = daemon.expect_status(IN_SYNC).duration_since(daemon.started);
+            table.at_most(what(&format!("start in sync, {how}")), ready.as_secs_f64(), 5.0, "s");
+            let used = process::cpu(daemon.pid());
+            table.show(what(&format!("CPU a zone, {how}: rotad")), each(used, 1));
+            let used = process::cpu(world.named.pid()).saturating_sub(before);
+            table.show(what(&format!("CPU a zone, {how}: BIND")), each(used, 1));
+            table.at_most(what(&format!("memory, {how}")), process::rss(daemon.pid()).1, 150.0, "MiB");
+            daemon
+        };
+        start("nothing remembered").stop();
+        let daemon = start("started again");
+        let journals = world.journals(SystemTime::UNIX_EPOCH).1;
+        table.must(format!("{ZONES} zones, {words}: zones that these starts changed"), journals, journals == 0);
+        Self { world, daemon, used: [Duration::ZERO; 2] }
+    }
+
+    /// What the passes cost.
+    fn tell(&self, table: &mut Table, words: &str) {
+        let what = |tail: &str| format!("{ZONES} zones, {words}: {tail}");
+        let [ours, bind] = self.used;
+        table.show(what("CPU for each zone and pass, rotad, reading back"), each(ours, PASSES.len()));
+        table.show(what("CPU for each zone and pass, BIND"), each(bind, PASSES.len()));
+        table.at_most(what("memory at its highest"), process::rss(self.daemon.pid()).1, 150.0, "MiB");
+    }
+}
+
+impl Contender for Rotad {
+    fn pass(&mut self, _: usize, victim_leaves: bool) -> f64 {
+        let cpu = |of: &Self| [of.daemon.pid(), of.world.named.pid()].map(process::cpu);
+        let before = cpu(self);
+        let since = clock::wall();
+        if victim_leaves {
+            self.world.kill();
+        } else {
+            self.world.revive();
+        }
+        let last = settled(&self.world, since);
+        assert_eq!(self.world.wrong(!victim_leaves), 0, "zones that are wrong after the pass");
+        self.daemon.expect_status(IN_SYNC);
+        let after = cpu(self);
+        self.used = [0, 1].map(|of| self.used[of] + after[of].saturating_sub(before[of]));
+        let news = if victim_leaves { " is down: " } else { " is up: " };
+        let detected = self.daemon.said(news, since).expect("it was detected");
+        last.duration_since(detected).expect("it was after").as_secs_f64()
+    }
+}
+
+/// CPU time for each zone and pass.
+fn each(used: Duration, passes: usize) -> String {
+    format!("{:.0} us", used.as_secs_f64() / (ZONES * passes) as f64 * 1e6)
+}
+
+/// The bare client of [`bare`].
+struct Bare {
+    world: World,
+    /// Whether its messages are rotad's, with the records that differ, or knsupdate's.
+    differences: bool,
+}
+
+impl Contender for Bare {
+    fn pass(&mut self, number: usize, victim_leaves: bool) -> f64 {
+        let lanes = bare::sign(&self.world, number as u64 + 1, victim_leaves, CONNECTIONS, self.differences);
+        timed(&self.world, victim_leaves, || {
+            bare::send(self.world.named.address(), &lanes, IN_FLIGHT / CONNECTIONS);
+        })
+    }
+}
+
+/// knsupdate over UDP.
+struct Knsupdate(World);
+
+impl Contender for Knsupdate {
+    fn pass(&mut self, _: usize, victim_leaves: bool) -> f64 {
+        let Self(world) = self;
+        let script = world.directory.path().join("script");
+        let zones = (0..ZONES).map(|at| commands(at, &changes(at, victim_leaves)));
+        let head = format!("server 127.0.0.1 {}\n", world.named.port);
+        fs::write(&script, [head].into_iter().chain(zones).collect::<String>()).expect("a script");
+        timed(world, victim_leaves, || {
+            let ran = Command::new("knsupdate")
+                .args(["-y", &key(&world.named)])
+                .arg(&script)
+                .stdout(Stdio::null())
+                .status()
+                .expect("knsupdate starts: `bash tests/bench.sh` installs it");
+            assert!(ran.success(), "knsupdate: {ran}");
+        })
+    }
+}
+
+/// Seconds from the beginning of some work to the last zone that it changed.
+fn timed(world: &World, victim_leaves: bool, work: impl FnOnce()) -> f64 {
+    let since = clock::wall();
+    work();
+    let last = settled(world, since);
+    assert_eq!(world.wrong(!victim_leaves), 0, "it did its work");
+    last.duration_since(since).expect("it was after").as_secs_f64()
 }
 
 /// Waits until BIND has changed every zone, and a second has passed without a change; the time of the last.
@@ -107,41 +199,6 @@ pub fn settled(world: &World, since: SystemTime) -> SystemTime {
         }
         assert!(clock::now() < end, "{count} of {} zones were changed in {DEADLINE:?}", world.zones);
     }
-}
-
-fn bare(storage: &Path) -> Times {
-    let world = World::new(ZONES, storage);
-    let passes = (1..).zip(PASSES).map(|(generation, leaves)| {
-        let lanes = bare::sign(&world, generation, leaves, CONNECTIONS);
-        let since = clock::wall();
-        bare::send(world.named.address(), &lanes, IN_FLIGHT / CONNECTIONS);
-        let last = settled(&world, since);
-        assert_eq!(world.wrong(!leaves), 0, "it did its work");
-        last.duration_since(since).expect("it was after").as_secs_f64()
-    });
-    passes.collect()
-}
-
-fn knsupdate(storage: &Path) -> Times {
-    let world = World::new(ZONES, storage);
-    let script = world.directory.path().join("script");
-    let passes = PASSES.map(|leaves| {
-        let zones = (0..ZONES).map(|at| commands(at, &changes(at, leaves)));
-        let head = format!("server 127.0.0.1 {}\n", world.named.port);
-        fs::write(&script, [head].into_iter().chain(zones).collect::<String>()).expect("a script");
-        let since = clock::wall();
-        let ran = Command::new("knsupdate")
-            .args(["-y", &key(&world.named)])
-            .arg(&script)
-            .stdout(Stdio::null())
-            .status()
-            .expect("knsupdate starts: `bash tests/bench.sh` installs it");
-        assert!(ran.success(), "knsupdate: {ran}");
-        let last = settled(&world, since);
-        assert_eq!(world.wrong(!leaves), 0, "it did its work");
-        last.duration_since(since).expect("it was after").as_secs_f64()
-    });
-    passes.into()
 }
 
 /// What knsupdate is to do with a zone.

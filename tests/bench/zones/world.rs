@@ -6,7 +6,8 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    time::SystemTime,
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, SystemTime},
 };
 
 use rotad::{
@@ -25,6 +26,10 @@ use crate::support::{
 /// The node that dies.
 pub const VICTIM: usize = 1;
 const NODES: usize = 3;
+/// What a node listens for: imap, smtp, web.
+const DOORS: u16 = 3;
+/// How far a file's time stamp may lie behind the clock: the kernel takes it from the last tick of a timer.
+const TICK: Duration = Duration::from_millis(10);
 /// Of all checks: twelve in all, four a node.
 pub const TIMING: &str = "interval: 100ms, fast_interval: 100ms, timeout: 90ms, rise: 3, fall: 3";
 const TTL: Ttl = Ttl(60);
@@ -33,7 +38,7 @@ const TTL: Ttl = Ttl(60);
 pub struct World {
     pub named: Named,
     pub directory: TempDir,
-    /// Three doors a node: imap, smtp, web.
+    /// Those of each node.
     doors: Vec<Vec<Node>>,
     pub zones: usize,
     owner: String,
@@ -49,7 +54,9 @@ impl World {
         }
         let named = named.start();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let doors = (0..NODES).map(doors).collect();
+        static WORLDS: AtomicU16 = AtomicU16::new(0);
+        let port = 21_430 + DOORS * WORLDS.fetch_add(1, Ordering::Relaxed);
+        let doors = (0..NODES).map(|node| doors(node, port)).collect();
         let world = Self { named, directory, doors, zones, owner };
         world.write_files();
         world
@@ -127,7 +134,7 @@ impl World {
             let is_journal = entry.path().extension().is_some_and(|end| end == "jnl");
             is_journal.then(|| entry.metadata().expect("a file").modified().expect("a time stamp"))
         });
-        stamps.filter(|stamp| *stamp > since).fold((None, 0), |(newest, count), stamp| {
+        stamps.filter(|stamp| *stamp + TICK > since).fold((None, 0), |(newest, count), stamp| {
             (Some(newest.map_or(stamp, |newest: SystemTime| newest.max(stamp))), count + 1)
         })
     }
@@ -167,13 +174,12 @@ fn address(node: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 77, network, u8::try_from(node).expect("few nodes") + 1)
 }
 
-/// A port for each check, the same on each node.
-fn doors(node: usize) -> Vec<Node> {
+/// A port for each check from this one on, the same on each node.
+fn doors(node: usize, port: u16) -> Vec<Node> {
     let scripts = [Script::imap(), Script::smtp(), Script::http(200, "login")];
-    let door = |(at, script): (u16, Script)| {
-        Node::start(&SocketAddr::new(address(node).into(), 21_430 + at).to_string(), script)
-    };
-    (0_u16..).zip(scripts).map(door).collect()
+    let door =
+        |(port, script): (u16, Script)| Node::start(&SocketAddr::new(address(node).into(), port).to_string(), script);
+    (port..).zip(scripts).map(door).collect()
 }
 
 /// What a zone holds while all nodes work.

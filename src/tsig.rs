@@ -145,14 +145,14 @@ impl Key {
         &self.label
     }
 
-    /// Signs a request (RFC 8945 section 5.1).
+    /// Signs a request (RFC 8945 section 5.1), which goes out with this id in the place of its own.
     ///
     /// # Errors
     /// When the message does not fit in 64 KiB.
-    pub fn sign(&self, message: &Message, time: u64) -> Result<Signed, ProtoError> {
+    pub fn sign(&self, message: &Message, id: u16, time: u64) -> Result<Signed, ProtoError> {
         let algorithm = self.label.algorithm.on_the_wire();
-        let unsigned = TSIG::new(algorithm, time, FUDGE, Vec::new(), message.id, None, Vec::new());
-        let encoded = Encoded::new(message)?;
+        let unsigned = TSIG::new(algorithm, time, FUDGE, Vec::new(), id, None, Vec::new());
+        let encoded = Encoded::new(message, id)?;
         let mac = self.mac(&message_tbs(&encoded, &unsigned, &self.name)?)?;
         let signature = make_tsig_record(self.name.clone(), unsigned.set_mac(mac.clone()));
         let Encoded(mut bytes) = encoded;
@@ -190,11 +190,14 @@ struct Encoded(Vec<u8>);
 
 impl Encoded {
     /// Without name compression: to look for a name's earlier places takes longer than to send it again.
-    fn new(message: &Message) -> Result<Self, ProtoError> {
+    fn new(message: &Message, id: u16) -> Result<Self, ProtoError> {
         let mut bytes = Vec::with_capacity(2048);
         let mut encoder = BinEncoder::new(&mut bytes);
         encoder.set_name_encoding(NameEncoding::Uncompressed);
         message.emit(&mut encoder)?;
+        if let Some(place) = bytes.first_chunk_mut() {
+            *place = id.to_be_bytes();
+        }
         Ok(Self(bytes))
     }
 }

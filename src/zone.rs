@@ -24,7 +24,7 @@ use crate::{
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
-    update::{self, GenerationRrset, Update},
+    update::{GenerationRrset, Update},
 };
 
 mod answer;
@@ -116,8 +116,8 @@ struct Seen {
 #[derive(Debug)]
 struct Sent {
     changes: Vec<Change>,
-    /// Each change in words.
-    why: Vec<String>,
+    /// What each change was made from: its words are made when it is told, for a dead node has thousands of them.
+    why: Vec<Option<Recipe>>,
     generation: u64,
     /// Once BIND applied it: until when the reading may still show the zone as it was.
     visible_by: Instant,
@@ -292,7 +292,7 @@ impl Zone {
         if self.at_rest && self.must_look(turn.now) && !self.must_read(turn.now) {
             return (Step::Serial, Vec::new());
         }
-        let recipes = turn.recipes();
+        let mut recipes = turn.recipes();
         let names = self.names(&recipes);
         let Some(seen) = self.seen.as_ref().filter(|seen| names.is_subset(&seen.names)) else {
             return (self.read_all(names), Vec::new());
@@ -326,7 +326,7 @@ impl Zone {
             let events = self.wait();
             return (self.poll(turn, names), events);
         }
-        let changes = self.portion.of(update::in_safe_order(plan.changes));
+        let changes = self.portion.of(plan.changes);
         // After a record that was deleted we go on from the last one: generations only grow.
         let generation = self.marks().0.unwrap_or(0).saturating_add(1);
         let record = turn.me.record(generation);
@@ -334,9 +334,8 @@ impl Zone {
         // What does not fit is planned again next turn, from what is published then.
         let whole = Update { zone: self.name.clone(), guard, record, changes };
         let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, Vec::new()) };
-        let why = |change: &Change| words::change(change, recipes.get(&change.id));
         self.sent = Some(Sent {
-            why: update.changes.iter().map(why).collect(),
+            why: update.changes.iter().map(|change| recipes.remove(&change.id)).collect(),
             changes: update.changes.clone(),
             generation,
             visible_by: turn.now,

@@ -92,7 +92,7 @@ async fn examine(cluster: &Cluster, keys: &Keys) -> Report {
 
 /// Asks whether a key is accepted; BIND's clock.
 async fn greet(primary: &Primary, zone: &OwnerName) -> Result<Option<u64>, ReadError> {
-    Ok(time_signed(&primary.ask(zone, &role_query(zone)?).await?))
+    Ok(time_signed(&primary.ask(zone, role_query(zone)?).await?))
 }
 
 async fn examine_zones(
@@ -130,9 +130,9 @@ async fn find(
     ids: &[RrsetId],
     finding: &mut ZoneFinding,
 ) -> Result<(), ReadError> {
-    let mname = soa_of(zone, &primary.ask(zone, &role_query(zone)?).await?)?.mname;
+    let mname = soa_of(zone, &primary.ask(zone, role_query(zone)?).await?)?.mname;
     finding.mname = Some(mname.to_string());
-    let record = generation_of(zone, &primary.ask(zone, &generation_query(zone)?).await?)?;
+    let record = generation_of(zone, &primary.ask(zone, generation_query(zone)?).await?)?;
     let key = &key.label().name;
     let at_all = primary.permission(zone, false, &[]).await?;
     if at_all != Verdict::GuardFailed {
@@ -168,11 +168,10 @@ async fn find(
 }
 
 async fn role(primary: &Primary, zone: &OwnerName) -> Result<Option<Role>, ReadError> {
-    let query = role_query(zone)?;
-    let first = role_of(&primary.ask(zone, &query).await?);
+    let first = role_of(&primary.ask(zone, role_query(zone)?).await?);
     if first != Some(Role::Primary) {
         return Ok(first);
     }
     sleep(NEXT_SECOND).await;
-    Ok(role_of(&primary.ask(zone, &query).await?))
+    Ok(role_of(&primary.ask(zone, role_query(zone)?).await?))
 }

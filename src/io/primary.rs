@@ -127,7 +127,7 @@ impl Primary {
     /// [`Lost`]: if it was sent, read the generation record before anything else is sent to the zone.
     pub async fn update(&self, update: &Update) -> Result<Verdict, Lost> {
         let message = update.message().map_err(|error| Lost::unsent(error.to_string()))?;
-        Ok(self.exchange(&update.zone, &message, &self.updates).await?.into())
+        Ok(self.exchange(&update.zone, message, &self.updates).await?.into())
     }
 
     /// Reads the generation record and then all that `owners` hold.
@@ -178,7 +178,7 @@ impl Primary {
     /// # Errors
     /// [`ReadError`].
     pub async fn soa(&self, zone: &OwnerName) -> Result<Soa, ReadError> {
-        Ok(soa_of(zone, &self.ask(zone, &soa_query(zone)?).await?)?)
+        Ok(soa_of(zone, &self.ask(zone, soa_query(zone)?).await?)?)
     }
 
     /// Asks whether these `RRsets`, and with `record` the generation record, may be changed, and changes nothing:
@@ -188,14 +188,14 @@ impl Primary {
     /// [`Lost`].
     pub async fn permission(&self, zone: &OwnerName, record: bool, ids: &[RrsetId]) -> Result<Verdict, Lost> {
         let message = permission_query(zone, record, ids).map_err(|error| Lost::unsent(error.to_string()))?;
-        Ok(self.exchange(zone, &message, &self.updates).await?.into())
+        Ok(self.exchange(zone, message, &self.updates).await?.into())
     }
 
     /// Asks a question about a zone; the answer is signed.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn ask(&self, zone: &OwnerName, query: &Message) -> Result<Message, ReadError> {
+    pub async fn ask(&self, zone: &OwnerName, query: Message) -> Result<Message, ReadError> {
         Ok(signed(self.exchange(zone, query, &self.reads).await?)?)
     }
 
@@ -205,14 +205,14 @@ impl Primary {
         zone: &OwnerName,
         queries: impl Iterator<Item = Result<Message, Unusable>>,
     ) -> Result<Vec<Message>, ReadError> {
-        let queries = queries.collect::<Result<Vec<_>, _>>()?;
+        let queries = queries.map(|query| query.map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         let answers = self.exchange_all(zone, &queries, &self.reads).await?;
         Ok(answers.into_iter().map(signed).collect::<Result<_, _>>()?)
     }
 
     /// Sends a message with the key that works, and where BIND does not accept that one, with the others.
-    async fn exchange(&self, zone: &OwnerName, message: &Message, bound: &Arc<Semaphore>) -> Result<Answer, Lost> {
-        let answers = self.exchange_all(zone, std::slice::from_ref(message), bound).await?;
+    async fn exchange(&self, zone: &OwnerName, message: Message, bound: &Arc<Semaphore>) -> Result<Answer, Lost> {
+        let answers = self.exchange_all(zone, &[Arc::new(message)], bound).await?;
         answers.into_iter().next().ok_or_else(|| Lost::unsent("there is nothing to send"))
     }
 
@@ -220,7 +220,7 @@ impl Primary {
     async fn exchange_all(
         &self,
         zone: &OwnerName,
-        messages: &[Message],
+        messages: &[Arc<Message>],
         bound: &Arc<Semaphore>,
     ) -> Result<Vec<Answer>, Lost> {
         let keys = self.keys.borrow().clone();
@@ -228,7 +228,7 @@ impl Primary {
         for (at, key) in keys.in_order() {
             let mut waiting = Vec::with_capacity(messages.len());
             for message in messages {
-                waiting.push(self.send(zone, message.clone(), key.clone(), bound).await?);
+                waiting.push(self.send(zone, Arc::clone(message), Arc::clone(key), bound).await?);
             }
             let mut answers = Vec::with_capacity(messages.len());
             for answer in waiting {
@@ -256,7 +256,7 @@ impl Primary {
     async fn send(
         &self,
         zone: &OwnerName,
-        message: Message,
+        message: Arc<Message>,
         key: Arc<Key>,
         bound: &Arc<Semaphore>,
     ) -> Result<oneshot::Receiver<Result<Answer, Lost>>, Lost> {

@@ -301,7 +301,7 @@ fn exchange(code: ResponseCode) -> (std::sync::Arc<crate::tsig::Key>, Message, S
     let key = keys().iter().next().unwrap().clone();
     let mut asked = soa_query(&name(ZONE)).unwrap();
     asked.metadata.id = 7;
-    let signed = key.sign(&asked, NOW).unwrap();
+    let signed = key.sign(&asked, asked.id, NOW).unwrap();
     let mut answer = asked.clone().into_response();
     answer.metadata.response_code = code;
     let answer = key.sign_answer(answer, NOW, &signed.mac);

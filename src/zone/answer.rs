@@ -255,7 +255,8 @@ impl Zone {
         self.own(there.iter().map(|(change, _)| change));
         let events = there.into_iter().map(|(change, why)| {
             self.troubles.remove(&change.id);
-            let event = Event::new(Kind::Published, format!("{why} (generation {generation})"));
+            let words = words::change(&change, why.as_ref());
+            let event = Event::new(Kind::Published, format!("{words} (generation {generation})"));
             event.zone(&self.name).rrset(&change.id).generation(generation)
         });
         (events.collect(), ignored.into_iter().map(|(change, _)| change).collect())

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     dns::{RrType, Rrset, RrsetId},
     plan::{Change, Plan},
+    update,
 };
 
 /// A change that BIND refused or ignored.
@@ -32,14 +33,15 @@ pub(super) enum Portion {
 }
 
 impl Portion {
-    /// The changes of a plan, in safe order, that go into the next message. What takes the place of something deleted
-    /// at the same name goes with it, or the name would be bare if that is refused.
-    pub(super) fn of(self, mut changes: Vec<Change>) -> Vec<Change> {
+    /// The changes of a plan that go into the next message: a first part of them in safe order. What takes the place of
+    /// something deleted at the same name goes with it, or the name would be bare if that is refused.
+    pub(super) fn of(self, changes: Vec<Change>) -> Vec<Change> {
         let many = match self {
-            Self::Whole => usize::MAX,
+            Self::Whole => return changes,
             Self::Record => 0,
             Self::Parts(many) => many,
         };
+        let mut changes = update::in_safe_order(changes);
         let later = changes.split_off(many.min(changes.len()));
         let bare: BTreeSet<_> = changes.iter().filter(|c| c.after.is_none()).map(|c| c.id.owner.clone()).collect();
         let instead = |c: &Change| c.after.is_some() && c.id.rtype != RrType::Mx && bare.contains(&c.id.owner);

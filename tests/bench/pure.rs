@@ -89,7 +89,7 @@ fn zones(c: &mut Criterion) {
     group.bench_function("safe order", |b| b.iter(|| in_safe_order(update.changes.clone())));
     group.bench_function("split", |b| b.iter(|| update.clone().split()));
     group.bench_function("message", |b| b.iter(|| update.message().unwrap()));
-    group.bench_function("signature", |b| b.iter(|| key.sign(&message, 1_800_000_000).unwrap()));
+    group.bench_function("signature", |b| b.iter(|| key.sign(&message, 0, 1_800_000_000).unwrap()));
     group.finish();
 }
 

@@ -41,8 +41,8 @@ const GATHERED: usize = 8 * 1024;
 
 /// One exchange.
 pub(super) struct Request {
-    /// The message, unsigned; its id is set here.
-    pub(super) message: Message,
+    /// The message, unsigned; its id is chosen here.
+    pub(super) message: Arc<Message>,
     /// Signs it.
     pub(super) key: Arc<Key>,
     /// When it was asked for, since boot.
@@ -111,7 +111,7 @@ impl Line {
 
 /// A request that was given to the socket.
 struct Waiting {
-    asked: Message,
+    asked: Arc<Message>,
     signed: Signed,
     key: Arc<Key>,
     deadline: Instant,
@@ -183,7 +183,7 @@ impl<'a> Session<'a> {
     /// Signs a request and puts it on its way. Called when nothing else is left to write, or only what was signed in
     /// the same moment: time signed is the time of writing.
     fn accept(&mut self, request: Request) {
-        let Request { mut message, key, asked_at, permit, reply } = request;
+        let Request { message, key, asked_at, permit, reply } = request;
         // We stood still: what it was made from is stale.
         if clock::since_boot().saturating_sub(asked_at) > STILL {
             let _ = reply.send(Err(Lost::unsent("it was not sent in time, and is stale")));
@@ -194,9 +194,8 @@ impl<'a> Session<'a> {
         }
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
-        message.metadata.id = id;
         let framed = key
-            .sign(&message, self.line.epoch())
+            .sign(&message, id, self.line.epoch())
             .map_err(|error| format!("the message has no wire form: {error}"))
             .and_then(|signed| match u16::try_from(signed.bytes.len()) {
                 Ok(length) => Ok((length, signed)),

@@ -175,7 +175,7 @@ impl World {
                 for (_, step) in &steps {
                     if let Step::Write(update) = step {
                         let message = update.message().expect("it has a wire form");
-                        self.key.sign(&message, 1_800_000_000).expect("it fits");
+                        self.key.sign(&message, 0, 1_800_000_000).expect("it fits");
                         spent.writes += 1;
                     }
                 }

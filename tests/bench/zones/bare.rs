@@ -40,9 +40,9 @@ pub fn sign(
             record: world.record(generation + 1),
             changes,
         };
-        let mut message = update.message().expect("a message");
-        message.metadata.id = u16::try_from(at % 0x1_0000).expect("a remainder");
-        let signed = key.sign(&message, now).expect("it is signed").bytes;
+        let message = update.message().expect("a message");
+        let id = u16::try_from(at % 0x1_0000).expect("a remainder");
+        let signed = key.sign(&message, id, now).expect("it is signed").bytes;
         let mut framed = u16::try_from(signed.len()).expect("a small message").to_be_bytes().to_vec();
         framed.extend(signed);
         lanes[at % connections].push(framed);

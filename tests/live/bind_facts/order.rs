@@ -42,7 +42,7 @@ async fn a_captured_message_sent_again_changes_nothing() {
     let now = rotad::io::clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     writer.push(&[set("imap.example.org", A, &["192.0.2.1", "192.0.2.2"])]).await;
     let message = writer.update(&[set("imap.example.org", A, &["192.0.2.1"])]).message().unwrap();
-    let captured = keys.iter().next().unwrap().sign(&message, now).unwrap().bytes;
+    let captured = keys.iter().next().unwrap().sign(&message, message.id, now).unwrap().bytes;
     let send = || Message::from_vec(&exchange(named.address(), &captured).unwrap()).unwrap().response_code;
     assert_eq!(send(), ResponseCode::NoError);
     writer.generation += 1;

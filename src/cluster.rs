@@ -12,6 +12,7 @@ use std::{
     borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -121,6 +122,15 @@ pub struct Bind {
     pub max_in_flight: usize,
     /// Whether hmac-md5 and hmac-sha1 keys are accepted.
     pub allow_weak_keys: bool,
+}
+
+/// The connection, from 0, that a zone keeps to: there, an older message is never overtaken by a newer one.
+#[must_use]
+pub fn connection_of(zone: &OwnerName, connections: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    zone.hash(&mut hasher);
+    let slots = u64::try_from(connections).unwrap_or(u64::MAX).max(1);
+    usize::try_from(hasher.finish() % slots).unwrap_or(0)
 }
 
 /// Where the TSIG keys come from.

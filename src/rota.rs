@@ -28,6 +28,7 @@ mod gap;
 #[cfg(test)]
 pub(crate) mod model;
 mod operator;
+mod queue;
 #[cfg(test)]
 mod sequences;
 mod server;
@@ -36,7 +37,13 @@ mod tally;
 mod tests;
 mod told;
 
-use self::{alarms::Alarms, edits::Edits, server::Server, tally::Tally};
+use self::{
+    alarms::Alarms,
+    edits::Edits,
+    queue::{Queue, Urgency},
+    server::Server,
+    tally::Tally,
+};
 
 /// All zones.
 #[derive(Debug)]
@@ -54,12 +61,10 @@ pub struct Rota {
     tally: Tally,
     /// Counts the changes of what is to be remembered.
     revision: u64,
-    /// Zones that want a turn, most urgent first.
-    ready: BTreeSet<(Urgency, OwnerName)>,
+    /// Zones that want a turn now or have one.
+    queue: Queue,
     /// Zones that want a turn later.
     alarms: Alarms,
-    /// Zones with a step under way.
-    busy: BTreeSet<OwnerName>,
     /// Zones whose step was under way when the loop stood still.
     stale: BTreeSet<OwnerName>,
     /// Zones that wait for what others do.
@@ -75,17 +80,6 @@ pub struct Rota {
     edits: Edits,
     /// Why the newest file is not in force.
     refused_edit: Option<String>,
-}
-
-/// Which zones come first when many want a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Urgency {
-    /// Clients look up addresses in it.
-    Clients,
-    /// Mail servers do, which try the next exchange.
-    Exchanges,
-    /// It was written, and is to be read back.
-    ReadBack,
 }
 
 impl Rota {
@@ -109,9 +103,8 @@ impl Rota {
             zones: BTreeMap::new(),
             tally: Tally::default(),
             revision: 0,
-            ready: BTreeSet::new(),
+            queue: Queue::new(cluster.bind.connections),
             alarms: Alarms::default(),
-            busy: BTreeSet::new(),
             stale: BTreeSet::new(),
             gaps: 0,
             waiting: BTreeSet::new(),
@@ -199,7 +192,7 @@ impl Rota {
     /// Whether no zone has a step under way or wants one now.
     #[cfg(test)]
     fn is_idle(&self) -> bool {
-        self.busy.is_empty() && self.ready.is_empty()
+        self.queue.under_way() == 0 && self.queue.is_empty()
     }
 
     /// Why BIND is waited for, if it is.
@@ -211,7 +204,7 @@ impl Rota {
     /// How many steps are under way.
     #[must_use]
     pub fn under_way(&self) -> usize {
-        self.busy.len()
+        self.queue.under_way()
     }
 
     /// Takes in new health: the zones whose sets can come out otherwise get a turn.
@@ -248,7 +241,7 @@ impl Rota {
                 }
             }
             // Somebody must ask whether BIND is back: whoever is to be served anyway, or else waits the shortest.
-            Some(at) if now >= at && self.ready.is_empty() => {
+            Some(at) if now >= at && self.queue.is_empty() => {
                 if let Some(zone) = self.alarms.ring_first() {
                     self.queue(&zone);
                 }
@@ -279,7 +272,8 @@ impl Rota {
         let next = match self.server.wake_at() {
             None => self.alarms.next(),
             Some(at) => {
-                Some(at).filter(|_| self.busy.is_empty() && (!self.ready.is_empty() || self.alarms.next().is_some()))
+                let anybody = || !self.queue.is_empty() || self.alarms.next().is_some();
+                Some(at).filter(|_| self.queue.under_way() == 0 && anybody())
             }
         };
         [next, patience, self.overrides.wake_at()].into_iter().flatten().min()
@@ -288,9 +282,9 @@ impl Rota {
     /// The next step that may be taken now, and its events.
     pub fn take(&mut self, now: Instant) -> (Option<(OwnerName, Step)>, Vec<Event>) {
         let mut events = Vec::new();
-        while self.server.has_room(now, self.busy.len()) {
-            let Some((_, name)) = self.ready.pop_first() else { break };
-            if self.busy.contains(&name) {
+        while self.server.has_room(now, self.queue.under_way()) {
+            let Some(name) = self.queue.pop() else { break };
+            if self.queue.is_busy(&name) {
                 continue;
             }
             let Some((step, told)) = self.with_zone(&name, now, Zone::next) else { continue };
@@ -298,7 +292,7 @@ impl Rota {
             if step == Step::Rest {
                 self.put_down(&name);
             } else {
-                self.busy.insert(name.clone());
+                self.queue.begin(name.clone());
                 return (Some((name, step)), events);
             }
         }
@@ -307,7 +301,7 @@ impl Rota {
 
     /// Takes in what became of a step.
     pub fn done(&mut self, now: Instant, name: &OwnerName, done: Done) -> Vec<Event> {
-        self.busy.remove(name);
+        self.queue.end(name);
         if self.stale.remove(name) {
             self.with_zone(name, now, |zone, _| zone.forget());
             self.call(name);
@@ -321,7 +315,7 @@ impl Rota {
             _ => self.queue(name),
         }
         // Not at every answer: with many zones under way each would look at all of them.
-        if self.busy.is_empty() {
+        if self.queue.under_way() == 0 {
             for name in std::mem::take(&mut self.waiting) {
                 self.call(&name);
             }
@@ -368,7 +362,7 @@ impl Rota {
 
     /// Puts a zone into the queue. One that has a step under way gets its turn when that is done.
     fn queue(&mut self, name: &OwnerName) {
-        if self.busy.contains(name) {
+        if self.queue.is_busy(name) {
             return;
         }
         let has_clients = self.layout.zones.get(name).is_some_and(|zone| zone.has_client_names);
@@ -377,7 +371,7 @@ impl Rota {
             _ if has_clients => Urgency::Clients,
             _ => Urgency::Exchanges,
         };
-        self.ready.insert((urgency, name.clone()));
+        self.queue.call(urgency, name.clone());
     }
 
     /// A zone has nothing to do now. One that is out of the file, and cleaned up, is forgotten.

@@ -10,7 +10,6 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -24,7 +23,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use self::connection::{Line, Request};
 use super::{clock, journal};
 use crate::{
-    cluster::Bind,
+    cluster::{Bind, connection_of},
     dns::{OwnerName, RrsetId},
     event::{Event, Kind},
     tsig::{Key, Keys},
@@ -263,20 +262,13 @@ impl Primary {
         let stopped = || Lost::unsent("rotad stops");
         let permit = bound.clone().acquire_owned().await.map_err(|_| stopped())?;
         let (reply, answer) = oneshot::channel();
-        self.connection(zone)
+        self.connections
+            .get(connection_of(zone, self.connections.len()))
             .and_then(|connection| {
                 connection.send(Request { message, key, asked_at: clock::since_boot(), permit, reply }).ok()
             })
             .ok_or_else(stopped)?;
         Ok(answer)
-    }
-
-    /// A zone keeps to its connection: there, an older message is never overtaken by a newer one.
-    fn connection(&self, zone: &OwnerName) -> Option<&mpsc::UnboundedSender<Request>> {
-        let mut hasher = DefaultHasher::new();
-        zone.hash(&mut hasher);
-        let slots = u64::try_from(self.connections.len()).unwrap_or(u64::MAX).max(1);
-        self.connections.get(usize::try_from(hasher.finish() % slots).unwrap_or(0))
     }
 }
 

@@ -23,8 +23,8 @@ impl Rota {
         self.standings = Standings::new(&self.cluster, &self.health);
         self.patience_ends = clocks.now + self.cluster.safety.first_round;
         self.first_round_done = false;
-        self.stale.clone_from(&self.busy);
-        for (_, zone) in self.zones.iter_mut().filter(|(name, _)| !self.busy.contains(*name)) {
+        self.stale = self.queue.busy().cloned().collect();
+        for (_, zone) in self.zones.iter_mut().filter(|(name, _)| !self.queue.is_busy(name)) {
             self.tally.remove(zone);
             zone.forget();
             self.tally.add(zone);

@@ -175,7 +175,7 @@ domains:
         let mut world = settled(&file);
         assert!(world.us().rota.is_idle());
         world.node(node, Down);
-        let ready: BTreeSet<_> = world.us().rota.ready.iter().map(|(_, zone)| zone.to_string()).collect();
+        let ready: BTreeSet<_> = world.us().rota.queue.ready().map(ToString::to_string).collect();
         assert_eq!(ready, touched.iter().map(|zone| (*zone).to_owned()).collect(), "{node}");
         // The same health again is no news.
         world.run();
@@ -250,7 +250,7 @@ fn health_that_flaps_while_bind_is_silent_costs_nothing_and_the_newest_wins() {
             world.finish(0, 0, Fate::Unsent);
         }
         world.now += Duration::from_secs(1);
-        assert!(world.us().rota.ready.len() <= 3);
+        assert!(world.us().rota.queue.ready().count() <= 3);
     }
     world.node("n2", Down);
     world.pass(Duration::from_mins(2));

@@ -166,11 +166,10 @@ impl Zone {
             self.maybe = sent.as_ref().map(|sent| sent.generation);
         }
         match verdict {
-            // Somebody else wrote in between: the record tells who. If the record is as it was, again and again, then
-            // BIND does not update what it lets us read.
+            // Somebody else wrote in between: the next reading tells who, or what was edited by hand. If it finds
+            // nothing, again and again, then BIND does not update what it lets us read.
             Verdict::GuardFailed => {
-                self.seen = None;
-                self.believed = None;
+                self.lose_sight();
                 if self.failures < PATIENCE {
                     self.failures = self.failures.saturating_add(1);
                     return Vec::new();

@@ -278,6 +278,20 @@ fn a_hand_edit_is_put_back_within_a_minute_and_told_with_before_and_after() {
 }
 
 #[test]
+fn a_hand_edit_in_the_moment_before_our_message_is_told_and_put_back() {
+    let mut world = published("imap, smtp");
+    world.pass(Duration::from_secs(30));
+    world.zone(ZONE).edit("imap.example.org A", "60 203.0.113.1");
+    world.node("node01", Down);
+    world.run();
+    assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.10");
+    let told = world.us().told(Kind::Drift);
+    assert_eq!(told.len(), 1);
+    let words = "imap.example.org A was changed by somebody else, from 192.0.2.10, 192.0.2.11 to 203.0.113.1";
+    assert!(told[0].starts_with(words), "{told:?}");
+}
+
+#[test]
 fn a_hand_edit_beside_our_own_message_is_seen_too() {
     let mut world = published("imap, smtp");
     world.pass(Duration::from_secs(30));

@@ -113,8 +113,9 @@ pub(super) fn other_cluster(zone: &OwnerName, record: &GenerationRecord) -> Stri
 /// What is read and what is updated are not the same.
 pub(super) fn guard_failed(zone: &OwnerName) -> String {
     format!(
-        "named refuses every update for the generation record at _rotad.{zone} is not what it lets us read (NXRRSET): \
-         another writer is at work, or `match-clients` of a view sends queries and updates to two zones of that name"
+        "named refuses every update, for the generation record at _rotad.{zone} or a set that is to be changed is not \
+         what it lets us read (NXRRSET): another writer is at work all the time, or `match-clients` of a view sends \
+         queries and updates to two zones of that name"
     )
 }
 

@@ -40,7 +40,9 @@ trait Contender {
 /// Runs the part.
 pub fn run(table: &mut Table) {
     for (words, storage) in [("tmpfs", PathBuf::from("/dev/shm")), ("disk", std::env::temp_dir())] {
-        if std::env::var("ONLY").is_ok_and(|only| only != words) { continue }
+        if std::env::var("ONLY").is_ok_and(|only| only != words) {
+            continue;
+        }
         on(table, words, &storage);
     }
 }

@@ -109,7 +109,9 @@ mod tests {
     #[test]
     fn connections_get_the_same_work_as_long_as_each_has_some() {
         let mut queue = Queue::new(4);
-        zones(400).into_iter().for_each(|zone| queue.call(Urgency::Clients, zone));
+        for zone in zones(400) {
+            queue.call(Urgency::Clients, zone);
+        }
         let mut under_way = Vec::new();
         for round in 0..200 {
             let next = queue.pop().unwrap();
@@ -131,8 +133,12 @@ mod tests {
         let mut queue = Queue::new(4);
         let all = zones(100);
         let (here, elsewhere): (Vec<_>, Vec<_>) = all.into_iter().partition(|zone| connection_of(zone, 4) == 0);
-        elsewhere.into_iter().for_each(|zone| queue.call(Urgency::Exchanges, zone));
-        here.iter().for_each(|zone| queue.call(Urgency::Clients, zone.clone()));
+        for zone in elsewhere {
+            queue.call(Urgency::Exchanges, zone);
+        }
+        for zone in &here {
+            queue.call(Urgency::Clients, zone.clone());
+        }
         for zone in &here {
             assert_eq!(queue.pop().as_ref(), Some(zone));
             queue.begin(zone.clone());

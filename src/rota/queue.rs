@@ -1,7 +1,8 @@
 //! Who gets a turn next, and who has one.
 //!
-//! Each connection to BIND has a lane: BIND serves a connection strictly serially (measured), so whoever leaves one of
-//! them empty while others queue at the next wastes a part of it. A tenth of the rate, by measurement.
+//! Each connection to BIND has a lane, and the lanes are kept equally full: BIND serves a connection strictly serially
+//! (measured), and with zones taken as they come, one connection stands empty while messages queue at another. With 32
+//! in flight a random choice keeps 4 connections busy for 32/35 of the time, and 16 of them for 32/47.
 
 use std::collections::BTreeSet;
 

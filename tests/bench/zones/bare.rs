@@ -32,7 +32,9 @@ pub fn sign(
     for at in 0..world.zones {
         let mut changes = changes(at, victim_leaves);
         if !differences {
-            changes.iter_mut().for_each(|change| change.before = None);
+            for change in &mut changes {
+                change.before = None;
+            }
         }
         let update = Update {
             zone: OwnerName::parse(&name(at)).expect("a name"),

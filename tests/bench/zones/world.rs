@@ -34,6 +34,9 @@ const TICK: Duration = Duration::from_millis(10);
 pub const TIMING: &str = "interval: 100ms, fast_interval: 100ms, timeout: 90ms, rise: 3, fall: 3";
 const TTL: Ttl = Ttl(60);
 
+/// How many there have been: each has ports of its own.
+static WORLDS: AtomicU16 = AtomicU16::new(0);
+
 /// Everything that one contender needs.
 pub struct World {
     pub named: Named,
@@ -54,7 +57,6 @@ impl World {
         }
         let named = named.start();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        static WORLDS: AtomicU16 = AtomicU16::new(0);
         let port = 21_430 + DOORS * WORLDS.fetch_add(1, Ordering::Relaxed);
         let doors = (0..NODES).map(|node| doors(node, port)).collect();
         let world = Self { named, directory, doors, zones, owner };

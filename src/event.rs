@@ -103,7 +103,7 @@ kinds! {
     ZoneForeign = Error, "73a95ac3396346ee829e070416773a85";
     /// Another instance owns a zone: nothing is written.
     ZoneStandby = Warning, "69b98f4cc9bb4bc6ae36aaa4a84bbf26";
-    /// A managed `RRset` was changed by somebody else and is put back.
+    /// A managed `RRset` was changed by somebody else; it is put back unless it is right as it is now.
     Drift = Warning, "b16f4a81a888498ca50d1df82d5916fc";
     /// The set has too few healthy nodes: it is held.
     TooFewHealthy = Error, "e796e45adc8948dd984329a14050bc06";

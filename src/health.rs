@@ -218,12 +218,16 @@ impl Health {
         }
     }
 
+    /// Whether the next answers may change its state. What cannot be asked is not in doubt: asking faster would not help.
+    #[must_use]
+    pub fn is_in_doubt(&self, timing: &Timing) -> bool {
+        self.contrary() > 0 || (self.state == State::Unknown && self.unmade < timing.fall)
+    }
+
     /// From the start of the last probe to the start of the next.
     #[must_use]
     pub fn period(&self, timing: &Timing) -> Duration {
-        // What cannot be asked is not in doubt: asking faster would not help.
-        let in_doubt = self.contrary() > 0 || (self.state == State::Unknown && self.unmade < timing.fall);
-        if in_doubt {
+        if self.is_in_doubt(timing) {
             timing.fast_interval
         } else if self.state == State::Down {
             timing.down_interval

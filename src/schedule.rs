@@ -4,6 +4,9 @@
 //! takes it out of the queue and [`Schedule::finish`] puts it back. Starts are at a fixed rate: a period counts from
 //! the time at which the last probe was due, however long it took. Jitter brings each forward from there by a part of
 //! the period, and does not add up: the rate holds, and nothing is found later than without.
+//!
+//! What one node is asked is asked in step, so that its checks fall together and no zone is written twice. Each node
+//! has times of its own, which come once a period; a check that was in doubt goes on at the next of them.
 
 use std::{
     cmp::Reverse,
@@ -25,8 +28,10 @@ use crate::{
 mod tests;
 
 /// All targets, their health, and when each is due.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Schedule {
+    /// What the times of nodes are counted from.
+    epoch: Instant,
     /// In the order of the targets.
     watched: Vec<Watched>,
     /// Due times and places in `watched`, earliest first. Entries of targets that were brought forward since are skipped
@@ -53,7 +58,7 @@ struct Watched {
     due: Option<Instant>,
     /// The same without jitter, or of the probe under way.
     nominal: Instant,
-    /// What its jitter is made from.
+    /// Its node's: what the node's times and their jitter are made from.
     seed: u64,
 }
 
@@ -76,6 +81,21 @@ pub struct Job {
 }
 
 impl Schedule {
+    /// Without targets yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            epoch: now,
+            watched: Vec::new(),
+            queue: BinaryHeap::new(),
+            next_watch: 0,
+            unsettled: 0,
+            first_round_done: false,
+            blind: Blind::default(),
+            gaps: 0,
+        }
+    }
+
     /// Takes the cluster's targets. Those whose check is defined as before keep health and schedule; the others
     /// begin unknown, and results of theirs that are still under way will be dropped.
     pub fn adopt(&mut self, cluster: &Cluster, now: Instant) {
@@ -112,8 +132,7 @@ impl Schedule {
     fn begin(&mut self, target: Target, check: Arc<Check>, now: Instant) -> Watched {
         let watch = self.next_watch;
         self.next_watch += 1;
-        // By node: what is asked of one node is asked in step, so that its checks fall together and no zone is written
-        // twice. Spread over the shorter interval, so that the first round is quick all the same.
+        // Spread over the shorter interval, so that nodes do not go in step and the first round is quick all the same.
         let seed = seed(&target.node);
         let due = now + part(check.timing.interval.min(check.timing.fast_interval), seed);
         Watched { target, watch, check, health: Arc::new(Health::new(now)), due: Some(due), nominal: due, seed }
@@ -160,8 +179,13 @@ impl Schedule {
         let health = Arc::make_mut(&mut watched.health);
         let news = health.observe(timing, now, outcome, took);
         let period = health.period(timing);
-        watched.nominal = now.max(watched.nominal + period);
-        let early = part(period * u32::from(timing.jitter) / 100, mix(watched.seed, u64::from(health.answers)));
+        watched.nominal = now.max(if health.is_in_doubt(timing) {
+            watched.nominal + period
+        } else {
+            next_of_node(self.epoch, watched.nominal, period, watched.seed)
+        });
+        let step = micros(watched.nominal.saturating_duration_since(self.epoch));
+        let early = part(period * u32::from(timing.jitter) / 100, mix(watched.seed, step));
         let due = now.max(watched.nominal.checked_sub(early).unwrap_or(now));
         watched.due = Some(due);
         if !was_settled && watched.is_settled() {
@@ -266,8 +290,19 @@ const fn mix(seed: u64, step: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The first of a node's times after `from`: a period later at the latest.
+fn next_of_node(epoch: Instant, from: Instant, period: Duration, seed: u64) -> Instant {
+    let first = epoch + part(period, seed);
+    let Some(since) = from.checked_duration_since(first) else { return first };
+    let passed = Duration::from_micros(micros(since).checked_rem(micros(period)).unwrap_or_default());
+    from.checked_sub(passed).unwrap_or(from) + period
+}
+
 /// A part of `whole` that a number picks: evenly, and less than all of it.
 fn part(whole: Duration, number: u64) -> Duration {
-    let micros = u64::try_from(whole.as_micros()).unwrap_or(u64::MAX);
-    Duration::from_micros(number.checked_rem(micros).unwrap_or_default())
+    Duration::from_micros(number.checked_rem(micros(whole)).unwrap_or_default())
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

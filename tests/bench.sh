@@ -3,7 +3,7 @@
 # broken. Installs what is missing (Debian, as root).
 #
 #   bash tests/bench.sh                 everything: about twenty minutes on two cores, the build included
-#   bash tests/bench.sh zones growth    these parts only
+#   bash tests/bench.sh wave growth     these parts only
 #
 # Two cores are enough, but nothing else should be running.
 set -euo pipefail

@@ -82,7 +82,7 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> io::Result
 /// Asks every target of the cluster, fast, until each is decided or has had as many answers as could have decided
 /// it: what `plan` and `apply` work with.
 pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
-    let mut schedule = Schedule::default();
+    let mut schedule = Schedule::new(clock::now());
     let mut probes = Probes::new(ask()).with_briefs();
     schedule.adopt(cluster, clock::now());
     while !schedule.first_round_done() {
@@ -126,7 +126,7 @@ async fn run<A, F>(
     A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let mut schedule = Schedule::default();
+    let mut schedule = Schedule::new(clock::now());
     cluster.mark_changed();
     // When the view is to be published; `None`: nothing has changed.
     let mut publish_at = None;

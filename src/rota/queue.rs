@@ -1,8 +1,8 @@
 //! Who gets a turn next, and who has one.
 //!
-//! Each connection to BIND has a lane, and the lanes are kept equally full: BIND serves a connection strictly serially
-//! (measured), and with zones taken as they come, one connection stands empty while messages queue at another. With 32
-//! in flight a random choice keeps 4 connections busy for 32/35 of the time, and 16 of them for 32/47.
+//! Each connection to BIND has a lane, and as far as urgency allows the lanes are kept equally full: BIND serves a
+//! connection strictly serially (measured), and with zones taken as they come, one connection stands empty while messages
+//! queue at another. With 32 in flight that keeps 4 connections busy for about 32/35 of the time, and 16 for 32/47.
 
 use std::collections::BTreeSet;
 
@@ -71,12 +71,14 @@ impl Queue {
         }
     }
 
-    /// Who comes next: of the most urgent, one whose connection has the least under way.
+    /// Who comes next: of the most urgent one whose connection has the least under way, and of these the first by name.
     pub(super) fn pop(&mut self) -> Option<OwnerName> {
-        let order = |lane: &Lane| Some((lane.ready.first()?.0, lane.busy.len()));
-        let lanes = self.0.iter_mut().filter_map(|lane| Some((order(lane)?, lane)));
-        let (_, lane) = lanes.min_by_key(|(order, _)| *order)?;
-        lane.ready.pop_first().map(|(_, zone)| zone)
+        let order = |lane: &Lane| {
+            let (urgency, zone) = lane.ready.first()?;
+            Some((*urgency, lane.busy.len(), zone.clone()))
+        };
+        let lanes = self.0.iter_mut().filter(|lane| !lane.ready.is_empty());
+        lanes.min_by_key(|lane| order(lane))?.ready.pop_first().map(|(_, zone)| zone)
     }
 
     /// A step begins.

@@ -85,7 +85,9 @@ impl Zone {
         let mut events = Vec::new();
         let known = self.generation;
         self.lose_sight();
-        if let Some(record) = reading.generation.record().filter(|record| is_me(record, turn.me)) {
+        let ours = reading.generation.record().filter(|record| is_me(record, turn.me));
+        let is_others = ours.is_none() && reading.generation != GenerationRrset::Absent;
+        if let Some(record) = ours {
             let forward = known.is_some_and(|known| record.generation > known);
             self.twin = forward && self.maybe != Some(record.generation) && !self.adopt;
             if !self.twin {
@@ -100,10 +102,10 @@ impl Zone {
             {
                 events.extend(self.confirm(sent, &reading.rrsets).0);
             }
-        } else if reading.generation != GenerationRrset::Absent {
+        } else if is_others {
             self.lost = None;
         }
-        if known.is_some() && known == self.generation && !self.twin {
+        if known.is_some() && known == self.generation && !self.twin && !is_others {
             events.extend(self.drift(turn, &reading.rrsets));
         }
         self.believed = None;
@@ -131,14 +133,19 @@ impl Zone {
         let Some(believed) = &self.believed else { return Vec::new() };
         let recipes = turn.recipes();
         let managed = recipes.keys().filter(|id| self.memory.owned.contains_key(*id));
-        managed
-            .filter(|id| believed.get(*id) != now.get(*id))
-            .map(|id| {
-                let (before, after) = (words::set(believed.get(id)), words::set(now.get(id)));
-                let words = format!("{id} was changed by somebody else, from {before} to {after}: it is put back");
-                Event::new(Kind::Drift, words).zone(&self.name).rrset(id)
-            })
-            .collect()
+        let edited: Vec<_> = managed.filter(|id| believed.get(*id) != now.get(*id)).collect();
+        if edited.is_empty() {
+            return Vec::new();
+        }
+        let plan = self.diff(turn, now, &recipes);
+        let events = edited.into_iter().map(|id| {
+            let (before, after) = (words::set(believed.get(id)), words::set(now.get(id)));
+            let is_wrong = plan.changes.iter().any(|change| change.id == *id);
+            let then = if is_wrong { "it is put back" } else { "that is what it should be, or may be for now" };
+            let words = format!("{id} was changed by somebody else, from {before} to {after}: {then}");
+            Event::new(Kind::Drift, words).zone(&self.name).rrset(id)
+        });
+        events.collect()
     }
 
     /// BIND's answer to our message.

@@ -16,11 +16,15 @@ use crate::{
     },
 };
 
-/// Probes at once to one address: a check must not be what loads a node.
-const AT_ONCE_PER_ADDRESS: usize = 4;
+/// Probes at once to one address: a check must not be what loads a node. All that one node is asked is due at once, and
+/// none of it should wait for the timeouts of the others.
+const AT_ONCE_PER_ADDRESS: usize = 16;
 
 /// Probes at once in all, if the descriptors suffice: each holds a socket and a few KiB.
 const AT_ONCE: usize = 4096;
+
+/// The same where they do not: some checks must go on.
+const AT_LEAST: usize = 4;
 
 /// Plugins at once: each is a process, and who loads this host loads BIND.
 const PLUGINS_AT_ONCE: usize = 8;
@@ -139,7 +143,7 @@ fn whole<T>(joined: Result<T, JoinError>) -> T {
 /// How many probes may run at once with this limit of descriptors.
 fn at_once(descriptors: Option<u64>) -> usize {
     let descriptors = descriptors.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    descriptors.saturating_sub(RESERVED_DESCRIPTORS).clamp(AT_ONCE_PER_ADDRESS, AT_ONCE)
+    descriptors.saturating_sub(RESERVED_DESCRIPTORS).clamp(AT_LEAST, AT_ONCE)
 }
 
 #[cfg(test)]

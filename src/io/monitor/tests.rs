@@ -107,7 +107,9 @@ async fn one_probe_a_period_at_a_fixed_rate() {
     sleep(Duration::from_secs(35)).await;
     let starts: Vec<_> = nodes.asked.lock().unwrap().iter().map(|(_, _, start)| *start).collect();
     let gaps: Vec<_> = starts.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64().round()).collect();
-    assert_eq!(gaps, [2.0, 2.0, 10.0, 10.0, 10.0]);
+    assert_eq!(gaps[..2], [2.0, 2.0]);
+    assert!(gaps[2] <= 10.0, "at the node's next time: {gaps:?}");
+    assert_eq!(gaps[3..], [10.0, 10.0, 10.0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,15 +169,15 @@ async fn follows_an_edit_without_restarting_what_is_unchanged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn four_at_once_to_one_address() {
+async fn sixteen_at_once_to_one_address() {
     let nodes = Nodes::taking(Duration::from_secs(4));
-    let checks: Vec<_> = (0..10).map(|n| (format!("check{n}"), tcp(1_000 + n))).collect();
+    let checks: Vec<_> = (0..40).map(|n| (format!("check{n}"), tcp(1_000 + n))).collect();
     let checks: Vec<_> = checks.iter().map(|(name, check)| (name.as_str(), check.clone())).collect();
     let mut watching = nodes.watch(cluster(&[("node00", &["192.0.2.10"])], &checks));
     watching.until(|view| view.first_round_done).await;
-    assert_eq!(nodes.most_at_once.load(Ordering::Relaxed), 4);
+    assert_eq!(nodes.most_at_once.load(Ordering::Relaxed), 16);
     let ports: BTreeSet<_> = nodes.asked.lock().unwrap().iter().map(|(_, port, _)| *port).collect();
-    assert_eq!(ports.len(), 10, "those that wait get their turn");
+    assert_eq!(ports.len(), 40, "those that wait get their turn");
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,8 +109,10 @@ fn d22_of_two_copies_of_one_machine_one_stands_by() {
     rota.kill("node01");
     rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
     let down = format!("node01 imap ({}) is down", rota.ip("node01"));
-    copy.expect_journal(&down);
-    [&mut *rota, &mut copy].into_iter().for_each(Daemon::expect_in_sync);
+    for daemon in [&mut *rota, &mut copy] {
+        daemon.expect_journal(&down);
+        daemon.expect_in_sync();
+    }
     assert_eq!(rota.serial(ZONE), serial + 1, "no fight");
     rota.revive("node01");
     rota.expect_a("imap.mydomain.org", NODES);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use rotad::{dns::Rrset, io::clock, plan::Change};
+use rustix::fs::sync;
 
 use super::{
     ZONES, bare,
@@ -57,10 +58,13 @@ fn on(table: &mut Table, words: &str, storage: &Path) {
     let (mut beside, mut lasted) = (Duration::ZERO, Duration::ZERO);
     for (number, leaves) in PASSES.into_iter().enumerate() {
         let [ours, others @ ..] = &mut times;
+        // Nobody pays for what somebody else left to be written.
+        sync();
         ours.push(rotad.pass(number, leaves));
         let (before, since) = (rotad.cpu(), clock::now());
         let contenders: [&mut dyn Contender; 3] = [&mut knsupdate, &mut whole, &mut differences];
         for (times, contender) in others.iter_mut().zip(contenders) {
+            sync();
             times.push(contender.pass(number, leaves));
         }
         beside += rotad.cpu().iter().sum::<Duration>().saturating_sub(before.iter().sum());

@@ -72,7 +72,7 @@ impl Daemon {
     }
 
     /// When it first said this after `since`, if it did.
-    pub fn said(&self, text: &str, since: SystemTime) -> Option<SystemTime> {
+    fn said(&self, text: &str, since: SystemTime) -> Option<SystemTime> {
         let lines = self.lines.lock().expect("nobody panics");
         lines.iter().find(|(at, line)| *at > since && line.contains(text)).map(|(at, _)| *at)
     }
@@ -83,12 +83,24 @@ impl Daemon {
         lines.iter().rev().take(10).map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
-    /// Waits until its own words to systemd are these: "active: zones: 10 `in_sync`".
-    pub fn expect_status(&mut self, wanted: &str) -> Instant {
+    /// Waits until it has said this since then.
+    pub fn expect_said(&self, text: &str, since: SystemTime) -> SystemTime {
+        let end = clock::now() + DEADLINE;
+        loop {
+            if let Some(at) = self.said(text, since) {
+                return at;
+            }
+            assert!(clock::now() < end, "not within {DEADLINE:?}: {text:?}\n{}", self.last_lines());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until its own words to systemd are these, said since then: "active: zones: 10 `in_sync`".
+    pub fn expect_status(&mut self, wanted: &str, since: Instant) -> Instant {
         let end = clock::now() + DEADLINE;
         loop {
             let (at, last) = self.status.lock().expect("nobody panics").clone();
-            if let Some(at) = at.filter(|_| last.contains(wanted)) {
+            if let Some(at) = at.filter(|at| *at >= since && last.contains(wanted)) {
                 return at;
             }
             let runs = self.child.try_wait().expect("its state").is_none();

@@ -43,7 +43,8 @@ pub fn run(table: &mut Table) {
     std::fs::write(world.directory.path().join("domains.txt"), list(MX_ONLY, ZONES)).expect("a list");
     world.edit("domain_lists: [ ", "domain_lists: [ { file: mx.txt, services: [mx] }, ");
     let mut daemon = Daemon::start(&world.file());
-    daemon.expect_status(&format!("active: zones: {ZONES} in_sync"));
+    let started = daemon.started;
+    daemon.expect_status(&format!("active: zones: {ZONES} in_sync"), started);
     let since = clock::wall();
     world.kill();
     settled(&world, since);

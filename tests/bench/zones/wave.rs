@@ -106,7 +106,8 @@ impl Rotad {
             let what = |tail: &str| format!("{ZONES} zones, {words}: {tail}");
             let before = process::cpu(world.named.pid());
             let mut daemon = Daemon::start(&world.file());
-            let ready = daemon.expect_status(IN_SYNC).duration_since(daemon.started);
+            let started = daemon.started;
+            let ready = daemon.expect_status(IN_SYNC, started).duration_since(started);
             table.at_most(what(&format!("start in sync, {how}")), ready.as_secs_f64(), 5.0, "s");
             let used = process::cpu(daemon.pid());
             table.show(what(&format!("CPU a zone, {how}: rotad")), each(used, 1));
@@ -146,13 +147,14 @@ impl Contender for Rotad {
         } else {
             self.world.revive();
         }
+        let news = if victim_leaves { " is down: " } else { " is up: " };
+        let detected = self.daemon.expect_said(news, since);
+        // As with the others, nobody looks at BIND's files while it works.
+        self.daemon.expect_status(IN_SYNC, clock::now());
         let last = settled(&self.world, since);
         assert_eq!(self.world.wrong(!victim_leaves), 0, "zones that are wrong after the pass");
-        self.daemon.expect_status(IN_SYNC);
         let after = self.cpu();
         self.used = [0, 1].map(|of| self.used[of] + after[of].saturating_sub(before[of]));
-        let news = if victim_leaves { " is down: " } else { " is up: " };
-        let detected = self.daemon.said(news, since).expect("it was detected");
         last.duration_since(detected).expect("it was after").as_secs_f64()
     }
 }

@@ -1,7 +1,7 @@
 //! Ten thousand zones on a real BIND: the start, the rest, and one node that dies and comes back.
 //!
 //! Each contender gets a BIND of its own with fresh zone files in the same state, and makes the same changes. When a
-//! change was made is read off the time stamps of BIND's journal files, which cost nobody anything.
+//! change was made is read off the time stamps of BIND's journal files, afterwards.
 
 mod bare;
 mod daemon;

@@ -29,6 +29,9 @@ const IN_FLIGHT: usize = 32;
 /// What rotad tells systemd when there is nothing to do.
 const IN_SYNC: &str = "active: zones: 10000 in_sync";
 
+/// First passes, each of BINDs with fresh zone files: one alone is too much a matter of luck.
+const FIRSTS: usize = 3;
+
 /// Passes: the victim leaves, comes back, leaves.
 const PASSES: [bool; 5] = [true, false, true, false, true];
 
@@ -48,45 +51,72 @@ pub fn run(table: &mut Table) {
     }
 }
 
-/// All contenders on one kind of storage. They take turns, pass by pass: the machine is not equally fast at all times.
+/// All contenders on one kind of storage.
 fn on(table: &mut Table, words: &str, storage: &Path) {
-    let mut rotad = Rotad::start(table, words, storage);
-    let mut knsupdate = Knsupdate(World::new(ZONES, storage));
-    let mut whole = Bare { world: World::new(ZONES, storage), differences: false };
-    let mut differences = Bare { world: World::new(ZONES, storage), differences: true };
-    let mut times = [const { Vec::new() }; 4];
-    let (mut beside, mut lasted) = (Duration::ZERO, Duration::ZERO);
+    let mut firsts: Vec<_> = (1..FIRSTS).map(|_| Field::new(Rotad::new(storage), storage).pass(0, true)).collect();
+    let mut field = Field::new(Rotad::measured(table, words, storage), storage);
+    let mut laters = Vec::new();
     for (number, leaves) in PASSES.into_iter().enumerate() {
-        let [ours, others @ ..] = &mut times;
-        // Nobody pays for what somebody else left to be written.
-        sync();
-        ours.push(rotad.pass(number, leaves));
-        let (before, since) = (rotad.cpu(), clock::now());
-        let contenders: [&mut dyn Contender; 3] = [&mut knsupdate, &mut whole, &mut differences];
-        for (times, contender) in others.iter_mut().zip(contenders) {
-            sync();
-            times.push(contender.pass(number, leaves));
-        }
-        beside += rotad.cpu().iter().sum::<Duration>().saturating_sub(before.iter().sum());
-        lasted += clock::now() - since;
+        if number == 0 { &mut firsts } else { &mut laters }.push(field.pass(number, leaves));
     }
-    rotad.tell(table, words);
+    field.rotad.tell(table, words);
     // It is alive while the others are timed.
-    let share = beside.as_secs_f64() / lasted.as_secs_f64() * 100.0;
+    let share = field.beside.as_secs_f64() / field.lasted.as_secs_f64() * 100.0;
     table.show(
         format!("{ZONES} zones, {words}: CPU of a core that rotad and its BIND take while the others run"),
         format!("{share:.1} %"),
     );
-    let first = times.each_ref().map(|times| times[0]);
-    let later = times.each_ref().map(|times| quantile(&times[1..], 0.5));
-    for (pass, [ours, knot, whole, differences]) in [("first pass", first), ("later passes", later)] {
-        let what = |tail: &str| format!("{ZONES} zones, {words}, {pass}: {tail}");
+    for (pass, times) in [("first passes", firsts), ("later passes", laters)] {
+        let of = |who: usize| quantile(&times.iter().map(|times| times[who]).collect::<Vec<_>>(), 0.5);
+        let [ours, knot, whole, differences] = [0, 1, 2, 3].map(of);
+        let what = |tail: &str| format!("{ZONES} zones, {words}, median of {} {pass}: {tail}", times.len());
         table.show(what("knsupdate over UDP"), format!("{knot:.2} s"));
         table.show(what("bare pipelining client, messages as knsupdate's"), format!("{whole:.2} s"));
         table.show(what("bare pipelining client, messages as rotad's"), format!("{differences:.2} s"));
         table.at_most(what("rotad, from detection to the last zone"), ours, knot, "s");
         table.at_least(what("rotad's rate beside the bare client's, messages as knsupdate's"), whole / ours, 0.95, "");
         table.at_least(what("the same, messages as rotad's"), differences / ours, 0.6, "");
+    }
+}
+
+/// All contenders, each with a BIND of its own. They take turns, pass by pass: the machine is not equally fast at all
+/// times.
+struct Field {
+    rotad: Rotad,
+    knsupdate: Knsupdate,
+    whole: Bare,
+    differences: Bare,
+    /// CPU time that rotad and its BIND took while the others ran, and how long those did.
+    beside: Duration,
+    lasted: Duration,
+}
+
+impl Field {
+    fn new(rotad: Rotad, storage: &Path) -> Self {
+        Self {
+            rotad,
+            knsupdate: Knsupdate(World::new(ZONES, storage)),
+            whole: Bare { world: World::new(ZONES, storage), differences: false },
+            differences: Bare { world: World::new(ZONES, storage), differences: true },
+            beside: Duration::ZERO,
+            lasted: Duration::ZERO,
+        }
+    }
+
+    /// A pass of each: seconds of rotad, knsupdate, and the bare client with whole sets and with differences.
+    fn pass(&mut self, number: usize, victim_leaves: bool) -> [f64; 4] {
+        let timed = |contender: &mut dyn Contender| {
+            // Nobody pays for what somebody else left to be written.
+            sync();
+            contender.pass(number, victim_leaves)
+        };
+        let ours = timed(&mut self.rotad);
+        let (before, since) = (self.rotad.cpu(), clock::now());
+        let (knot, whole, differences) =
+            (timed(&mut self.knsupdate), timed(&mut self.whole), timed(&mut self.differences));
+        self.beside += self.rotad.cpu().iter().sum::<Duration>().saturating_sub(before.iter().sum());
+        self.lasted += clock::now() - since;
+        [ours, knot, whole, differences]
     }
 }
 
@@ -99,8 +129,17 @@ struct Rotad {
 }
 
 impl Rotad {
+    /// Starts it, and waits until it knows every zone.
+    fn new(storage: &Path) -> Self {
+        let world = World::new(ZONES, storage);
+        let mut daemon = Daemon::start(&world.file());
+        let started = daemon.started;
+        daemon.expect_status(IN_SYNC, started);
+        Self { world, daemon, used: [Duration::ZERO; 2] }
+    }
+
     /// Starts it twice, and measures how long that takes.
-    fn start(table: &mut Table, words: &str, storage: &Path) -> Self {
+    fn measured(table: &mut Table, words: &str, storage: &Path) -> Self {
         let world = World::new(ZONES, storage);
         let mut start = |how: &str| {
             let what = |tail: &str| format!("{ZONES} zones, {words}: {tail}");

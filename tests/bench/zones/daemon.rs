@@ -23,12 +23,19 @@ pub struct Daemon {
     lines: Arc<Mutex<Vec<(SystemTime, String)>>>,
     /// The last words to systemd, and when they came. They are read all the time, as systemd does.
     status: Arc<Mutex<(Option<Instant>, String)>>,
-    pub started: Instant,
 }
 
 impl Daemon {
+    /// Starts it, and waits until so many zones are in sync; how long that took.
+    pub fn start_in_sync(file: &Path, zones: usize) -> (Self, Duration) {
+        let started = clock::now();
+        let mut daemon = Self::start(file);
+        let ready = daemon.expect_in_sync(zones, started);
+        (daemon, ready.duration_since(started))
+    }
+
     /// Starts it; what it tells systemd comes to us.
-    pub fn start(file: &Path) -> Self {
+    fn start(file: &Path) -> Self {
         let socket = file.with_file_name("notify.sock");
         let _ = std::fs::remove_file(&socket);
         let notices = UnixDatagram::bind(&socket).expect("a socket");
@@ -44,7 +51,6 @@ impl Daemon {
                 }
             }
         });
-        let started = clock::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_rotad"))
             .arg("--config")
             .arg(file)
@@ -63,7 +69,7 @@ impl Daemon {
                 sink.lock().expect("nobody panics").push((clock::wall(), line));
             }
         });
-        Self { child, lines, status, started }
+        Self { child, lines, status }
     }
 
     /// Its process.
@@ -84,28 +90,29 @@ impl Daemon {
     }
 
     /// Waits until it has said this since then.
-    pub fn expect_said(&self, text: &str, since: SystemTime) -> SystemTime {
-        let end = clock::now() + DEADLINE;
-        loop {
-            if let Some(at) = self.said(text, since) {
-                return at;
-            }
-            assert!(clock::now() < end, "not within {DEADLINE:?}: {text:?}\n{}", self.last_lines());
-            thread::sleep(Duration::from_millis(20));
-        }
+    pub fn expect_said(&mut self, text: &str, since: SystemTime) -> SystemTime {
+        self.expect(text, |daemon| daemon.said(text, since))
     }
 
-    /// Waits until its own words to systemd are these, said since then: "active: zones: 10 `in_sync`".
-    pub fn expect_status(&mut self, wanted: &str, since: Instant) -> Instant {
+    /// Waits until its own words to systemd, said since then, are that so many zones are in sync, and nothing else.
+    pub fn expect_in_sync(&mut self, zones: usize, since: Instant) -> Instant {
+        let wanted = format!("active: zones: {zones} in_sync");
+        self.expect(&wanted, |daemon| {
+            let (at, last) = daemon.status.lock().expect("nobody panics").clone();
+            at.filter(|at| *at >= since && last.contains(&wanted))
+        })
+    }
+
+    fn expect<T>(&mut self, wanted: &str, look: impl Fn(&Self) -> Option<T>) -> T {
         let end = clock::now() + DEADLINE;
         loop {
-            let (at, last) = self.status.lock().expect("nobody panics").clone();
-            if let Some(at) = at.filter(|at| *at >= since && last.contains(wanted)) {
-                return at;
+            if let Some(found) = look(self) {
+                return found;
             }
             let runs = self.child.try_wait().expect("its state").is_none();
             assert!(runs, "rotad has ended:\n{}", self.last_lines());
-            assert!(clock::now() < end, "not within {DEADLINE:?}: {wanted:?}; last: {last}\n{}", self.last_lines());
+            let status = &self.status.lock().expect("nobody panics").1;
+            assert!(clock::now() < end, "not within {DEADLINE:?}: {wanted:?}; last: {status}\n{}", self.last_lines());
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -16,9 +16,7 @@ const SPAN: Duration = Duration::from_mins(1);
 pub fn run(table: &mut Table) {
     let world = World::new(ZONES, Path::new("/dev/shm"));
     world.edit(TIMING, "interval: 1s, fast_interval: 500ms, timeout: 400ms, rise: 2, fall: 3");
-    let mut daemon = Daemon::start(&world.file());
-    let started = daemon.started;
-    daemon.expect_status(&format!("active: zones: {ZONES} in_sync"), started);
+    let (daemon, _) = Daemon::start_in_sync(&world.file(), ZONES);
     let before = process::cpu(daemon.pid());
     thread::sleep(SPAN);
     let used = process::cpu(daemon.pid()).saturating_sub(before);

@@ -42,9 +42,7 @@ pub fn run(table: &mut Table) {
     std::fs::write(world.directory.path().join("mx.txt"), list(0, MX_ONLY)).expect("a list");
     std::fs::write(world.directory.path().join("domains.txt"), list(MX_ONLY, ZONES)).expect("a list");
     world.edit("domain_lists: [ ", "domain_lists: [ { file: mx.txt, services: [mx] }, ");
-    let mut daemon = Daemon::start(&world.file());
-    let started = daemon.started;
-    daemon.expect_status(&format!("active: zones: {ZONES} in_sync"), started);
+    let (_daemon, _) = Daemon::start_in_sync(&world.file(), ZONES);
     let since = clock::wall();
     world.kill();
     settled(&world, since);

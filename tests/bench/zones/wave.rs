@@ -26,9 +26,6 @@ use crate::{
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 32;
 
-/// What rotad tells systemd when there is nothing to do.
-const IN_SYNC: &str = "active: zones: 10000 in_sync";
-
 /// First passes, each of BINDs with fresh zone files: one alone is too much a matter of luck.
 const FIRSTS: usize = 3;
 
@@ -44,9 +41,6 @@ trait Contender {
 /// Runs the part.
 pub fn run(table: &mut Table) {
     for (words, storage) in [("tmpfs", PathBuf::from("/dev/shm")), ("disk", std::env::temp_dir())] {
-        if std::env::var("ONLY").is_ok_and(|only| only != words) {
-            continue;
-        }
         on(table, words, &storage);
     }
 }
@@ -132,9 +126,7 @@ impl Rotad {
     /// Starts it, and waits until it knows every zone.
     fn new(storage: &Path) -> Self {
         let world = World::new(ZONES, storage);
-        let mut daemon = Daemon::start(&world.file());
-        let started = daemon.started;
-        daemon.expect_status(IN_SYNC, started);
+        let (daemon, _) = Daemon::start_in_sync(&world.file(), ZONES);
         Self { world, daemon, used: [Duration::ZERO; 2] }
     }
 
@@ -144,9 +136,7 @@ impl Rotad {
         let mut start = |how: &str| {
             let what = |tail: &str| format!("{ZONES} zones, {words}: {tail}");
             let before = process::cpu(world.named.pid());
-            let mut daemon = Daemon::start(&world.file());
-            let started = daemon.started;
-            let ready = daemon.expect_status(IN_SYNC, started).duration_since(started);
+            let (daemon, ready) = Daemon::start_in_sync(&world.file(), ZONES);
             table.at_most(what(&format!("start in sync, {how}")), ready.as_secs_f64(), 5.0, "s");
             let used = process::cpu(daemon.pid());
             table.show(what(&format!("CPU a zone, {how}: rotad")), each(used, 1));
@@ -189,7 +179,7 @@ impl Contender for Rotad {
         let news = if victim_leaves { " is down: " } else { " is up: " };
         let detected = self.daemon.expect_said(news, since);
         // As with the others, nobody looks at BIND's files while it works.
-        self.daemon.expect_status(IN_SYNC, clock::now());
+        self.daemon.expect_in_sync(ZONES, clock::now());
         let last = settled(&self.world, since);
         assert_eq!(self.world.wrong(!victim_leaves), 0, "zones that are wrong after the pass");
         let after = self.cpu();

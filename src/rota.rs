@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod alarms;
+mod calls;
 mod edits;
 mod gap;
 #[cfg(test)]
@@ -37,13 +38,7 @@ mod tally;
 mod tests;
 mod told;
 
-use self::{
-    alarms::Alarms,
-    edits::Edits,
-    queue::{Queue, Urgency},
-    server::Server,
-    tally::Tally,
-};
+use self::{alarms::Alarms, edits::Edits, queue::Queue, server::Server, tally::Tally};
 
 /// All zones.
 #[derive(Debug)]
@@ -331,69 +326,6 @@ impl Rota {
             zone.preview(self.turn(now, name, &elsewhere))
         });
         previews.collect()
-    }
-
-    /// Gives every zone of the file a place, and every zone a turn.
-    fn match_zones(&mut self) {
-        let missing: Vec<_> =
-            self.layout.zones.keys().filter(|name| !self.zones.contains_key(*name)).cloned().collect();
-        for name in missing {
-            self.revision += 1;
-            self.put(Zone::new(name.clone(), Arc::default()), name);
-        }
-        self.call_all();
-    }
-
-    /// Gives every zone a turn, whatever it waits for.
-    pub fn call_all(&mut self) {
-        let names: Vec<_> = self.zones.keys().cloned().collect();
-        for name in &names {
-            self.call(name);
-        }
-    }
-
-    /// Gives a zone a turn, for something has changed.
-    fn call(&mut self, name: &OwnerName) {
-        if let Some(zone) = self.zones.get_mut(name) {
-            zone.stir();
-        }
-        self.queue(name);
-    }
-
-    /// Puts a zone into the queue. One that has a step under way gets its turn when that is done.
-    fn queue(&mut self, name: &OwnerName) {
-        if self.queue.is_busy(name) {
-            return;
-        }
-        let has_clients = self.layout.zones.get(name).is_some_and(|zone| zone.has_client_names);
-        let urgency = match self.zones.get(name) {
-            Some(zone) if zone.is_being_read_back() => Urgency::ReadBack,
-            _ if has_clients => Urgency::Clients,
-            _ => Urgency::Exchanges,
-        };
-        self.queue.call(urgency, name.clone());
-    }
-
-    /// A zone has nothing to do now. One that is out of the file, and cleaned up, is forgotten.
-    fn put_down(&mut self, name: &OwnerName) {
-        let Some(zone) = self.zones.get(name) else { return };
-        if zone.waits_for_others() {
-            self.waiting.insert(name.clone());
-        }
-        if zone.is_empty() && !self.layout.zones.contains_key(name) {
-            self.revision += 1;
-            self.tally.remove(zone);
-            self.zones.remove(name);
-            self.set_alarm(name, None);
-        } else {
-            let at = zone.wake_at();
-            self.set_alarm(name, at);
-        }
-    }
-
-    fn set_alarm(&mut self, name: &OwnerName, at: Option<Instant>) {
-        let is_at_rest = self.zones.get(name).is_some_and(Zone::is_at_rest);
-        self.alarms.set(name, at, is_at_rest);
     }
 
     /// Lets a zone work with the newest snapshot.

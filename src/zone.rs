@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod answer;
+mod look;
 mod memory;
 mod owner;
 #[cfg(test)]
@@ -36,22 +37,17 @@ mod trouble;
 mod turn;
 mod words;
 
-pub use self::{
-    memory::{Mark, Memory, Owned},
-    turn::{Done, Failure, Identity, Preview, Step, Turn},
-};
 use self::{
+    look::READ_EVERY,
     owner::is_known,
     trouble::{Portion, Trouble, skip_troubles},
 };
+pub use self::{
+    look::{EARLY, SERIAL_EVERY},
+    memory::{Mark, Memory, Owned},
+    turn::{Done, Failure, Identity, Preview, Step, Turn},
+};
 
-/// How often the SOA serial is looked at: a hand edit is put back within about this time.
-pub const SERIAL_EVERY: Duration = Duration::from_mins(1);
-/// How much earlier a zone at rest may be looked at, so that many are together: questions that go out in one write and
-/// come back in one read cost half as much.
-pub const EARLY: Duration = Duration::from_secs(2);
-/// How often the owned `RRsets` are read although the serial stands still; also when an ignored change is tried again.
-pub const READ_EVERY: Duration = Duration::from_mins(15);
 /// First and longest wait before something that BIND refused is tried again.
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How often in a row a zone may be other than expected before that is a failure.
@@ -384,35 +380,6 @@ impl Zone {
             0 => (!list.is_empty()).then_some(list),
             more => Some(format!("{list}; and {more} more")),
         }
-    }
-
-    /// The step of a zone that has nothing to write: look whether it is still what we believe.
-    fn poll(&mut self, turn: Turn<'_>, names: BTreeSet<OwnerName>) -> Step {
-        if self.must_read(turn.now) {
-            return self.read_all(names);
-        }
-        // What waits for anything else is planned at each look.
-        self.at_rest = turn.layout.is_some() && self.state == ZoneState::InSync;
-        if self.must_look(turn.now) {
-            return Step::Serial;
-        }
-        let retries = self.troubles.values().map(|trouble| trouble.until).filter(|until| *until > turn.now);
-        self.wake_at = retries.chain(self.next_look()).min();
-        Step::Rest
-    }
-
-    /// Whether it is time to read it whole.
-    fn must_read(&self, now: Instant) -> bool {
-        self.read_at.is_none_or(|at| now >= at + READ_EVERY)
-    }
-
-    /// Whether it is time to look at its serial.
-    fn must_look(&self, now: Instant) -> bool {
-        self.next_look().is_none_or(|at| now + EARLY >= at)
-    }
-
-    fn next_look(&self) -> Option<Instant> {
-        self.polled_at.map(|at| at + SERIAL_EVERY)
     }
 }
 

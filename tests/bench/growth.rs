@@ -18,9 +18,9 @@ use crate::table::Table;
 const SLOPE: f64 = 1.2;
 
 pub fn run(table: &mut Table) {
-    load::run(table);
     // First, while little memory was given back: what it takes is seen.
     life::run(table);
+    load::run(table);
     plan::run(table);
 }
 

@@ -1,0 +1,48 @@
+//! When a zone that has nothing to write is looked at.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use super::{Step, Turn, Zone};
+use crate::{dns::OwnerName, status::ZoneState};
+
+/// How often the SOA serial is looked at: a hand edit is put back within about this time.
+pub const SERIAL_EVERY: Duration = Duration::from_mins(1);
+/// How much earlier a zone at rest may be looked at, so that many are together: questions that go out in one write and
+/// come back in one read cost half as much.
+pub const EARLY: Duration = Duration::from_secs(2);
+/// How often the owned `RRsets` are read although the serial stands still; also when an ignored change is tried again.
+pub(super) const READ_EVERY: Duration = Duration::from_mins(15);
+
+impl Zone {
+    /// The step of a zone that has nothing to write: look whether it is still what we believe.
+    pub(super) fn poll(&mut self, turn: Turn<'_>, names: BTreeSet<OwnerName>) -> Step {
+        if self.must_read(turn.now) {
+            return self.read_all(names);
+        }
+        // What waits for anything else is planned at each look.
+        self.at_rest = turn.layout.is_some() && self.state == ZoneState::InSync;
+        if self.must_look(turn.now) {
+            return Step::Serial;
+        }
+        let retries = self.troubles.values().map(|trouble| trouble.until).filter(|until| *until > turn.now);
+        self.wake_at = retries.chain(self.next_look()).min();
+        Step::Rest
+    }
+
+    /// Whether it is time to read it whole.
+    pub(super) fn must_read(&self, now: Instant) -> bool {
+        self.read_at.is_none_or(|at| now >= at + READ_EVERY)
+    }
+
+    /// Whether it is time to look at its serial.
+    pub(super) fn must_look(&self, now: Instant) -> bool {
+        self.next_look().is_none_or(|at| now + EARLY >= at)
+    }
+
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.polled_at.map(|at| at + SERIAL_EVERY)
+    }
+}

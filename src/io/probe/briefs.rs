@@ -99,9 +99,10 @@ impl Socket {
 
 impl<K> Brief<K> {
     /// Goes on as far as that is possible: `Ready` with the outcome, `Pending` until there is news; `None`: there is more
-    /// to do, but others want their turn. `has_failed`: what epoll says.
-    fn go_on(&mut self, has_failed: bool) -> Option<Poll<Outcome>> {
+    /// to do, but others want their turn. `news`: what epoll says.
+    fn go_on(&mut self, news: EventFlags) -> Option<Poll<Outcome>> {
         if !self.is_connected {
+            let has_failed = news.intersects(EventFlags::ERR | EventFlags::HUP);
             let found = if has_failed { socket_error(&self.socket.descriptor).flatten() } else { Ok(()) };
             if let Err(error) = found {
                 return Some(Poll::Ready(tcp::verdict(Err(error.into()))));
@@ -109,7 +110,12 @@ impl<K> Brief<K> {
             self.is_connected = true;
         }
         match &mut self.conversation {
-            Some(conversation) => conversation.go_on(),
+            Some(conversation) => {
+                if !(news - EventFlags::OUT).is_empty() {
+                    conversation.has_news();
+                }
+                conversation.go_on()
+            }
             None => Some(Poll::Ready(tcp::verdict(Ok(())))),
         }
     }
@@ -208,11 +214,11 @@ impl<K> Briefs<K> {
             let taken = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&Timespec::default()));
             let now = clock::now();
             for number in mem::take(&mut self.unfinished) {
-                self.go_on(number, false, now);
+                self.go_on(number, EventFlags::empty(), now);
             }
             for event in events.drain(..) {
                 let (number, flags) = (event.data.u64(), event.flags);
-                self.go_on(number, flags.intersects(EventFlags::ERR | EventFlags::HUP), now);
+                self.go_on(number, flags, now);
             }
             while let Some((deadline, number)) = self.deadlines.first().copied()
                 && deadline <= now
@@ -226,10 +232,10 @@ impl<K> Briefs<K> {
         }
     }
 
-    fn go_on(&mut self, number: u64, has_failed: bool, now: Instant) {
+    fn go_on(&mut self, number: u64, news: EventFlags, now: Instant) {
         // What an idle socket tells is about its last connection.
         let Some(brief) = self.waiting.get_mut(&number) else { return };
-        match brief.go_on(has_failed) {
+        match brief.go_on(news) {
             Some(Poll::Ready(outcome)) => self.end(number, now, |_| outcome),
             Some(Poll::Pending) => {}
             None => drop(self.unfinished.insert(number)),

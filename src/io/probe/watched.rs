@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc,
@@ -25,26 +26,35 @@ use crate::check::Outcome;
 /// Reads one after the other, and polls at a time: who sends without end holds up no other probe.
 const AT_A_TIME: usize = 16;
 
+/// Octets that are read at a time: an answer's head, mostly.
+const PIECE: usize = 2048;
+
 /// A socket that does not block. Who waits for it is to be polled when its state has changed: it wakes nobody.
 pub(super) struct Watched {
     socket: Arc<OwnedFd>,
+    signs: Arc<Signs>,
     reads: usize,
 }
 
 /// A connection, told of as it goes on.
 pub(super) struct Conversation {
     talk: Pin<Box<dyn Future<Output = Outcome> + Send>>,
-    again: Arc<Again>,
+    signs: Arc<Signs>,
     waker: Waker,
 }
 
-/// Whether somebody was woken.
+/// What a conversation and its socket tell each other.
 #[derive(Default)]
-struct Again(AtomicBool);
+struct Signs {
+    /// Somebody was woken.
+    again: AtomicBool,
+    /// There may be something to read: to ask in vain costs as much as to read.
+    readable: AtomicBool,
+}
 
-impl Wake for Again {
+impl Wake for Signs {
     fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
+        self.again.store(true, Ordering::Relaxed);
     }
 }
 
@@ -54,19 +64,24 @@ impl Conversation {
     where
         T: Future<Output = Outcome> + Send + 'static,
     {
-        let again = Arc::<Again>::default();
-        let wire = Watched { socket: Arc::clone(socket), reads: 0 };
+        let signs = Arc::<Signs>::default();
+        let wire = Watched { socket: Arc::clone(socket), signs: Arc::clone(&signs), reads: 0 };
         // A budget that is used up would have to be waited for; AT_A_TIME is the one that counts here.
-        Self { talk: Box::pin(unconstrained(talk(wire))), waker: Arc::clone(&again).into(), again }
+        Self { talk: Box::pin(unconstrained(talk(wire))), waker: Arc::clone(&signs).into(), signs }
+    }
+
+    /// There is something to read: octets, the end, or an error.
+    pub(super) fn has_news(&self) {
+        self.signs.readable.store(true, Ordering::Relaxed);
     }
 
     /// Goes on as far as that is possible: `Ready` at its end, `Pending` until the socket's state changes; `None`: there
     /// is more to do, but others want their turn.
     pub(super) fn go_on(&mut self) -> Option<Poll<Outcome>> {
         for _ in 0..AT_A_TIME {
-            self.again.0.store(false, Ordering::Relaxed);
+            self.signs.again.store(false, Ordering::Relaxed);
             let polled = self.talk.as_mut().poll(&mut Context::from_waker(&self.waker));
-            if polled.is_ready() || !self.again.0.load(Ordering::Relaxed) {
+            if polled.is_ready() || !self.signs.again.load(Ordering::Relaxed) {
                 return Some(polled);
             }
         }
@@ -81,13 +96,20 @@ impl AsyncRead for Watched {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match recv(&*self.socket, buf.initialize_unfilled(), RecvFlags::empty()) {
-            Ok((length, _)) => {
-                buf.advance(length);
+        if !self.signs.readable.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        // To clear the reader's much larger buffer would take longer than this copy.
+        let mut piece = [MaybeUninit::uninit(); PIECE];
+        let (room, _) = piece.split_at_mut(PIECE.min(buf.remaining()));
+        match recv(&*self.socket, room, RecvFlags::empty()) {
+            Ok(((octets, _), _)) => {
+                buf.put_slice(octets);
                 self.reads += 1;
                 Poll::Ready(Ok(()))
             }
             Err(Errno::AGAIN) => {
+                self.signs.readable.store(false, Ordering::Relaxed);
                 self.reads = 0;
                 Poll::Pending
             }

@@ -176,9 +176,10 @@ impl Key {
     pub fn verify(&self, answer: &[u8], request_mac: &[u8]) -> Result<(), Unverified> {
         let (digested, signature) =
             signed_bitmessage_to_buf(answer, Some(request_mac), true).map_err(Unverified::Unreadable)?;
-        let algorithm = signature.data.algorithm.to_name();
+        let (theirs, ours) = (&signature.data.algorithm, &self.label.algorithm.on_the_wire());
         // hickory compares algorithm names with case; BIND writes MD5's in lower case.
-        if signature.name != self.name || !algorithm.eq_ignore_root(&self.label.algorithm.on_the_wire().to_name()) {
+        let is_ours = theirs == ours || theirs.to_name().eq_ignore_root(&ours.to_name());
+        if signature.name != self.name || !is_ours {
             return Err(Unverified::OtherKey);
         }
         if self.fits(&digested, &signature.data.mac) { Ok(()) } else { Err(Unverified::WrongMac) }

@@ -20,7 +20,7 @@ use std::{
 
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, RdataSet, RrType, Rrset, RrsetId, Ttl},
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
@@ -217,10 +217,10 @@ impl Zone {
     #[must_use]
     pub fn targets(&self) -> Option<Vec<&OwnerName>> {
         match &self.seen {
-            Some(seen) => Some(seen.rrsets.values().flat_map(|set| &set.rdata).filter_map(plan::exchange).collect()),
+            Some(seen) => Some(exchanges(seen.rrsets.iter().map(|(id, set)| (id, &set.rdata)))),
             // It may never be read again; but a lost message may have written an MX that we do not remember.
             None if self.state == ZoneState::Failing && self.lost.is_none() => {
-                Some(self.memory.owned.values().flatten().filter_map(plan::exchange).collect())
+                Some(exchanges(self.memory.owned.iter()))
             }
             None => None,
         }
@@ -381,6 +381,11 @@ impl Zone {
             more => Some(format!("{list}; and {more} more")),
         }
     }
+}
+
+/// The exchange of each MX. It is asked for at every turn of a zone: no other set is looked into.
+fn exchanges<'a>(sets: impl Iterator<Item = (&'a RrsetId, &'a RdataSet)>) -> Vec<&'a OwnerName> {
+    sets.filter(|(id, _)| id.rtype == RrType::Mx).flat_map(|(_, rdata)| rdata).filter_map(plan::exchange).collect()
 }
 
 /// Leaves of each change that comes from an edit what comes from health; whether there were any.

@@ -15,7 +15,7 @@ use hickory_proto::{
 use super::generation::{GenerationRecord, GenerationRrset, Txt};
 use crate::{
     dns::{NameError, OwnerName, Rdata, RdataSet, RrType, Ttl},
-    plan::Change,
+    plan::{self, Change},
 };
 
 /// Octets of records in one message at most: TCP carries 65,535, and header, prerequisite and signature want room.
@@ -197,10 +197,7 @@ fn leader(leaders: &BTreeMap<OwnerName, OwnerName>, name: &OwnerName) -> OwnerNa
 
 /// The exchanges that an MX change names, before and after.
 fn exchanges(change: &Change) -> impl Iterator<Item = &OwnerName> {
-    [&change.before, &change.after].into_iter().flatten().flat_map(|rrset| &rrset.rdata).filter_map(|data| match data {
-        Rdata::Mx { exchange, .. } => Some(exchange),
-        _ => None,
-    })
+    [&change.before, &change.after].into_iter().flatten().flat_map(|rrset| &rrset.rdata).filter_map(plan::exchange)
 }
 
 /// What differs between two states of a set, if that is less than to replace it.

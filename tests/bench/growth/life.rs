@@ -109,8 +109,8 @@ fn live(domains: usize, costs: &mut Costs, table: &mut Table) {
     if domains == 10_000 {
         let each = *costs.of(DEATH) / domains as f64;
         let what = "a node's death: CPU time of each of 10000 zones from the news to its signed message";
-        table.at_most(what, each * 1e6, 80.0, "us");
-        table.at_most("the same from the answer to the told read-back", spent.rest / domains as f64 * 1e6, 80.0, "us");
+        table.at_most(what, each * 1e6, 50.0, "us");
+        table.at_most("the same from the answer to the told read-back", spent.rest / domains as f64 * 1e6, 60.0, "us");
     }
 
     let json = timed(costs.of(STATUS), || world.status());

@@ -1,6 +1,6 @@
 //! What is asked of a node, and what came back.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use crate::cluster::{CheckName, Cluster, NodeName};
 
@@ -88,7 +88,7 @@ pub enum Kind {
         port: u16,
     },
     /// A request whose answer has an accepted status and text (RFC 9112).
-    Http(Http),
+    Http(Arc<Http>),
     /// A query that must be answered (RFC 1035).
     Dns(Dns),
     /// What the node says of itself, in the words of HAProxy's agent-check.

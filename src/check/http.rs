@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
+pub use self::answer::{Answer, Verdict};
 use super::Outcome;
+
+mod answer;
 
 /// An HTTP check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,9 +72,11 @@ impl Http {
     /// What a status says of the node if it is not accepted. Redirects are answers like others: none is followed.
     #[must_use]
     pub fn refuses_status(&self, status: u16) -> Option<Outcome> {
+        if self.status.contains(&status) {
+            return None;
+        }
         let words = format!("status {status}");
-        let refusal = if status == 503 { Outcome::Busy(words) } else { Outcome::Fail(words) };
-        (!self.status.contains(&status)).then_some(refusal)
+        Some(if status == 503 { Outcome::Busy(words) } else { Outcome::Fail(words) })
     }
 
     /// Why the answer's headers are not accepted, if they are not; `values` are those of the header in question.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -194,7 +195,7 @@ fn check(object: &str, field: Field<'_>, given: &Given<'_>, report: &mut Report)
         Word::Imap => Kind::Imap { port: port? },
         Word::Pop3 => Kind::Pop3 { port: port? },
         Word::Agent => Kind::Agent { port: port? },
-        Word::Http => Kind::Http(http::read(port, [method, path, host, status, header, body], report)?),
+        Word::Http => Kind::Http(Arc::new(http::read(port, [method, path, host, status, header, body], report)?)),
         Word::Dns => Kind::Dns(dns::read(object, field, port, [name, rrtype, rcode], report)?),
         Word::Exec => Kind::Exec(exec::read(object, field, command, report)?),
     };

@@ -25,7 +25,6 @@ mod pop3;
 mod smtp;
 mod tcp;
 mod tls;
-mod watched;
 
 /// Asks a node at one of its addresses once. Takes no longer than the check's timeout. `trusts` is what all probes
 /// share.

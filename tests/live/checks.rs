@@ -82,7 +82,7 @@ fn check(protocol: P, port: u16, timeout: Duration) -> Check {
         P::Agent => Kind::Agent { port },
         P::Imap => Kind::Imap { port },
         P::Pop3 => Kind::Pop3 { port },
-        P::Http => Kind::Http(Http {
+        P::Http => Kind::Http(Arc::new(Http {
             port,
             method: Method::Get,
             path: "/health?full=1".to_owned(),
@@ -90,7 +90,7 @@ fn check(protocol: P, port: u16, timeout: Duration) -> Check {
             status: vec![200, 302],
             header: None,
             body: Some("login".to_owned()),
-        }),
+        })),
     };
     let timing = timing(timeout);
     let tls = Tls { begin: Begin::Implicit, name: None, verify: false, authorities: None, min_days: 0 };
@@ -283,11 +283,11 @@ async fn a8_an_endless_banner_is_read_to_8_kib() {
         (P::Smtp, Script::new().flood(GIB), fail(too_long)),
         (P::Imap, Script::new().flood(GIB), fail(too_long)),
         (P::Pop3, Script::new().flood(GIB), fail(too_long)),
-        (P::Http, Script::request().flood(GIB), fail("not HTTP: invalid HTTP version parsed")),
+        (P::Http, Script::request().flood(GIB), fail("not HTTP: invalid HTTP version")),
         (
             P::Http,
             Script::request().send("HTTP/1.1 200 OK\r\nX: ").flood(GIB),
-            fail("not HTTP: message head is too large"),
+            fail("not HTTP: more than 8 KiB before the end of a head"),
         ),
         (
             P::Http,
@@ -348,12 +348,12 @@ async fn a9_the_peers_own_words_escaped() {
             (P::Http, Script::http(503, "login"), busy("status 503")),
             (P::Http, Script::http(500, "login"), fail("status 500")),
             (P::Http, Script::http(200, "maintenance"), fail("the body's first 8 KiB do not contain \"login\"")),
-            (P::Http, Script::request().send("220 mx\r\n"), fail("not HTTP: invalid HTTP version parsed")),
+            (P::Http, Script::request().send("220 mx\r\n"), fail("not HTTP: invalid HTTP version")),
             (P::Http, Script::request(), fail("closed before the end of the answer")),
             (
                 P::Http,
                 Script::request().send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
-                fail("not HTTP: Invalid chunk size line: missing size digit"),
+                fail("not HTTP: chunk length cannot be read as a number"),
             ),
             (P::Http, Script::request().reset(), fail("connection reset")),
             (
@@ -444,10 +444,7 @@ async fn without_descriptors() {
 #[tokio::test]
 async fn a9_a_node_that_does_not_wait_for_the_request_fails_whichever_is_first() {
     for (script, expected) in [
-        (
-            Script::smtp(),
-            &["not HTTP: invalid HTTP version parsed", "not HTTP: received unexpected message from connection"][..],
-        ),
+        (Script::smtp(), &["not HTTP: invalid HTTP version"][..]),
         (Script::new(), &["closed before the end of the answer", "connection reset"]),
     ] {
         for _ in 0..100 {

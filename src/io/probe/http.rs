@@ -1,117 +1,140 @@
 //! One request; the answer's status and the beginning of its body. No redirect is followed, nothing is decompressed.
 
-use std::{error::Error, io, net::IpAddr};
+use std::{io, mem::MaybeUninit, net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
-use http_body_util::{BodyExt, Empty};
-use hyper::{
-    Request, Response,
-    body::{Bytes, Incoming},
-    client::conn::http1,
-    header::{self, HeaderValue},
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
 };
-use hyper_util::rt::TokioIo;
-use tokio::time::{error::Elapsed, timeout_at};
-
-use super::{
-    Talk, blame,
-    peer::{Peer, Wire},
+use tokio::{
+    io::AsyncReadExt,
+    time::{error::Elapsed, timeout_at},
 };
-use crate::check::{Http, Outcome, text::LIMIT};
 
-pub(super) async fn talk(mut peer: Peer, question: &Http, address: IpAddr) -> Talk {
+use super::{Talk, blame, peer::Peer, tls};
+use crate::check::{Http, Outcome, http::Answer};
+
+/// Octets that are read at a time: an answer's head, mostly.
+const PIECE: usize = 2048;
+
+pub(super) async fn talk(mut peer: Peer, question: &Arc<Http>, address: IpAddr) -> Talk {
+    let (request, answer) = question.ask(&question.host_header(address))?;
+    peer.send(&request).await?;
     let (deadline, late) = (peer.deadline(), peer.late("answer"));
-    let status = match timeout_at(deadline, exchange(&mut peer.wire, question, address)).await {
-        Ok(verdict) => verdict?,
-        Err(Elapsed { .. }) => return Err(late),
-    };
+    let seen = timeout_at(deadline, hear(&mut peer, answer)).await.map_err(|Elapsed { .. }| late)??;
     peer.close().await;
-    Ok(peer.pass(accepted(status)))
+    Ok(peer.pass(seen))
 }
 
-/// The same on a bare connection whose owner keeps the time and ends it.
-pub(super) async fn ask(wire: impl Wire, question: &Http, address: IpAddr) -> Talk {
-    exchange(wire, question, address).await.map(|status| Outcome::Pass(accepted(status)))
-}
-
-fn accepted(status: u16) -> String {
-    format!("status {status}")
-}
-
-async fn exchange(wire: impl Wire, question: &Http, address: IpAddr) -> Talk<u16> {
-    let request = Request::builder()
-        .method(question.method.as_str())
-        .uri(&question.path)
-        .header(header::HOST, question.host_header(address))
-        .header(header::USER_AGENT, concat!("rotad/", env!("CARGO_PKG_VERSION")))
-        .header(header::ACCEPT, "*/*")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Outcome::Unknown(format!("cannot ask: {error}")))?;
-    let (mut sender, connection) = http1::Builder::new()
-        // The head of the answer: hyper's smallest.
-        .max_buf_size(LIMIT)
-        .handshake(TokioIo::new(wire))
-        .await
-        .map_err(|error| refusal(&error))?;
-    let answer = async { judge(sender.send_request(request).await?, question).await };
-    tokio::pin!(answer);
-    let verdict = tokio::select! {
-        verdict = &mut answer => verdict,
-        // How the connection ends is the business of its owner.
-        closed = connection.without_shutdown() => match (answer.await, closed) {
-            // A node that speaks before it is asked: the request learns only that it was cancelled.
-            (Err(told), Err(why)) if told.is_canceled() => Err(why),
-            (verdict, _) => verdict,
-        },
-    };
-    verdict.unwrap_or_else(|error| Err(refusal(&error)))
-}
-
-/// The verdict over an answer that comes in whole; hyper's error over one that does not.
-async fn judge(mut response: Response<Incoming>, question: &Http) -> hyper::Result<Talk<u16>> {
-    let status = response.status().as_u16();
-    if let Some(refused) = question.refuses_status(status) {
-        return Ok(Err(refused));
-    }
-    if let Some(wanted) = &question.header {
-        let values = response.headers().get_all(&wanted.name);
-        if let Some(refused) = question.refuses_header(values.iter().map(HeaderValue::as_bytes)) {
-            return Ok(Err(Outcome::Fail(refused)));
+async fn hear(peer: &mut Peer, mut answer: Answer) -> Talk<String> {
+    let mut piece = [0; PIECE];
+    loop {
+        match peer.wire.read(&mut piece).await {
+            Ok(length) if length > 0 => {
+                if let Some(verdict) = answer.take(piece.get(..length).unwrap_or_default()) {
+                    return verdict;
+                }
+            }
+            // A secured connection that ends without close_notify ends all the same.
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(tls::refusal(&error)),
+            _ => return answer.end(),
         }
     }
-    if question.body.is_some() {
-        let mut body = Vec::new();
-        while body.len() < LIMIT
-            && let Some(frame) = response.frame().await
-        {
-            if let Ok(data) = frame?.into_data() {
-                body.extend(data.iter().take(LIMIT - body.len()));
+}
+
+/// The same on a bare connection that does not block, whose owner watches it, keeps the time and ends it.
+pub(super) struct Exchange {
+    /// What is still to be sent.
+    request: Vec<u8>,
+    answer: Answer,
+}
+
+impl Exchange {
+    pub(super) fn new(question: &Arc<Http>, address: IpAddr) -> Talk<Self> {
+        let (request, answer) = question.ask(&question.host_header(address))?;
+        Ok(Self { request, answer })
+    }
+
+    /// Goes on as far as that is possible: the outcome, or `None` until the socket's state has changed. `is_readable`: there
+    /// may be something to read; to ask in vain costs as much as to read.
+    pub(super) fn go_on(&mut self, socket: &OwnedFd, is_readable: bool) -> Option<Outcome> {
+        while !self.request.is_empty() {
+            match send(socket, &self.request, SendFlags::NOSIGNAL) {
+                Ok(length) => drop(self.request.drain(..length)),
+                Err(Errno::AGAIN) => break,
+                Err(error) => return Some(blame(&error.into())),
             }
         }
-        if let Some(refused) = question.refuses_body(&body) {
-            return Ok(Err(Outcome::Fail(refused)));
+        if !is_readable {
+            return None;
+        }
+        // It ends: an answer is heard to no more than a few of these pieces.
+        loop {
+            let mut piece = [MaybeUninit::uninit(); PIECE];
+            let verdict = match recv(socket, &mut piece, RecvFlags::empty()) {
+                Ok((([], _), _)) => Some(self.answer.end()),
+                Ok(((octets, _), _)) => self.answer.take(octets),
+                Err(Errno::AGAIN) => return None,
+                Err(error) => return Some(blame(&error.into())),
+            };
+            if let Some(verdict) = verdict {
+                return Some(verdict.map_or_else(|refused| refused, Outcome::Pass));
+            }
         }
     }
-    Ok(Ok(status))
 }
 
-/// What hyper's error says of the node, or of us.
-fn refusal(error: &hyper::Error) -> Outcome {
-    let source = error.source();
-    // What cancelled a request is one error further down.
-    if let Some(cause) = source.and_then(|source| source.downcast_ref::<hyper::Error>()) {
-        return refusal(cause);
-    }
-    // The system's own errors have a number; the others that hyper wraps are about what the node sent.
-    match source.and_then(|source| source.downcast_ref::<io::Error>()) {
-        Some(cause) if cause.raw_os_error().is_some() => blame(cause),
-        Some(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => closed(),
-        Some(cause) => Outcome::Fail(format!("not HTTP: {cause}")),
-        None if error.is_incomplete_message() || error.is_canceled() => closed(),
-        None => Outcome::Fail(format!("not HTTP: {error}")),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::{Ipv4Addr, TcpListener},
+        thread,
+    };
 
-fn closed() -> Outcome {
-    Outcome::Fail("closed before the end of the answer".to_owned())
+    use rustix::net::{
+        connect,
+        sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size},
+    };
+
+    use super::*;
+    use crate::{check::http::Method, io::probe::tcp};
+
+    #[test]
+    fn what_does_not_fit_at_once_is_sent_when_there_is_room() {
+        let question = Arc::new(Http {
+            port: 80,
+            method: Method::Get,
+            path: format!("/{}", "x".repeat(60_000)),
+            host: None,
+            status: vec![200],
+            body: None,
+            header: None,
+        });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = tcp::open(true).unwrap();
+        set_socket_recv_buffer_size(&listener, 4096).unwrap();
+        set_socket_send_buffer_size(&socket, 4096).unwrap();
+        let _in_progress = connect(&socket, &listener.local_addr().unwrap());
+        let (mut node, _) = listener.accept().unwrap();
+        let mut exchange = Exchange::new(&question, Ipv4Addr::LOCALHOST.into()).unwrap();
+        let whole = exchange.request.len();
+        assert_eq!(exchange.go_on(&socket, false), None);
+        assert!((1..whole).contains(&exchange.request.len()), "a part is left");
+
+        let reader = thread::spawn(move || {
+            let mut request = vec![0; whole];
+            node.read_exact(&mut request).unwrap();
+            node.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            (request, node)
+        });
+        let outcome = loop {
+            if let Some(outcome) = exchange.go_on(&socket, true) {
+                break outcome;
+            }
+            thread::yield_now();
+        };
+        assert_eq!(outcome, Outcome::Pass("status 200".to_owned()));
+        assert!(reader.join().unwrap().0.ends_with(b"\r\n\r\n"));
+    }
 }

@@ -27,10 +27,10 @@ const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 32;
 
 /// First passes, each of BINDs with fresh zone files: one alone is too much a matter of luck.
-const FIRSTS: usize = 3;
+const FIRSTS: usize = 5;
 
 /// Passes: the victim leaves, comes back, leaves.
-const PASSES: [bool; 5] = [true, false, true, false, true];
+const PASSES: [bool; 6] = [true, false, true, false, true, false];
 
 /// Somebody who makes a pass over all zones of a BIND of its own.
 trait Contender {
@@ -61,15 +61,17 @@ fn on(table: &mut Table, words: &str, storage: &Path) {
         format!("{share:.1} %"),
     );
     for (pass, times) in [("first passes", firsts), ("later passes", laters)] {
-        let of = |who: usize| quantile(&times.iter().map(|times| times[who]).collect::<Vec<_>>(), 0.5);
-        let [ours, knot, whole, differences] = [0, 1, 2, 3].map(of);
+        let median = |of: &dyn Fn(&[f64; 4]) -> f64| quantile(&times.iter().map(of).collect::<Vec<_>>(), 0.5);
+        let [ours, knot, whole, differences] = [0, 1, 2, 3].map(|who| median(&|times| times[who]));
+        // Pass by pass: what was made one after the other is compared, and not the machine now and then.
+        let beside = |who: usize| median(&|times| times[who] / times[0]);
         let what = |tail: &str| format!("{ZONES} zones, {words}, median of {} {pass}: {tail}", times.len());
         table.show(what("knsupdate over UDP"), format!("{knot:.2} s"));
         table.show(what("bare pipelining client, messages as knsupdate's"), format!("{whole:.2} s"));
         table.show(what("bare pipelining client, messages as rotad's"), format!("{differences:.2} s"));
         table.at_most(what("rotad, from detection to the last zone"), ours, knot, "s");
-        table.at_least(what("rotad's rate beside the bare client's, messages as knsupdate's"), whole / ours, 0.95, "");
-        table.at_least(what("the same, messages as rotad's"), differences / ours, 0.6, "");
+        table.at_least(what("rotad's rate beside the bare client's, messages as knsupdate's"), beside(2), 0.95, "");
+        table.at_least(what("the same, messages as rotad's"), beside(3), 0.6, "");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, UdpSocket},
+    sync::Arc,
     thread,
 };
 
@@ -46,7 +47,7 @@ async fn http_asks_by_its_method_and_looks_for_a_header() {
     ] {
         let script = Script::new().expect(&format!("{} /health", method.as_str())).any().send(answer(head));
         let node = Node::start("127.0.0.1:0", script);
-        let kind = Kind::Http(Http {
+        let kind = Kind::Http(Arc::new(Http {
             port: node.address().port(),
             method,
             path: "/health".to_owned(),
@@ -54,7 +55,7 @@ async fn http_asks_by_its_method_and_looks_for_a_header() {
             status: vec![200],
             header: Some(Header { name: "x-ready".to_owned(), contains: "yes".to_owned() }),
             body: None,
-        });
+        }));
         let outcome = probe(&Check { kind, ..check(P::Tcp, 1, LONG) }, LOCAL).await;
         assert_eq!(outcome, expected, "{head}");
     }

@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::{PermissionsExt, chown},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -270,9 +271,9 @@ async fn nginx_plain_and_under_tls() {
         // Plain text on the TLS port.
         (http(secured, "/", None), None, fail("status 400")),
     ] {
-        assert_eq!(ask(Kind::Http(question.clone()), tls, LONG).await, expected, "{question:?}");
+        assert_eq!(ask(Kind::Http(Arc::new(question.clone())), tls, LONG).await, expected, "{question:?}");
     }
     assert_eq!(ask(Kind::Tcp { port: secured }, implicit.clone(), LONG).await, pass("TLS handshake done"));
-    let outcome = ask(Kind::Http(http(plain, "/", None)), implicit, LONG).await;
+    let outcome = ask(Kind::Http(Arc::new(http(plain, "/", None))), implicit, LONG).await;
     assert!(outcome.reason().starts_with("the node answers in plain text"), "{outcome:?}");
 }

@@ -81,7 +81,7 @@ const fn pop3(port: u16) -> Kind {
 }
 
 fn http(port: u16) -> Kind {
-    Kind::Http(Http {
+    Kind::Http(Arc::new(Http {
         port,
         method: Method::Get,
         path: "/".to_owned(),
@@ -89,7 +89,7 @@ fn http(port: u16) -> Kind {
         status: vec![200],
         header: None,
         body: Some("login".to_owned()),
-    })
+    }))
 }
 
 /// An SMTP server that begins in plain text.

@@ -32,7 +32,7 @@ use crate::{
 /// How long a stop waits for answers that are under way.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// How often what we published is handed on to be saved, and systemd is told how things stand.
+/// How often what we published is handed on to be saved, and systemd is told how things stand while more is to be done.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Between pings of a watchdog that nobody set.
@@ -108,6 +108,9 @@ impl Reconcile {
             if report_at.is_none_or(|at| at <= now) {
                 report_at = None;
                 self.report();
+            } else if self.rota.under_way() == 0 {
+                // What goes on is told now and then, but that it is done at once.
+                self.tell_systemd();
             }
             let wakes = [self.rota.wake_at(), report_at, Some(ping_at)];
             let moved = tokio::select! {
@@ -247,11 +250,7 @@ impl Reconcile {
 
     /// Hands on what is to be remembered, if it changed, and tells systemd how things stand. Whether it changed.
     fn report(&mut self) -> bool {
-        let headline = self.headline();
-        if headline != self.headline {
-            systemd::status(&headline);
-            self.headline = headline;
-        }
+        self.tell_systemd();
         self.remembered.send_if_modified(|saved| {
             let (revision, hold) = (self.rota.revision(), self.rota.overrides().hold());
             let changed = (self.revision, saved.hold.as_ref()) != (revision, hold);
@@ -262,6 +261,14 @@ impl Reconcile {
             }
             changed
         })
+    }
+
+    fn tell_systemd(&mut self) {
+        let headline = self.headline();
+        if headline != self.headline {
+            systemd::status(&headline);
+            self.headline = headline;
+        }
     }
 
     fn headline(&self) -> String {

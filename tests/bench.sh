@@ -2,7 +2,7 @@
 # Speed, side by side with other programs in one run on one machine, as a table; the exit code is 1 when a bound was
 # broken. Installs what is missing (Debian, as root).
 #
-#   bash tests/bench.sh                 everything: 25 to 40 minutes on two cores, the build included
+#   bash tests/bench.sh                 everything: 30 to 45 minutes on two cores, the build included
 #   bash tests/bench.sh wave growth     these parts only
 #
 # Two cores are enough, but nothing else should be running.

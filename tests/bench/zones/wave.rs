@@ -26,11 +26,12 @@ use crate::{
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 32;
 
-/// First passes, each of BINDs with fresh zone files: one alone is too much a matter of luck.
-const FIRSTS: usize = 7;
+/// How often all begin anew, with fresh zone files. Which of BIND's threads gets a connection is a matter of luck, and
+/// it is rotad's for as long as it runs.
+const FIELDS: usize = 7;
 
-/// Passes: the victim leaves, comes back, leaves.
-const PASSES: [bool; 8] = [true, false, true, false, true, false, true, false];
+/// Passes of each field: the victim leaves, comes back, leaves.
+const PASSES: [bool; 3] = [true, false, true];
 
 /// Somebody who makes a pass over all zones of a BIND of its own.
 trait Contender {
@@ -47,21 +48,18 @@ pub fn run(table: &mut Table) {
 
 /// All contenders on one kind of storage.
 fn on(table: &mut Table, words: &str, storage: &Path) {
-    let mut firsts: Vec<_> =
-        (1..FIRSTS).map(|at| Field::new(Rotad::new(storage), storage).pass(0, true, order(at))).collect();
-    let mut field = Field::new(Rotad::measured(table, words, storage), storage);
-    let mut laters = Vec::new();
-    for (number, leaves) in PASSES.into_iter().enumerate() {
-        let times = field.pass(number, leaves, order(number));
-        if number == 0 { &mut firsts } else { &mut laters }.push(times);
+    let (mut firsts, mut laters) = (Vec::new(), Vec::new());
+    for at in 0..FIELDS {
+        let ours = if at == 0 { Rotad::measured(table, words, storage) } else { Rotad::new(storage) };
+        let mut field = Field::new(ours, storage);
+        for (number, leaves) in PASSES.into_iter().enumerate() {
+            let times = field.pass(number, leaves, order(at + number));
+            if number == 0 { &mut firsts } else { &mut laters }.push(times);
+        }
+        if at == 0 {
+            field.tell(table, words);
+        }
     }
-    field.rotad.tell(table, words);
-    // It is alive while the others are timed.
-    let share = field.beside.as_secs_f64() / field.lasted.as_secs_f64() * 100.0;
-    table.show(
-        format!("{ZONES} zones, {words}: CPU of a core that rotad and its BIND take while the others run"),
-        format!("{share:.1} %"),
-    );
     for (pass, times) in [("first passes", firsts), ("later passes", laters)] {
         let median = |of: &dyn Fn(&[f64; 4]) -> f64| quantile(&times.iter().map(of).collect::<Vec<_>>(), 0.5);
         let [ours, knot, whole, differences] = [0, 1, 2, 3].map(|who| median(&|times| times[who]));
@@ -104,6 +102,16 @@ impl Field {
             beside: Duration::ZERO,
             lasted: Duration::ZERO,
         }
+    }
+
+    /// What the passes cost rotad, and what it costs to have it alive while the others are timed.
+    fn tell(&self, table: &mut Table, words: &str) {
+        self.rotad.tell(table, words);
+        let share = self.beside.as_secs_f64() / self.lasted.as_secs_f64() * 100.0;
+        table.show(
+            format!("{ZONES} zones, {words}: CPU of a core that rotad and its BIND take while the others run"),
+            format!("{share:.1} %"),
+        );
     }
 
     /// A pass of each: seconds of rotad, knsupdate, and the bare client with whole sets and with differences.

@@ -32,13 +32,8 @@ use crate::{
 /// How long a stop waits for answers that are under way.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// How often systemd is told how things stand while more is to be done, and what we published may be handed on to be
-/// saved.
+/// How often what we published is handed on to be saved, and systemd is told how things stand while more is to be done.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-
-/// How long what we published waits at most for a moment in which no step is under way: amid a wave it is old at once,
-/// and to encode and write it takes time from BIND.
-const SAVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long an answer waits at most for others: see [`Reconcile::gather`].
 const GATHER: Duration = Duration::from_millis(2);
@@ -99,7 +94,7 @@ impl Reconcile {
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let watchdog = Watchdog::from_env();
         let (answers, mut answered) = mpsc::unbounded_channel();
-        let (mut report_at, mut save_by, mut ping_at) = (None, None, clock::now());
+        let (mut report_at, mut ping_at) = (None, clock::now());
         tokio::pin!(shutdown);
         loop {
             // Before anything is written.
@@ -115,13 +110,7 @@ impl Reconcile {
             }
             if report_at.is_none_or(|at| at <= now) {
                 report_at = None;
-                self.tell_systemd();
-                if self.rota.under_way() == 0 || now >= *save_by.get_or_insert(now + SAVE_WITHIN) {
-                    save_by = None;
-                    self.hand_on();
-                } else {
-                    report_at = Some(now + REPORT_EVERY);
-                }
+                self.report();
             } else if self.rota.under_way() == 0 {
                 // What goes on is told now and then, but that it is done at once.
                 self.tell_systemd();
@@ -277,14 +266,9 @@ impl Reconcile {
         }
     }
 
-    /// Tells systemd how things stand, and hands on what is to be remembered. Whether that changed.
+    /// Hands on what is to be remembered, if it changed, and tells systemd how things stand. Whether it changed.
     fn report(&mut self) -> bool {
         self.tell_systemd();
-        self.hand_on()
-    }
-
-    /// Hands on what is to be remembered, if it changed. Whether it did.
-    fn hand_on(&mut self) -> bool {
         self.remembered.send_if_modified(|saved| {
             let (revision, hold) = (self.rota.revision(), self.rota.overrides().hold());
             let changed = (self.revision, saved.hold.as_ref()) != (revision, hold);

@@ -61,21 +61,19 @@ fn on(table: &mut Table, words: &str, storage: &Path) {
         }
     }
     for (pass, times) in [("first passes", firsts), ("later passes", laters)] {
-        let median = |of: &dyn Fn(&[f64; 4]) -> f64| quantile(&times.iter().map(of).collect::<Vec<_>>(), 0.5);
-        let [ours, knot, whole, differences] = [0, 1, 2, 3].map(|who| median(&|times| times[who]));
+        let [ours, knot, whole, differences] =
+            [0, 1, 2, 3].map(|who: usize| quantile(&times.iter().map(|times| times[who]).collect::<Vec<_>>(), 0.5));
         // Pass by pass: what was made one after the other is compared, and not the machine now and then.
-        let beside = |who: usize| median(&|times| times[who] / times[0]);
-        let each = |who: usize| {
-            let rates: Vec<_> = times.iter().map(|times| format!("{:.2}", times[who] / times[0])).collect();
-            rates.join(", ")
-        };
+        let rates = |who: usize| times.iter().map(|times| times[who] / times[0]).collect::<Vec<_>>();
+        let beside = |who: usize| quantile(&rates(who), 0.5);
         let what = |tail: &str| format!("{ZONES} zones, {words}, median of {} {pass}: {tail}", times.len());
         table.show(what("knsupdate over UDP"), format!("{knot:.2} s"));
         table.show(what("bare pipelining client, messages as knsupdate's"), format!("{whole:.2} s"));
         table.show(what("bare pipelining client, messages as rotad's"), format!("{differences:.2} s"));
         table.at_most(what("rotad, from detection to the last zone"), ours, knot, "s");
         table.at_least(what("rotad's rate beside the bare client's, messages as knsupdate's"), beside(2), 0.95, "");
-        table.show(what("the same, pass by pass"), each(2));
+        let each: Vec<_> = rates(2).iter().map(|rate| format!("{rate:.2}")).collect();
+        table.show(what("the same, pass by pass"), each.join(", "));
         table.at_least(what("rotad's rate beside the bare client's, messages as rotad's"), beside(3), 0.6, "");
     }
 }

@@ -4,6 +4,7 @@
 //! [`Node::start`] returns, and every socket of it is closed when [`Node::stop`] returns.
 
 use std::{
+    io::ErrorKind,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, MutexGuard},
     thread,
@@ -19,6 +20,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
+
+use super::named::eventually;
 
 /// What a node does with each connection. When the steps are done it closes.
 #[derive(Clone, Default)]
@@ -193,6 +196,20 @@ pub struct Seen {
     pub complaints: Vec<String>,
 }
 
+/// A listener. A process that another test starts holds copies of all our sockets until it runs its program: what we
+/// have closed may stay in use for a moment.
+fn bind(address: SocketAddr) -> TcpListener {
+    let mut listener = None;
+    eventually(&format!("{address} is free"), || {
+        listener = match TcpListener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => None,
+            other => Some(other.unwrap_or_else(|error| panic!("{address}: {error}"))),
+        };
+        listener.is_some()
+    });
+    listener.expect("it was just made")
+}
+
 impl Node {
     /// Listens on an address, "127.0.1.1:2525"; port 0 picks a free one.
     pub fn start(address: &str, script: Script) -> Self {
@@ -209,7 +226,7 @@ impl Node {
     /// Listens again, on the same address and port.
     pub fn start_again(&mut self) {
         assert!(self.running.is_none(), "{} listens already", self.address);
-        let listener = TcpListener::bind(self.address).unwrap_or_else(|error| panic!("{}: {error}", self.address));
+        let listener = bind(self.address);
         listener.set_nonblocking(true).expect("a listener can be made so");
         self.address = listener.local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel();

@@ -33,8 +33,9 @@ use crate::{
     },
 };
 
-/// Queries that wait for an answer, all connections together. BIND has no quota for them; this bounds our memory.
-const READS: usize = 64;
+/// Queries that wait for an answer, all connections together. BIND has no quota for them; this bounds our memory. With
+/// many, more answers come with each read of a socket: 64 made a first look at ten thousand zones a sixth longer (measured).
+const READS: usize = 256;
 
 /// No usable answer came. What became of the request is unknown, unless it was never sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

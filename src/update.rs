@@ -9,6 +9,7 @@ mod question;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod verdict;
 
 pub(crate) use self::verdict::rcode;
@@ -20,5 +21,6 @@ pub use self::{
         Reading, Soa, Unusable, any_query, below, generation_of, generation_query, holds_anything, rrsets_of, soa_of,
         soa_query, wildcards,
     },
+    transfer::{is_transfer, is_whole, transfer_query, transferred},
     verdict::{Answer, Garbage, TsigTrouble, Verdict, judge},
 };

@@ -356,7 +356,9 @@ impl Zone {
 
     fn read_all(&mut self, names: BTreeSet<OwnerName>) -> Step {
         self.asked.clone_from(&names);
-        Step::Read(names)
+        let is_first = self.read_at.is_none() && self.seen.is_none() && self.believed.is_none();
+        // What went wrong once is tried the plain way.
+        if is_first && self.failures == 0 { Step::FirstRead(names) } else { Step::Read(names) }
     }
 
     fn diff(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {

@@ -7,6 +7,7 @@
 mod connection;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +21,10 @@ use std::{
 use hickory_proto::op::Message;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use self::connection::{Line, Request};
+use self::{
+    connection::{Line, Request},
+    transfer::TRANSFERS,
+};
 use super::{clock, journal};
 use crate::{
     cluster::{Bind, connection_of},
@@ -77,16 +81,21 @@ pub struct Primary {
     keys: watch::Sender<Arc<KeyRing>>,
 }
 
-/// The keys, and which of them BIND accepted last.
+/// The keys, which of them BIND accepted last, and what it gives them.
 #[derive(Debug)]
 struct KeyRing {
     keys: Arc<Keys>,
     working: AtomicUsize,
+    /// Closed once transfers have turned out to be of no use.
+    transfers: Arc<Semaphore>,
+    /// Zones that were too large.
+    large: AtomicUsize,
 }
 
 impl KeyRing {
     fn new(keys: Arc<Keys>) -> Arc<Self> {
-        Arc::new(Self { keys, working: AtomicUsize::new(0) })
+        let transfers = Arc::new(Semaphore::new(TRANSFERS));
+        Arc::new(Self { keys, working: AtomicUsize::new(0), transfers, large: AtomicUsize::new(0) })
     }
 
     /// The keys with their places, the one that works first.

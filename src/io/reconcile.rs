@@ -364,6 +364,7 @@ pub async fn perform(primary: &Primary, name: &OwnerName, step: Step) -> Option<
     Some(match step {
         Step::Rest => return None,
         Step::Read(owners) => Done::Read(primary.read(name, &owners).await.map_err(read_failure)),
+        Step::FirstRead(owners) => Done::Read(primary.first_read(name, &owners).await.map_err(read_failure)),
         Step::Serial => Done::Serial(primary.soa(name).await.map(|soa| soa.serial).map_err(read_failure)),
         Step::Write(update) => Done::Write(primary.update(&update).await.map_err(lost)),
     })

@@ -318,8 +318,10 @@ impl World {
         let lost = |sent| Failure { words: "no answer in 5s".to_owned(), code: None, sent };
         let done = match (step, fate) {
             (Step::Rest, _) => unreachable!("a rest is not under way"),
-            (Step::Read(owners), Fate::Answered) => Done::Read(self.bind.read(&zone, &owners)),
-            (Step::Read(_), fate) => Done::Read(Err(lost(fate != Fate::Unsent))),
+            (Step::Read(owners) | Step::FirstRead(owners), Fate::Answered) => {
+                Done::Read(self.bind.read(&zone, &owners))
+            }
+            (Step::Read(_) | Step::FirstRead(_), fate) => Done::Read(Err(lost(fate != Fate::Unsent))),
             (Step::Serial, Fate::Answered) => {
                 Done::Serial(self.bind.read(&zone, &BTreeSet::new()).map(|reading| reading.soa.serial))
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hickory_proto::{
     op::{Message, MessageType, OpCode, Query, ResponseCode},
-    rr::{Name, RData, RecordType},
+    rr::{Name, RData, Record, RecordType},
 };
 
 use super::{
@@ -129,7 +129,7 @@ pub fn any_query(owner: &OwnerName) -> Result<Message, Unusable> {
     query(owner, RecordType::ANY)
 }
 
-fn query(name: &OwnerName, rtype: RecordType) -> Result<Message, Unusable> {
+pub(super) fn query(name: &OwnerName, rtype: RecordType) -> Result<Message, Unusable> {
     let mut message = Message::new(0, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(wire(name)?, rtype));
     Ok(message)
@@ -184,13 +184,21 @@ pub fn soa_of(zone: &OwnerName, answer: &Message) -> Result<Soa, Unusable> {
 pub fn generation_of(zone: &OwnerName, answer: &Message) -> Result<GenerationRrset, Unusable> {
     let owner = GenerationRecord::owner_name(zone).map_err(Unencodable::from)?;
     authoritative(&owner, answer)?;
+    generation_in(&owner, answer.answers.iter().filter(|record| name(&record.name) == owner))
+}
+
+/// The generation record among the records of its name.
+pub(super) fn generation_in<'a>(
+    owner: &OwnerName,
+    records: impl Iterator<Item = &'a Record>,
+) -> Result<GenerationRrset, Unusable> {
     let mut raw = BTreeSet::new();
-    for record in answer.answers.iter().filter(|record| name(&record.name) == owner) {
+    for record in records {
         match &record.data {
             RData::TXT(txt) => {
                 raw.insert(Txt(txt.txt_data.iter().map(|part| part.to_vec()).collect()));
             }
-            RData::CNAME(_) => return Err(Unusable::Alias(owner)),
+            RData::CNAME(_) => return Err(Unusable::Alias(owner.clone())),
             _ => {}
         }
     }
@@ -203,15 +211,23 @@ pub fn generation_of(zone: &OwnerName, answer: &Message) -> Result<GenerationRrs
 /// [`Unusable`]: nothing is known of the name.
 pub fn rrsets_of(owner: &OwnerName, answer: &Message) -> Result<BTreeMap<RrsetId, Rrset>, Unusable> {
     authoritative(owner, answer)?;
+    Ok(rrsets_in(owner, answer.answers.iter().filter(|record| name(&record.name) == *owner)).collect())
+}
+
+/// The managed types among the records of a name.
+pub(super) fn rrsets_in<'a>(
+    owner: &OwnerName,
+    records: impl Iterator<Item = &'a Record>,
+) -> impl Iterator<Item = (RrsetId, Rrset)> {
     let mut found: BTreeMap<RrType, (Ttl, Vec<Rdata>)> = BTreeMap::new();
-    for record in answer.answers.iter().filter(|record| name(&record.name) == *owner) {
+    for record in records {
         let Some(data) = data(&record.data) else { continue };
         found.entry(data.rtype()).or_insert_with(|| (Ttl(record.ttl), Vec::new())).1.push(data);
     }
-    let sets = found.into_iter().map(|(rtype, (ttl, rdata))| {
+    let owner = owner.clone();
+    found.into_iter().map(move |(rtype, (ttl, rdata))| {
         (RrsetId { owner: owner.clone(), rtype }, Rrset { ttl, rdata: rdata.into_iter().collect() })
-    });
-    Ok(sets.collect())
+    })
 }
 
 fn data(data: &RData) -> Option<Rdata> {
@@ -224,7 +240,7 @@ fn data(data: &RData) -> Option<Rdata> {
     }
 }
 
-fn name(name: &Name) -> OwnerName {
+pub(super) fn name(name: &Name) -> OwnerName {
     OwnerName::from_presentation(&name.to_ascii())
 }
 

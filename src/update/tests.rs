@@ -315,6 +315,7 @@ fn refuse_all(bytes: &[u8]) {
     }
     if let Ok(message) = Message::from_vec(bytes) {
         let _ = (soa_of(&name(ZONE), &message), generation_of(&name(ZONE), &message), rrsets_of(&name(ZONE), &message));
+        let _ = transferred(&name(ZONE), &[name(ZONE)].into(), &message);
     }
 }
 
@@ -360,4 +361,83 @@ fn each_code_has_its_verdict_and_words() {
     assert!(ahead.starts_with("named's clock is 400 s ahead of ours (BADTIME"), "{ahead}");
     let behind = TsigTrouble::BadTime { server_time: ours, our_time: server }.to_string();
     assert!(behind.starts_with("our clock is 400 s ahead of named's (BADTIME"), "{behind}");
+}
+
+/// The answer to a transfer, from lines of a zone file without TTL.
+fn whole(lines: &[&str]) -> Message {
+    let mut message = transfer_query(&name(ZONE)).unwrap().into_response();
+    message.metadata.authoritative = true;
+    for line in lines {
+        let (owner, rest) = line.split_once(' ').unwrap();
+        let (rtype, data) = rest.split_once(' ').unwrap();
+        let owner = if owner == "@" { ZONE.to_owned() } else { format!("{owner}.{ZONE}") };
+        let rtype: RecordType = rtype.parse().unwrap();
+        let data = RData::try_from_str(rtype, data).unwrap();
+        message.add_answer(hickory_proto::rr::Record::from_rdata(wire(&name(&owner)).unwrap(), 60, data));
+    }
+    message
+}
+
+const SOA: &str = "@ SOA ns.example.org. h.example.org. 7 1 1 1 1";
+
+#[test]
+fn a_transfer_tells_of_the_names_that_are_asked_for_and_nothing_else() {
+    let text = "_rotad TXT \"v=1 cluster=mail owner=0badcafe generation=7\"";
+    let message = whole(&[
+        SOA,
+        "@ NS ns.example.org.",
+        "@ MX 10 mx.example.net.",
+        text,
+        "imap A 192.0.2.1",
+        "IMAP A 192.0.2.2",
+        "imap TXT x",
+        "www CNAME imap.example.org.",
+        "other A 192.0.2.9",
+        "*.wild A 192.0.2.9",
+        "sub NS ns.example.net.",
+        SOA,
+    ]);
+    let owners = ["imap.example.org", "www.example.org", "a.wild.example.org", ZONE].map(name).into();
+    let reading = transferred(&name(ZONE), &owners, &message).unwrap();
+    assert_eq!((reading.soa.serial, reading.generation), (7, (&record(7)).into()));
+    let held: Vec<_> =
+        reading.rrsets.iter().map(|(id, set)| format!("{id} {} of {}", set.rdata.len(), set.ttl)).collect();
+    assert_eq!(
+        held,
+        ["example.org MX 1 of 60", "imap.example.org A 2 of 60", "www.example.org CNAME 1 of 60"],
+        "no wildcard stands in for a name"
+    );
+}
+
+#[test]
+fn what_a_transfer_cannot_tell_is_asked() {
+    let owners = [name("a.imap.example.org")].into();
+    for (what, lines) in [
+        ("cut", &[SOA, "a.imap A 192.0.2.1"][..]),
+        ("the SOA alone", &[SOA]),
+        ("nothing", &[]),
+        (
+            "another zone's",
+            &["sub SOA ns.example.org. h.example.org. 7 1 1 1 1", "sub SOA ns.example.org. h.example.org. 7 1 1 1 1"],
+        ),
+        ("below a delegation", &[SOA, "imap NS ns.example.net.", "a.imap A 192.0.2.1", SOA]),
+        ("at a delegation", &[SOA, "a.imap NS ns.example.net.", SOA]),
+        ("the record below a delegation", &[SOA, "_rotad NS ns.example.net.", SOA]),
+        ("an alias in the record's place", &[SOA, "_rotad CNAME imap.example.org.", SOA]),
+    ] {
+        assert_eq!(transferred(&name(ZONE), &owners, &whole(lines)), None, "{what}");
+    }
+    let mut message = whole(&[SOA, "imap A 192.0.2.1", SOA]);
+    assert!(transferred(&name(ZONE), &owners, &message).is_some());
+    let target =
+        hickory_proto::rr::rdata::NULL::with(wire(&name("example.net")).unwrap().to_lowercase().to_ascii().into());
+    let data = RData::Unknown { code: RecordType::DNAME, rdata: target };
+    message
+        .answers
+        .insert(1, hickory_proto::rr::Record::from_rdata(wire(&name("imap.example.org")).unwrap(), 60, data));
+    assert_eq!(transferred(&name(ZONE), &owners, &message), None, "below a DNAME");
+    let mut message = whole(&[SOA, SOA]);
+    message.metadata.response_code = ResponseCode::ServFail;
+    assert_eq!(transferred(&name(ZONE), &owners, &message), None);
+    assert!(is_whole(&message), "an error is all there is");
 }

@@ -91,6 +91,28 @@ fn first_contact_tells_whose_a_zone_is() {
 }
 
 #[test]
+fn only_what_was_never_read_is_asked_for_as_a_whole() {
+    let mut world = World::new(&file("imap"));
+    let step = |world: &mut World, fate| {
+        let now = world.now;
+        assert!(world.us().start(now), "it rests");
+        let step = world.us().in_flight[0].1.clone();
+        world.finish(0, 0, fate);
+        step
+    };
+    assert!(matches!(step(&mut world, Fate::AnswerLost), Step::FirstRead(_)));
+    world.pass(RETRY.1);
+    assert_eq!(world.us().state(ZONE), ZoneState::InSync);
+    let mut world = World::new(&file("imap"));
+    assert!(matches!(step(&mut world, Fate::Unsent), Step::FirstRead(_)));
+    world.now += RETRY.1;
+    assert!(matches!(step(&mut world, Fate::Answered), Step::Read(_)), "what failed is tried the plain way");
+    world.run();
+    world.now += READ_EVERY;
+    assert!(matches!(step(&mut world, Fate::Answered), Step::Read(_)), "and so is what was read before");
+}
+
+#[test]
 fn a_zone_that_is_right_is_marked_as_ours_by_the_record_alone() {
     let mut world = World::new(&file("imap"));
     world.zone(ZONE).edit("imap.example.org A", "60 192.0.2.10 192.0.2.11");

@@ -67,6 +67,8 @@ pub enum Step {
     Rest,
     /// Read these names, the generation record and the SOA.
     Read(BTreeSet<OwnerName>),
+    /// The same of a zone that this run has not read yet: a transfer may tell it sooner than a question for each name.
+    FirstRead(BTreeSet<OwnerName>),
     /// Read the SOA's serial.
     Serial,
     /// Send this.
@@ -76,7 +78,7 @@ pub enum Step {
 /// What became of a step.
 #[derive(Debug)]
 pub enum Done {
-    /// Of [`Step::Read`].
+    /// Of [`Step::Read`] and [`Step::FirstRead`].
     Read(Result<Reading, Failure>),
     /// Of [`Step::Serial`].
     Serial(Result<u32, Failure>),

@@ -1,9 +1,11 @@
 //! What BIND really answers, asked through our own messages: a newer BIND that answers otherwise is noticed here.
 //!
-//! `updates` has the answers to an UPDATE, `order` what loss, replay and rivalry do, `reads` how a zone is read.
+//! `updates` has the answers to an UPDATE, `order` what loss, replay and rivalry do, `reads` how a zone is read,
+//! `transfers` how it is read as a whole.
 
 mod order;
 mod reads;
+mod transfers;
 mod updates;
 
 use rotad::{

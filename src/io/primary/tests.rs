@@ -1,5 +1,7 @@
 //! The exchange against scripted servers; a real BIND is asked in `tests/live`.
 
+mod transfer;
+
 use std::{net::Ipv4Addr, time::Duration};
 
 use hickory_proto::{

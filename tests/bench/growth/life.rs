@@ -197,7 +197,7 @@ impl World {
                 self.written.insert(zone.clone(), update);
                 Done::Write(Ok(Verdict::Applied))
             }
-            Step::Read(names) => Done::Read(Ok(self.read(zone, &names))),
+            Step::Read(names) | Step::FirstRead(names) => Done::Read(Ok(self.read(zone, &names))),
             Step::Serial | Step::Rest => unreachable!("no time passes"),
         }
     }

@@ -32,7 +32,7 @@ use crate::{
     event::{Event, Kind},
     tsig::{Key, Keys},
     update::{
-        Answer, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, below, generation_of,
+        Answer, GenerationRrset, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, below, generation_of,
         generation_query, holds_anything, permission_query, rrsets_of, soa_of, soa_query, wildcards,
     },
 };
@@ -79,6 +79,8 @@ pub struct Primary {
     updates: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     keys: watch::Sender<Arc<KeyRing>>,
+    /// Whether the server is on this machine.
+    is_near: bool,
 }
 
 /// The keys, which of them BIND accepted last, and what it gives them.
@@ -93,8 +95,13 @@ struct KeyRing {
 }
 
 impl KeyRing {
-    fn new(keys: Arc<Keys>) -> Arc<Self> {
+    /// Transfers are few at a time. From far away each would take a round trip and block its connection for long: there,
+    /// many questions at a time are faster.
+    fn new(keys: Arc<Keys>, is_near: bool) -> Arc<Self> {
         let transfers = Arc::new(Semaphore::new(TRANSFERS));
+        if !is_near {
+            transfers.close();
+        }
         Arc::new(Self { keys, working: AtomicUsize::new(0), transfers, large: AtomicUsize::new(0) })
     }
 
@@ -117,17 +124,19 @@ impl Primary {
     #[must_use]
     pub fn with_clock(bind: &Bind, keys: Arc<Keys>, wall: fn() -> SystemTime) -> Self {
         let line = Line { server: bind.server, timeout: bind.timeout, wall };
+        let is_near = bind.server.ip().is_loopback();
         Self {
             connections: (0..bind.connections.max(1)).map(|_| line.clone().open()).collect(),
             updates: Arc::new(Semaphore::new(bind.max_in_flight)),
             reads: Arc::new(Semaphore::new(READS)),
-            keys: watch::Sender::new(KeyRing::new(keys)),
+            keys: watch::Sender::new(KeyRing::new(keys, is_near)),
+            is_near,
         }
     }
 
     /// Takes other keys from now on; what is in flight keeps the old ones.
     pub fn set_keys(&self, keys: Arc<Keys>) {
-        self.keys.send_replace(KeyRing::new(keys));
+        self.keys.send_replace(KeyRing::new(keys, self.is_near));
     }
 
     /// Sends one message. At most `bind.max_in_flight` of them wait for an answer at a time.
@@ -156,17 +165,31 @@ impl Primary {
             return Err(Lost::unsent("no questions").into());
         };
         let soa = soa_of(zone, second)?;
-        let generation = generation_of(zone, record)?;
+        let record = generation_of(zone, record);
         let mut rrsets = if apex { rrsets_of(zone, second)? } else { BTreeMap::new() };
         let mut answers = others.into_iter().zip(answers);
         for (owner, answer) in answers.by_ref().take(owners.len() - usize::from(apex)) {
             rrsets.extend(rrsets_of(owner, answer)?);
         }
+        let has_wildcard = answers.any(|(wildcard, answer)| holds_anything(wildcard, answer));
+        let generation = match record {
+            // A wildcard may have made up the alias.
+            Err(Unusable::Alias(name)) if has_wildcard && self.is_synthesized(zone, &name).await? => {
+                GenerationRrset::Absent
+            }
+            record => record?,
+        };
         let mut reading = Reading { soa, generation, rrsets };
-        if answers.any(|(wildcard, answer)| holds_anything(wildcard, answer)) {
+        if has_wildcard {
             self.drop_synthesized(zone, &mut reading).await?;
         }
         Ok(reading)
+    }
+
+    /// Whether a wildcard made up what a name seems to hold.
+    async fn is_synthesized(&self, zone: &OwnerName, name: &OwnerName) -> Result<bool, ReadError> {
+        let Some(below) = below(name) else { return Ok(false) };
+        Ok(holds_anything(&below, &self.ask(zone, any_query(&below)?).await?))
     }
 
     /// Takes out of a reading what a wildcard made up for names that do not exist (RFC 4592): an update's prerequisite

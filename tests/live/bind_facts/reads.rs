@@ -114,8 +114,14 @@ async fn the_serial_follows_the_updates_and_a_stranger_reads_nothing() {
 
 #[tokio::test]
 async fn what_a_wildcard_makes_up_does_not_count() {
+    // An alias cannot stand beside these.
+    let aliases = Zone::new("aliases.example").records("* CNAME elsewhere.invalid.\nreal A 192.0.2.1");
     let records = "* A 192.0.2.99\n* TXT \"v=spf1 -all\"\nreal A 192.0.2.99\nempty TXT x\n*.deep CNAME real\n";
-    let named = Named::builder().zone(Zone::new(ZONE).records(records)).start();
+    let named = Named::builder().zone(Zone::new(ZONE).records(records)).zone(aliases).start();
+    let asked = ["real.aliases.example", "made-up.aliases.example"].map(name).into();
+    let reading = named.primary().read(&name("aliases.example"), &asked).await.unwrap();
+    assert_eq!(reading.generation, GenerationRrset::Absent, "an alias that nobody wrote");
+    assert_eq!(reading.rrsets.keys().map(ToString::to_string).collect::<Vec<_>>(), ["real.aliases.example A"]);
     let asked = owners(&["real", "made-up", "empty", "a.deep"]);
     let mut writer = Writer::new(named.primary(), ZONE);
     let reading = writer.primary.read(&name(ZONE), &asked).await.unwrap();

@@ -27,7 +27,8 @@ fn served(named: &Named) -> usize {
 #[tokio::test]
 async fn a_transfer_tells_what_the_questions_tell() {
     for dnssec in ["", "dnssec-policy default; inline-signing no;", "dnssec-policy default; inline-signing yes;"] {
-        let named = Named::builder().zone(Zone::new(ZONE).records(RECORDS).statement(dnssec)).start();
+        let zone = Zone::new(ZONE).records(RECORDS).statement(dnssec);
+        let named = Named::builder().zone(zone).option("querylog yes;").start();
         if !dnssec.is_empty() {
             let signature = || named.query("upper.example.org", RecordType::RRSIG).answers.pop();
             eventually("the zone is signed", || signature().is_some());
@@ -36,6 +37,7 @@ async fn a_transfer_tells_what_the_questions_tell() {
         let asked = owners(&["@", "imap", "www", "nobody", "a.b.deep", "b.deep", "odd\\.label", "upper", "caa"]);
         let whole = primary.first_read(&name(ZONE), &asked).await.unwrap();
         eventually("the transfer is logged", || served(&named) == 1);
+        assert!(!named.log().contains("IN ANY"), "every record was understood, and nothing asked: {}", named.log());
         let by_name = primary.read(&name(ZONE), &asked).await.unwrap();
         assert_eq!((&whole.generation, &whole.rrsets), (&by_name.generation, &by_name.rrsets), "{dnssec}");
         assert_eq!(whole.rrsets.len(), 7);
@@ -83,7 +85,7 @@ async fn who_may_not_ask_reads_nothing_though_transfers_are_open() {
 async fn large_zones_and_used_up_transfers_are_asked_for_by_name() {
     let large = (0..20_000).fold(Zone::new(ZONE), |zone, at| zone.records(&format!("host-{at} A 192.0.2.1")));
     let zones = (0..100).map(|at| format!("z{at}.example"));
-    let builder = Named::builder().zone(large.records("imap A 192.0.2.1")).option("transfers-out 1;");
+    let builder = Named::builder().zone(large.records("imap A 192.0.2.1")).option("transfers-out 1; querylog yes;");
     let named =
         zones.clone().fold(builder, |builder, zone| builder.zone(Zone::new(&zone).records("imap A 192.0.2.1"))).start();
     let primary = std::sync::Arc::new(named.primary());
@@ -99,4 +101,5 @@ async fn large_zones_and_used_up_transfers_are_asked_for_by_name() {
         assert_eq!(reading.await.unwrap().unwrap().rrsets.len(), 1);
     }
     eventually("transfers are logged", || served(&named) > 0);
+    assert!(named.log().contains("query: imap.example.org IN ANY"), "the large zone came in many messages");
 }

@@ -165,44 +165,42 @@ impl Primary {
             return Err(Lost::unsent("no questions").into());
         };
         let soa = soa_of(zone, second)?;
-        let record = generation_of(zone, record);
+        let (generation, alias) = match generation_of(zone, record) {
+            // A wildcard may have made it up.
+            Err(Unusable::Alias(name)) => (GenerationRrset::Absent, Some(name)),
+            record => (record?, None),
+        };
         let mut rrsets = if apex { rrsets_of(zone, second)? } else { BTreeMap::new() };
         let mut answers = others.into_iter().zip(answers);
         for (owner, answer) in answers.by_ref().take(owners.len() - usize::from(apex)) {
             rrsets.extend(rrsets_of(owner, answer)?);
         }
-        let has_wildcard = answers.any(|(wildcard, answer)| holds_anything(wildcard, answer));
-        let generation = match record {
-            // A wildcard may have made up the alias.
-            Err(Unusable::Alias(name)) if has_wildcard && self.is_synthesized(zone, &name).await? => {
-                GenerationRrset::Absent
-            }
-            record => record?,
-        };
         let mut reading = Reading { soa, generation, rrsets };
-        if has_wildcard {
-            self.drop_synthesized(zone, &mut reading).await?;
+        let mut synthesized = BTreeSet::new();
+        if answers.any(|(wildcard, answer)| holds_anything(wildcard, answer)) {
+            let names = reading.names(zone).into_iter().chain(alias.clone());
+            synthesized = self.synthesized(zone, names.collect()).await?;
         }
-        Ok(reading)
+        for name in &synthesized {
+            reading.forget(zone, name);
+        }
+        match alias.filter(|name| !synthesized.contains(name)) {
+            Some(name) => Err(Unusable::Alias(name).into()),
+            None => Ok(reading),
+        }
     }
 
-    /// Whether a wildcard made up what a name seems to hold.
-    async fn is_synthesized(&self, zone: &OwnerName, name: &OwnerName) -> Result<bool, ReadError> {
-        let Some(below) = below(name) else { return Ok(false) };
-        Ok(holds_anything(&below, &self.ask(zone, any_query(&below)?).await?))
-    }
-
-    /// Takes out of a reading what a wildcard made up for names that do not exist (RFC 4592): an update's prerequisite
-    /// does not see it, and neither must we.
-    async fn drop_synthesized(&self, zone: &OwnerName, reading: &mut Reading) -> Result<(), ReadError> {
-        let names: Vec<_> = reading.names(zone).into_iter().filter_map(|name| Some((below(&name)?, name))).collect();
+    /// Those of the names that do not exist, and hold what a wildcard made up (RFC 4592): an update's prerequisite does
+    /// not see it, and neither must we.
+    async fn synthesized(
+        &self,
+        zone: &OwnerName,
+        names: BTreeSet<OwnerName>,
+    ) -> Result<BTreeSet<OwnerName>, ReadError> {
+        let names: Vec<_> = names.into_iter().filter_map(|name| Some((below(&name)?, name))).collect();
         let answers = self.ask_all(zone, names.iter().map(|(below, _)| any_query(below))).await?;
-        for ((below, name), answer) in names.iter().zip(&answers) {
-            if holds_anything(below, answer) {
-                reading.forget(zone, name);
-            }
-        }
-        Ok(())
+        let asked = names.into_iter().zip(answers);
+        Ok(asked.filter(|((below, _), answer)| holds_anything(below, answer)).map(|((_, name), _)| name).collect())
     }
 
     /// Reads the SOA alone.

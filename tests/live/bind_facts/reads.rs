@@ -72,6 +72,7 @@ async fn what_is_not_the_zones_own_data_is_an_error() {
         .zone(Zone::new(ZONE).records(RECORDS))
         .zone(Zone::new("closed.example").statement("allow-query { none; };"))
         .zone(Zone::new("alias.example").records("_rotad CNAME elsewhere.invalid."))
+        .zone(Zone::new("both.example").records("_rotad CNAME elsewhere.invalid.\n* CNAME elsewhere.invalid."))
         .start();
     let primary = named.primary();
     let problem = async |zone: &str, owner: &str| match primary.read(&name(zone), &[name(owner)].into()).await {
@@ -86,6 +87,7 @@ async fn what_is_not_the_zones_own_data_is_an_error() {
     assert_eq!(problem("closed.example", "imap.closed.example").await, Unusable::Refused);
     assert_eq!(problem("elsewhere.example", "elsewhere.example").await, Unusable::Refused);
     assert_eq!(problem("alias.example", "imap.alias.example").await, Unusable::Alias(name("_rotad.alias.example")));
+    assert_eq!(problem("both.example", "imap.both.example").await, Unusable::Alias(name("_rotad.both.example")));
 }
 
 #[tokio::test]

@@ -89,11 +89,10 @@ fn source_of(test: &str) -> (String, &str) {
     (read(file.unwrap_or_else(|| panic!("{test}: none of {files:?} is there"))), name)
 }
 
-#[test]
-fn each_fault_has_a_test_that_exists() {
-    let document = read("tests/FAULTS.md");
+/// The faults of a table, each of which names tests that exist.
+fn tested(document: &str, heading: &str) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
-    for row in rows(&document, "Rows") {
+    for row in rows(document, heading) {
         let [fault, outcome, tests] = row[..] else { panic!("three cells: {row:?}") };
         assert!(!outcome.is_empty() && named.insert(fault.to_owned()), "{row:?}");
         for test in tests.split(", ") {
@@ -103,10 +102,23 @@ fn each_fault_has_a_test_that_exists() {
             assert!(before.ends_with(']') && before.lines().last().unwrap().contains("test"), "{test} is no test");
         }
     }
+    named
+}
+
+#[test]
+fn each_fault_has_a_test_that_exists() {
+    let document = read("tests/FAULTS.md");
+    let mut named = tested(&document, "Rows");
     named.extend(rows(&document, "Not kept").iter().map(|row| row[0].to_owned()));
     let row = |letter: char, last: u32| (1..=last).map(move |number| format!("{letter}{number}"));
     let others = ["B17b", "D22"].map(str::to_owned);
     let expected: BTreeSet<String> =
         row('A', 27).chain(row('B', 40)).chain(row('C', 19)).chain(row('D', 19)).chain(others).collect();
     assert_eq!(named, expected);
+}
+
+#[test]
+fn each_trial_has_a_test_that_exists() {
+    let named = tested(&read("tests/FAULTS.md"), "Trials");
+    assert!(!named.is_empty());
 }

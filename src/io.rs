@@ -10,6 +10,7 @@ pub mod monitor;
 pub mod primary;
 pub mod probe;
 pub mod pulse;
+pub mod read_file;
 pub mod reconcile;
 pub mod state;
 pub mod status_server;

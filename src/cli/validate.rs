@@ -160,10 +160,16 @@ pub fn run(file: &Path, json: bool) -> Exit {
 fn key_warning(loaded: &files::Loaded, file: &Path) -> Option<Problem> {
     let key = loaded.cluster.bind.key.file()?;
     let error = std::fs::metadata(key).err()?;
-    let message = format!(
-        "bind: key_file: {}: {error}; make one: tsig-keygen rotad > {0}, chmod 600, and include it in named.conf",
-        key.display()
-    );
+    // A key that is there, and only not ours to see, must not be written over.
+    let next = match error.kind() {
+        std::io::ErrorKind::NotFound => format!(
+            "make one, of the user that rotad runs as: (umask 077 && tsig-keygen rotad > {0}) && chown rotad: {0}, and \
+             include a copy that named can read in named.conf",
+            key.display()
+        ),
+        _ => "the user that rotad runs as must be able to read it".to_owned(),
+    };
+    let message = format!("bind: key_file: {}: {error}; {next}", key.display());
     Some(Problem::of_file(file.display().to_string(), message))
 }
 

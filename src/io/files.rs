@@ -4,14 +4,12 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
-    io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use zeroize::Zeroizing;
-
+use super::read_file::{Content, Links, ReadError, read_file};
 use crate::{
     cluster::Cluster,
     config::{self, Draft, Problem, Source},
@@ -56,8 +54,7 @@ impl Input {
     /// Looks at a file without understanding it.
     #[must_use]
     pub fn of(path: &Path, most: u64) -> Self {
-        // It may be the key file: nothing of it stays in memory.
-        let hash = read_bytes(path, most).ok().map(|content| content_hash(&Zeroizing::new(content)));
+        let hash = read_file(path, most, Links::Follow).ok().map(|content| content_hash(&content.bytes));
         Self { most, hash }
     }
 
@@ -161,8 +158,9 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// Where the status socket is by a file that cannot be loaded.
 #[must_use]
 pub fn status_socket_of_broken(path: &Path) -> PathBuf {
-    let text = std::fs::read(path).unwrap_or_default();
-    config::status_socket_of(&String::from_utf8_lossy(&text), path.parent().unwrap_or(Path::new("")))
+    let text = read_file(path, MAX_FILE, Links::Follow);
+    let text = text.as_ref().map(|content| String::from_utf8_lossy(&content.bytes)).unwrap_or_default();
+    config::status_socket_of(&text, path.parent().unwrap_or(Path::new("")))
 }
 
 /// A hash of a content, to tell whether it has changed.
@@ -178,11 +176,7 @@ const NO_TEXT: &str = "this is not UTF-8; save the file as UTF-8";
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
     #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error("it is no regular file")]
-    NoFile,
-    #[error("it is larger than {} MiB", .0 >> 20)]
-    TooLarge(u64),
+    File(#[from] ReadError),
     #[error("everybody can write it (mode {0:04o}), and so decide what is published; run `chmod o-w` on it")]
     Exposed(u32),
     #[error("line {line}, column {column}: {NO_TEXT}")]
@@ -191,30 +185,18 @@ enum Unreadable {
 
 /// Reads a text of at most `most` bytes and notes its hash.
 fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, Unreadable> {
-    let content = read_bytes(path, most).and_then(|content| match std::fs::metadata(path)?.mode() & 0o7777 {
+    let content = read_file(path, most, Links::Follow).map_err(Unreadable::from);
+    let content = content.and_then(|content| match content.metadata.mode() & 0o7777 {
         mode if mode & 0o002 != 0 => Err(Unreadable::Exposed(mode)),
         _ => Ok(content),
     });
-    inputs.0.insert(path.to_owned(), Input { most, hash: content.as_deref().ok().map(content_hash) });
-    String::from_utf8(content?).map_err(|error| {
+    let hash = content.as_ref().ok().map(|content| content_hash(&content.bytes));
+    inputs.0.insert(path.to_owned(), Input { most, hash });
+    let Content { mut bytes, .. } = content?;
+    String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
         let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let good = String::from_utf8_lossy(good);
         let last = good.rsplit('\n').next().unwrap_or_default();
         Unreadable::NoText { line: good.matches('\n').count() + 1, column: last.chars().count() + 1 }
     })
-}
-
-/// Reads at most `most` bytes.
-fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
-    // Asked before it is opened: opening a pipe would wait for its writer.
-    let about = std::fs::metadata(path)?;
-    if !about.is_file() {
-        return Err(Unreadable::NoFile);
-    }
-    let mut content = Vec::with_capacity(usize::try_from(about.len().min(most)).unwrap_or_default() + 1);
-    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > most {
-        return Err(Unreadable::TooLarge(most));
-    }
-    Ok(content)
 }

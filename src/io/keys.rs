@@ -1,18 +1,14 @@
 //! Loads the TSIG keys.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs::Metadata,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use rustix::{
-    fs::OFlags,
-    process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
-};
-use zeroize::Zeroizing;
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 
+use super::read_file::{Links, ReadError, read_file};
 use crate::{
     cluster::KeySource,
     tsig::{KeyError, Keys},
@@ -30,13 +26,15 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: ReadError,
     },
-    /// Not a file of a sensible size.
-    #[error("{0}: this is not a file of `key` clauses; make one with `tsig-keygen NAME > FILE`")]
+    /// Its content is no text.
+    #[error("{0}: this is not a file of `key` clauses, such as `tsig-keygen NAME` prints")]
     NotAKeyFile(PathBuf),
     /// Others can read or write it.
-    #[error("{path}: others can read or write the key file (mode {mode:04o}); run `chmod 0600 {path}`")]
+    #[error(
+        "{path}: others can read or write the key file (mode {mode:04o}); run `chmod g-w,o= {path}`: its owner and group, which the daemon's user must be or be in, keep what they have"
+    )]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -44,16 +42,20 @@ pub enum LoadError {
         mode: u32,
     },
     /// It belongs to somebody else.
-    #[error("{path}: the key file belongs to uid {owner}, neither to root nor to rotad; run `chown root {path}`")]
+    #[error(
+        "{path}: the key file belongs to uid {owner}, neither to root nor to the user that rotad runs as (uid {us}); as root, run `chown {us} {path}`, or start rotad as uid {owner}"
+    )]
     OthersFile {
         /// The file.
         path: PathBuf,
         /// Its owner.
         owner: u32,
+        /// Who we are.
+        us: u32,
     },
     /// There are no credentials.
     #[error(
-        "credential \"{0}\": $CREDENTIALS_DIRECTORY is not set; add `LoadCredential={0}:/etc/rotad/rotad.key` to the unit, or use `key_file`"
+        "credential \"{0}\": $CREDENTIALS_DIRECTORY is not set, which systemd does for the unit alone; the unit needs `LoadCredential={0}:/etc/rotad/rotad.key`, and commands by hand need `key_file` or a unit of their own (systemd-run -p LoadCredential={0}:/etc/rotad/rotad.key)"
     )]
     NoCredentials(String),
     /// Its content is wrong.
@@ -62,8 +64,10 @@ pub enum LoadError {
 }
 
 /// Reads the keys and refuses a file that others can read or write; its group may read (Debian's are `root:bind 0640`).
+/// root may use any owner's key: an operator's `plan` reads what the daemon's user owns.
 ///
-/// From here on the process leaves no core dump. A symbolic link is followed (Kubernetes mounts secrets so); what counts is the file that is open.
+/// From here on the process leaves no core dump. A symbolic link in the file's place is not followed; one among its folders
+/// is (Kubernetes mounts secrets so: `key_file: ..data/rotad.key`).
 ///
 /// # Errors
 /// [`LoadError`].
@@ -75,15 +79,10 @@ pub fn load(source: &KeySource, allow_weak: bool) -> Result<Keys, LoadError> {
             .map(|directory| Path::new(&directory).join(name))
             .ok_or_else(|| LoadError::NoCredentials(name.clone()))?,
     };
-    let unreadable = |source| LoadError::Unreadable { path: path.clone(), source };
-    // A FIFO in the file's place must not hold us up.
-    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(no_wait).open(&path).map_err(unreadable)?;
-    check(&path, &file)?;
-    // Room for all of it at once: growing would leave copies of the secret behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(LIMIT).unwrap_or(0) + 1));
-    file.take(LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
-    let text = std::str::from_utf8(&text).map_err(|_| LoadError::NotAKeyFile(path.clone()))?;
+    let content = read_file(&path, LIMIT, Links::Refuse)
+        .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
+    check(&path, &content.metadata, geteuid().as_raw())?;
+    let text = std::str::from_utf8(&content.bytes).map_err(|_| LoadError::NotAKeyFile(path.clone()))?;
     Ok(Keys::parse(text, &path.display().to_string(), allow_weak)?)
 }
 
@@ -97,19 +96,14 @@ fn leave_no_core() {
     }
 }
 
-fn check(path: &Path, file: &File) -> Result<(), LoadError> {
+/// Whether a file's owner and mode are those of a secret, for a process of user `us`.
+fn check(path: &Path, found: &Metadata, us: u32) -> Result<(), LoadError> {
     let path = path.to_owned();
-    let found = match file.metadata() {
-        Ok(found) => found,
-        Err(source) => return Err(LoadError::Unreadable { path, source }),
-    };
     let mode = found.mode() & 0o7777;
-    if !found.is_file() || found.len() > LIMIT {
-        Err(LoadError::NotAKeyFile(path))
-    } else if mode & 0o027 != 0 {
+    if mode & 0o027 != 0 {
         Err(LoadError::Exposed { path, mode })
-    } else if found.uid() != 0 && found.uid() != geteuid().as_raw() {
-        Err(LoadError::OthersFile { path, owner: found.uid() })
+    } else if us != 0 && found.uid() != 0 && found.uid() != us {
+        Err(LoadError::OthersFile { path, owner: found.uid(), us })
     } else {
         Ok(())
     }
@@ -128,9 +122,7 @@ mod tests {
         let path = directory.path().join("rotad.key");
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let link = directory.path().join("link.key");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        load(&KeySource::File(link), false)
+        load(&KeySource::File(path), false)
     }
 
     #[test]
@@ -148,7 +140,7 @@ mod tests {
             let result = with(mode, CLAUSE);
             assert_eq!(result.is_ok(), taken, "mode {mode:04o}: {result:?}");
             if let Err(error) = result {
-                assert!(error.to_string().contains("chmod 0600"), "{error}");
+                assert!(error.to_string().contains("chmod g-w,o= "), "{error}");
             }
         }
     }
@@ -158,7 +150,7 @@ mod tests {
         let broken = CLAUSE.replace("==", "!");
         for text in ["", broken.as_str(), "bWFya2VyLXNlY3JldA==", "key bWFya2VyLXNlY3JldA== {"] {
             let error = with(0o600, text).unwrap_err();
-            assert!(error.to_string().contains("link.key:1: "), "{error}");
+            assert!(error.to_string().contains("rotad.key:1: "), "{error}");
             assert!(
                 error.to_string().contains("tsig-keygen") || error.to_string().contains("not a key's name"),
                 "{error}"
@@ -167,6 +159,36 @@ mod tests {
         }
         let missing = load(&KeySource::File("/nonexistent/rotad.key".into()), false).unwrap_err();
         assert!(missing.to_string().starts_with("/nonexistent/rotad.key: the key file cannot be read: "), "{missing}");
-        assert!(matches!(load(&KeySource::File("/dev".into()), false), Err(LoadError::NotAKeyFile(_))));
+        let folder = load(&KeySource::File("/dev".into()), false).unwrap_err();
+        assert_eq!(folder.to_string(), "/dev: the key file cannot be read: it is a directory, not a regular file");
+    }
+
+    #[test]
+    fn d6_a_link_in_the_keys_place_is_not_followed_but_its_folder_may_be_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("1")).unwrap();
+        fs::write(at("1/rotad.key"), CLAUSE).unwrap();
+        fs::set_permissions(at("1/rotad.key"), fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink("1", at("..data")).unwrap();
+        std::os::unix::fs::symlink("1/rotad.key", at("rotad.key")).unwrap();
+        load(&KeySource::File(at("..data/rotad.key")), false).unwrap();
+        let error = load(&KeySource::File(at("rotad.key")), false).unwrap_err().to_string();
+        assert!(error.contains("symbolic link, which is not followed here; write the path of the file"), "{error}");
+    }
+
+    #[test]
+    fn d16_root_reads_the_key_of_any_owner_and_no_advice_takes_it_from_the_daemon() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rotad.key");
+        fs::write(&path, CLAUSE).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        // Whose it is can be chosen by root alone.
+        let _ = std::os::unix::fs::chown(&path, Some(999), Some(999));
+        let found = fs::metadata(&path).unwrap();
+        let owner = found.uid();
+        assert!(check(&path, &found, 0).is_ok() && check(&path, &found, owner).is_ok());
+        let words = check(&path, &found, owner + 1).unwrap_err().to_string();
+        assert!(words.contains(&format!("`chown {} ", owner + 1)), "{words}");
     }
 }

@@ -9,10 +9,16 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::read_file::{Links, read_file};
 use crate::{
     event::{Event, Kind},
     state::{Damage, State},
 };
+
+/// Bytes of the state file: ten thousand zones are 10 MB, and reading it has to fit the unit's `MemoryMax`.
+const MAX_STATE: u64 = 256 << 20;
+/// Bytes of a file with a machine's id: it has 33.
+const MAX_MACHINE_ID: u64 = 4096;
 
 /// The state directory, held for this process alone until it is dropped.
 #[derive(Debug)]
@@ -128,8 +134,10 @@ pub fn peek(path: &Path, cluster: &str) -> Result<State, String> {
 }
 
 fn read(file: &Path, cluster: &str) -> Result<Option<State>, String> {
-    let text = match fs::read(file) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Damage::Format.to_string())?,
+    let text = match read_file(file, MAX_STATE, Links::Refuse) {
+        Ok(mut content) => {
+            String::from_utf8(std::mem::take(&mut *content.bytes)).map_err(|_| Damage::Format.to_string())?
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
@@ -145,6 +153,7 @@ fn read(file: &Path, cluster: &str) -> Result<Option<State>, String> {
 #[must_use]
 pub fn newcomer(cluster: &str) -> State {
     let ids = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/random/boot_id"];
-    let id = ids.iter().filter_map(|file| fs::read_to_string(file).ok()).find(|id| !id.trim().is_empty());
-    State::new(cluster, &id.unwrap_or_default())
+    let ids = ids.iter().filter_map(|file| read_file(Path::new(file), MAX_MACHINE_ID, Links::Follow).ok());
+    let mut ids = ids.map(|content| String::from_utf8_lossy(&content.bytes).into_owned());
+    State::new(cluster, &ids.find(|id| !id.trim().is_empty()).unwrap_or_default())
 }

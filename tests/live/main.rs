@@ -14,6 +14,7 @@
 mod support;
 
 mod bind_facts;
+mod bounds;
 mod checks;
 mod faults;
 mod journald;

@@ -121,9 +121,8 @@ mod tests {
     use super::*;
 
     fn words(path: &Path, links: Links) -> String {
-        read_file(path, 8, links)
-            .map(|content| format!("{:?}", content.bytes.as_slice()))
-            .unwrap_or_else(|error| error.to_string())
+        let bytes = |content: Content| format!("{:?}", content.bytes.as_slice());
+        read_file(path, 8, links).map_or_else(|error| error.to_string(), bytes)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `rotad run`: makes the tasks, joins them by channels, and ends them in order.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -79,7 +80,8 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, Shutdown::reloads()?));
     let status_task = tokio::spawn(status_server::run(status_listener, ask, stopped()));
     let control_task = tokio::spawn(control_server::run(control_listener, order, stopped()));
-    let keeper_task = tokio::spawn(keep(directory, state.me.clone(), to_save, save_now));
+    let unchanging = State { zones: BTreeMap::new(), ..state.clone() };
+    let keeper_task = tokio::spawn(keep(directory, unchanging, to_save, save_now));
     let clocks = Clocks { now: clock::now(), wall: clock::wall() };
     let (overrides, told) = Overrides::remembered(state.hold, clocks);
     told.iter().for_each(journal::emit);
@@ -160,11 +162,11 @@ async fn changed_after(newest: &mut watch::Receiver<Remembered>, then: Instant) 
     newest.changed().await
 }
 
-/// Saves what is to be remembered whenever it changes, when somebody waits for it, and once more at the end. Holds the
-/// lock until then.
+/// Saves what is to be remembered whenever it changes, when somebody waits for it, and once more at the end, beside what
+/// does not change. Holds the lock until then.
 async fn keep(
     directory: StateDir,
-    me: Identity,
+    unchanging: State,
     mut newest: watch::Receiver<Remembered>,
     mut save_now: mpsc::Receiver<Save>,
 ) {
@@ -181,7 +183,7 @@ async fn keep(
         };
         let begins = clock::now();
         let Remembered { zones, hold } = newest.borrow_and_update().clone();
-        let state = State { me: me.clone(), zones, hold };
+        let state = State { zones, hold, ..unchanging.clone() };
         let directory = Arc::clone(&directory);
         let saved = tokio::task::spawn_blocking(move || directory.save(&state)).await;
         let saved = saved.unwrap_or_else(|panicked| Err(panicked.into()));

@@ -3,14 +3,19 @@
 //! A flap is a down within an hour of an earlier one: the first down of a node is no flap, and its return waits for
 //! `rise` passes alone. The n-th flap adds n times `flap_hold` to that, at most [`LONGEST`]. The wait begins with the
 //! last of the `rise` passes, and a failure in it begins all anew.
+//!
+//! What is held against a target outlives the process: see [`Past`].
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
+mod past;
 #[cfg(test)]
 mod tests;
+
+pub use self::past::{Past, PastHold};
 
 /// How long a down is held against a node.
 pub const WINDOW: Duration = Duration::from_hours(1);

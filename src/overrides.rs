@@ -16,7 +16,6 @@ use crate::{
 
 /// Probes go on, nothing is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Hold {
     /// Since when.
     pub since: Stamp,

@@ -1,18 +1,35 @@
 //! What rotad remembers from one run to the next, and the form of the file that it is kept in.
 //!
-//! It is a cache: the file and the zones are the truth. It tells who we are, and which `RRsets` are ours although
-//! cluster.yaml lists them no longer.
+//! It is a cache: cluster.yaml and the zones are the truth. It tells who we are, which `RRsets` are ours although the
+//! file lists them no longer, what an operator holds, and what is held against targets that flap.
+//!
+//! The form grows as the versions do, and every version reads every other one's file: whatever the number in the first
+//! line, what is known is read, and what is not known (a section, a field, a single entry) is kept as it was and written
+//! back: see [`Rest`]. Hence a newer version may only add, and what it adds must stay true whatever an older one changes
+//! beside it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    check::Target,
+    cluster::{CheckName, NodeName},
     dns::{OwnerName, Rdata, RdataSet, RrType, RrsetId},
+    flap::Past,
     overrides::Hold,
-    zone::{Identity, Mark, Memory, Owned},
+    status::Stamp,
+    zone::{Identity, LeftOver, Mark, Memory, Owned},
 };
+
+mod rest;
+#[cfg(test)]
+mod tests;
+mod written;
+
+pub use self::rest::Rest;
 
 /// What is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +40,17 @@ pub struct State {
     pub zones: BTreeMap<OwnerName, Arc<Memory>>,
     /// What an operator holds.
     pub hold: Option<Hold>,
+    /// What is held against targets that flap.
+    pub damping: BTreeMap<Target, Past>,
+    /// What another version has written and this one does not know.
+    pub rest: Arc<Rest>,
 }
 
 /// Why a state file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// The first line is not ours.
-    #[error("it is not a state file of this version")]
+    #[error("it is no state file of rotad")]
     Format,
     /// Cut, or changed by somebody.
     #[error("its checksum does not match: it was cut or edited")]
@@ -39,8 +60,10 @@ pub enum Damage {
     Content(String),
 }
 
-/// The first word of the file, with the version of its form.
-const MAGIC: &str = "rotad-state-1";
+/// The first word of the file, before the number of the version that began its form.
+const MAGIC: &str = "rotad-state-";
+/// The number that we write.
+const VERSION: u32 = 1;
 
 /// The written form.
 #[derive(Deserialize)]
@@ -53,82 +76,51 @@ struct Written {
     #[serde(default)]
     marks: BTreeMap<String, Mark>,
     #[serde(default)]
-    hold: Option<Hold>,
+    generations: BTreeMap<String, u64>,
+    /// Zone, then "owner type".
+    #[serde(default)]
+    left_over: BTreeMap<String, BTreeMap<String, WrittenLeftOver>>,
+    #[serde(default)]
+    hold: Option<Value>,
+    /// Node, then check, then address.
+    #[serde(default)]
+    damping: BTreeMap<String, BTreeMap<String, BTreeMap<String, Past>>>,
 }
 
-/// The same while it is written: text of ten thousand zones is made as it goes, not first in memory.
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let remembered = || self.zones.iter().filter(|(_, memory)| !memory.owned.is_empty());
-        let marks = || remembered().filter_map(|(zone, memory)| Some((zone.as_str(), memory.mark.as_ref()?)));
-        let mut written = serializer.serialize_map(None)?;
-        written.serialize_entry("cluster", &self.me.cluster)?;
-        written.serialize_entry("owner", &self.me.owner)?;
-        let zones = || remembered().map(|(zone, memory)| (zone.as_str(), sets(memory)));
-        written.serialize_entry("zones", &Map(zones))?;
-        if marks().next().is_some() {
-            written.serialize_entry("marks", &Map(marks))?;
-        }
-        if let Some(hold) = &self.hold {
-            written.serialize_entry("hold", hold)?;
-        }
-        written.end()
-    }
-}
-
-/// A map that is made while it is written.
-struct Map<F>(F);
-
-impl<F, I, K, V> Serialize for Map<F>
-where
-    F: Fn() -> I,
-    I: Iterator<Item = (K, V)>,
-    K: Serialize,
-    V: Serialize,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map((self.0)())
-    }
-}
-
-/// What a zone holds for us.
-fn sets(memory: &Arc<Memory>) -> impl Serialize {
-    Map(|| memory.owned.iter().map(|(id, rdata)| (Text(id), Data(rdata))))
-}
-
-struct Data<'a>(&'a RdataSet);
-
-impl Serialize for Data<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Text))
-    }
-}
-
-/// As people read it.
-struct Text<T>(T);
-
-impl<T: fmt::Display> Serialize for Text<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenLeftOver {
+    since: Stamp,
+    data: Vec<String>,
+    missing: Vec<String>,
 }
 
 impl State {
-    /// Somebody who remembers nothing. The name is made from the machine's, so that a lost state directory does not
-    /// make us a stranger to our own zones.
+    /// Nothing is remembered yet. The name is made from the machine's, so that a lost state directory does not make us a
+    /// stranger to our own zones.
     #[must_use]
     pub fn new(cluster: &str, machine_id: &str) -> Self {
         let digest = Sha256::digest(format!("rotad {cluster} {}", machine_id.trim()));
         let owner = hex(&digest).chars().take(16).collect();
-        Self { me: Identity { cluster: cluster.to_owned(), owner }, zones: BTreeMap::new(), hold: None }
+        Self {
+            me: Identity { cluster: cluster.to_owned(), owner },
+            zones: BTreeMap::new(),
+            hold: None,
+            damping: BTreeMap::new(),
+            rest: Arc::default(),
+        }
     }
 
     /// The file's text: a line with a checksum, then JSON.
     #[must_use]
     pub fn encode(&self) -> String {
         // Maps of strings always have a JSON form.
-        let body = serde_json::to_string(self).unwrap_or_default();
-        format!("{MAGIC} {}\n{body}\n", hex(&Sha256::digest(&body)))
+        let body = if self.rest.is_empty() {
+            serde_json::to_string(self)
+        } else {
+            serde_json::to_value(self).map(|known| self.rest.merged_into(known).to_string())
+        };
+        sealed(&body.unwrap_or_default())
     }
 
     /// Reads the file's text.
@@ -137,35 +129,101 @@ impl State {
     /// [`Damage`]: nothing of the file is to be believed.
     pub fn decode(text: &str) -> Result<Self, Damage> {
         let (head, body) = text.split_once('\n').ok_or(Damage::Format)?;
-        let checksum = head.strip_prefix(MAGIC).ok_or(Damage::Format)?.trim();
+        let (version, checksum) =
+            head.strip_prefix(MAGIC).and_then(|head| head.split_once(char::is_whitespace)).ok_or(Damage::Format)?;
+        if version.is_empty() || !version.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(Damage::Format);
+        }
         let body = body.strip_suffix('\n').ok_or(Damage::Checksum)?;
-        if hex(&Sha256::digest(body)) != checksum {
+        if hex(&Sha256::digest(body)) != checksum.trim() {
             return Err(Damage::Checksum);
         }
-        let mut written: Written = serde_json::from_str(body).map_err(|error| Damage::Content(error.to_string()))?;
-        let zones = written.zones.into_iter().map(|(zone, sets)| {
-            let sets = sets.into_iter().map(|(id, rdata)| {
-                let id = parse_id(&id).ok_or_else(|| Damage::Content(format!("{id:?} is no RRset")))?;
-                let parse = |text: &String| {
-                    parse_rdata(id.rtype, text).ok_or_else(|| Damage::Content(format!("{text:?} is no {}", id.rtype)))
-                };
-                let rdata = rdata.iter().map(parse).collect::<Result<_, _>>()?;
-                Ok((id, rdata))
-            });
-            let owned: Owned = sets.collect::<Result<_, _>>()?;
-            let mark = written.marks.remove(&zone);
-            if mark.as_ref().is_some_and(|mark| mark.ttls.len() != owned.len()) {
-                return Err(Damage::Content(format!("{zone} has not one TTL for each RRset")));
-            }
-            Ok((OwnerName::from_presentation(&zone), Arc::new(Memory { owned, mark })))
-        });
-        let zones = zones.collect::<Result<_, _>>()?;
-        Ok(Self { me: Identity { cluster: written.cluster, owner: written.owner }, zones, hold: written.hold })
+        // The form of this version, in one pass; what has anything else in it is taken apart first.
+        if let Some(state) = serde_json::from_str::<Written>(body).ok().and_then(Self::of_written) {
+            return Ok(state);
+        }
+        let no_content = |error: serde_json::Error| Damage::Content(error.to_string());
+        let (known, rest) = Rest::sift(serde_json::from_str(body).map_err(no_content)?);
+        let written = serde_json::from_value::<Written>(known).map_err(no_content)?;
+        let state = Self::of_written(written).ok_or_else(|| Damage::Content("its entries make no sense".to_owned()))?;
+        Ok(Self { rest: Arc::new(rest), ..state })
     }
+
+    /// `None`: some entry is unknown to this version.
+    fn of_written(written: Written) -> Option<Self> {
+        let Written { cluster, owner, zones, mut marks, generations, left_over, hold, damping } = written;
+        let mut memories: BTreeMap<OwnerName, Memory> = BTreeMap::new();
+        for (zone, sets) in zones {
+            let sets = sets.iter().map(|(id, data)| parse_set(id, data));
+            let owned: Owned = sets.collect::<Option<_>>()?;
+            // One with an entry that is unknown here, or was there, is of no use: the zone is read.
+            let mark = marks.remove(&zone).filter(|mark| !owned.is_empty() && mark.ttls.len() == owned.len());
+            // The first form had no generations of their own.
+            let generation = mark.as_ref().map(|mark| mark.generation);
+            let memory = Memory { owned, mark, generation, ..Memory::default() };
+            memories.insert(OwnerName::from_presentation(&zone), memory);
+        }
+        for (zone, generation) in generations {
+            memories.entry(OwnerName::from_presentation(&zone)).or_default().generation = Some(generation);
+        }
+        for (zone, sets) in left_over {
+            let sets = sets.iter().map(|(id, set)| parse_left_over(id, set));
+            let memory = memories.entry(OwnerName::from_presentation(&zone)).or_default();
+            memory.left_over = sets.collect::<Option<_>>()?;
+            // Whatever wrote both: a name that is ours by the file is not left over.
+            memory.left_over.retain(|id, _| !memory.owned.contains_key(id));
+        }
+        let hold = match hold {
+            Some(hold) if !hold.is_null() => Some(plain_hold(&hold)?),
+            _ => None,
+        };
+        let mut targets = BTreeMap::new();
+        for (node, checks) in damping {
+            for (check, addresses) in checks {
+                for (address, past) in addresses {
+                    let (node, check) = (NodeName::new(&node), CheckName::new(&check));
+                    targets.insert(Target { node, check, address: address.parse().ok()? }, past);
+                }
+            }
+        }
+        memories.retain(|_, memory| !memory.is_empty());
+        let zones = memories.into_iter().map(|(zone, memory)| (zone, Arc::new(memory))).collect();
+        Some(Self { me: Identity { cluster, owner }, zones, hold, damping: targets, rest: Arc::default() })
+    }
+}
+
+/// A body under its first line.
+#[must_use]
+pub fn sealed(body: &str) -> String {
+    format!("{MAGIC}{VERSION} {}\n{body}\n", hex(&Sha256::digest(body)))
+}
+
+/// A hold of which every field is known.
+fn plain_hold(written: &Value) -> Option<Hold> {
+    let hold = Hold::deserialize(written).ok()?;
+    let known = serde_json::to_value(&hold).ok()?;
+    let is_known = written.as_object()?.keys().all(|field| known.get(field).is_some());
+    is_known.then_some(hold)
 }
 
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
+}
+
+fn parse_set(id: &str, data: &[String]) -> Option<(RrsetId, RdataSet)> {
+    let id = parse_id(id)?;
+    let data = parse_data(id.rtype, data)?;
+    Some((id, data))
+}
+
+fn parse_left_over(id: &str, written: &WrittenLeftOver) -> Option<(RrsetId, LeftOver)> {
+    let id = parse_id(id)?;
+    let (data, missing) = (parse_data(id.rtype, &written.data)?, parse_data(id.rtype, &written.missing)?);
+    Some((id, LeftOver { since: written.since, data, missing }))
+}
+
+fn parse_data(rtype: RrType, data: &[String]) -> Option<RdataSet> {
+    data.iter().map(|text| parse_rdata(rtype, text)).collect()
 }
 
 fn parse_id(text: &str) -> Option<RrsetId> {
@@ -183,80 +241,6 @@ fn parse_rdata(rtype: RrType, text: &str) -> Option<Rdata> {
         RrType::Mx => {
             let (preference, exchange) = text.split_once(' ')?;
             Some(Rdata::Mx { preference: preference.parse().ok()?, exchange: OwnerName::from_presentation(exchange) })
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use super::*;
-    use crate::status::Stamp;
-
-    fn remembered() -> State {
-        let owned = [
-            ("imap.example.org A", vec!["192.0.2.10", "192.0.2.11"]),
-            ("imap.example.org AAAA", vec!["2001:db8::11"]),
-            ("example.org MX", vec!["10 node00.example.org."]),
-            ("pop3.example.org CNAME", vec!["imap.example.net."]),
-        ];
-        let owned = owned.into_iter().map(|(id, data)| {
-            let id = parse_id(id).unwrap();
-            let data = data.into_iter().map(|text| parse_rdata(id.rtype, text).unwrap()).collect();
-            (id, data)
-        });
-        let mark = Mark { serial: u32::MAX, generation: u64::MAX, ttls: vec![0, 60, 60, 300] };
-        let zones = BTreeMap::from([(
-            OwnerName::parse("example.org").unwrap(),
-            Arc::new(Memory { owned: owned.collect(), mark: Some(mark) }),
-        )]);
-        let at = |seconds| Stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        let hold = Hold { since: at(1_000), until: Some(at(2_000)), by: None, reason: Some("\"why\"\n".to_owned()) };
-        State { zones, hold: Some(hold), ..State::new("mail", "0123456789abcdef0123456789abcdef\n") }
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let state = remembered();
-        assert_eq!(State::decode(&state.encode()), Ok(state));
-    }
-
-    #[test]
-    fn a_file_without_a_hold_has_the_form_of_before() {
-        let free = State { hold: None, ..remembered() };
-        assert!(!free.encode().contains("hold"));
-        assert_eq!(State::decode(&free.encode()), Ok(free));
-    }
-
-    #[test]
-    fn the_name_depends_on_machine_and_cluster_alone() {
-        let name = |cluster, machine| State::new(cluster, machine).me.owner;
-        assert_eq!(name("mail", "abc\n"), name("mail", "abc"));
-        assert_ne!(name("mail", "abc"), name("mail", "abd"));
-        assert_ne!(name("mail", "abc"), name("web", "abc"));
-        assert_eq!(name("mail", "abc").len(), 16);
-    }
-
-    #[test]
-    fn every_cut_and_every_other_byte_is_noticed() {
-        let text = remembered().encode();
-        for at in 0..text.len() {
-            assert!(State::decode(&text[..at]).is_err(), "cut at {at}");
-            let mut bytes = text.clone().into_bytes();
-            bytes[at] ^= 1;
-            let other = String::from_utf8(bytes).unwrap();
-            // The space before the checksum may be another kind of space; what is read is the same.
-            if let Ok(read) = State::decode(&other) {
-                assert_eq!(read, remembered(), "byte {at}");
-            }
-        }
-    }
-
-    #[test]
-    fn other_files_are_refused() {
-        for text in ["", "\n", "{}", "rotad-state-2 00\n{}\n", "rotad-state-1\n\n", "\0\0\0\0\n\0\n"] {
-            assert!(State::decode(text).is_err(), "{text:?}");
         }
     }
 }

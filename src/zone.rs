@@ -44,7 +44,7 @@ use self::{
 };
 pub use self::{
     look::{EARLY, SERIAL_EVERY},
-    memory::{Mark, Memory, Owned},
+    memory::{LeftOver, Mark, Memory, Owned},
     turn::{Done, Failure, Identity, Preview, Step, Turn},
 };
 

@@ -62,12 +62,13 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let (state, trouble) = directory.load(&cluster.name);
     trouble.iter().for_each(journal::emit);
     let mut pulse = Pulse::start();
-    let (overrides, told) = Overrides::remembered(state.hold, Clocks { now: clock::now(), wall: clock::wall() });
+    let (overrides, told) =
+        Overrides::remembered(state.hold.clone(), Clocks { now: clock::now(), wall: clock::wall() });
     told.iter().for_each(journal::emit);
-    let rota = rota(&cluster, state.me.clone(), state.zones, force, &mut pulse).await.with_overrides(overrides);
+    let rota = rota(&cluster, state.me.clone(), state.zones.clone(), force, &mut pulse).await.with_overrides(overrides);
     let rota = run(rota, &primary, &mut pulse).await?;
     let hold = rota.overrides().hold().cloned();
-    directory.save(&State { me: state.me, zones: rota.remembered(), hold })?;
+    directory.save(&State { zones: rota.remembered(), hold, ..state })?;
     let wrong: Vec<_> = rota.zones().iter().filter(|(_, zone)| zone.state() != ZoneState::InSync).collect();
     for (name, zone) in &wrong {
         eprintln!("{name}: {}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));

@@ -44,7 +44,7 @@ const FOREVER: Duration = Duration::from_hours(1);
 /// What is remembered, zone by zone.
 pub type Published = BTreeMap<OwnerName, Arc<Memory>>;
 
-/// What outlives the process, but for who we are.
+/// What outlives the process and changes while it runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remembered {
     /// What we published.

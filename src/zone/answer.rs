@@ -92,7 +92,7 @@ impl Zone {
             self.twin = forward && self.maybe != Some(record.generation) && !self.adopt;
             if !self.twin {
                 events.extend(self.went_back(record.generation));
-                self.generation = Some(record.generation);
+                self.learn(record.generation);
                 // A message of an earlier life may be late, as may one that was given up: both take the next number.
                 let late = known.is_none() || (self.maybe.is_some() && known == self.generation);
                 self.maybe = late.then(|| record.generation.saturating_add(1));
@@ -160,7 +160,8 @@ impl Zone {
                     // Of an earlier life, whose record was deleted, one may still be late.
                     self.maybe = Some(sent.generation.saturating_add(1));
                 }
-                self.generation = Some(sent.generation);
+                let generation = sent.generation;
+                self.learn(generation);
                 self.twin = false;
                 self.adopt = false;
                 self.portion = self.portion.after_success();

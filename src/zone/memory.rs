@@ -16,6 +16,7 @@ use crate::{
     desired::Recipe,
     dns::{OwnerName, RdataSet, Rrset, RrsetId, Ttl},
     plan::{self, Change, Rrsets},
+    status::Stamp,
 };
 
 #[cfg(test)]
@@ -31,6 +32,21 @@ pub struct Memory {
     pub owned: Owned,
     /// How it was left, if it held what we published and nothing else that we would read.
     pub mark: Option<Mark>,
+    /// The highest generation that is known to be ours.
+    pub generation: Option<u64>,
+    /// What the file no longer gives and still stands in DNS. Nothing of it is in `owned`.
+    pub left_over: BTreeMap<RrsetId, LeftOver>,
+}
+
+/// An `RRset` that the file no longer gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOver {
+    /// When it left the file.
+    pub since: Stamp,
+    /// What was published then.
+    pub data: RdataSet,
+    /// The members that were out at that moment.
+    pub missing: RdataSet,
 }
 
 /// By what a zone that was right is recognized.
@@ -45,13 +61,13 @@ pub struct Mark {
     pub ttls: Vec<u32>,
 }
 
-impl From<Owned> for Memory {
-    fn from(owned: Owned) -> Self {
-        Self { owned, mark: None }
-    }
-}
-
 impl Memory {
+    /// Whether there is nothing to remember.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.owned.is_empty() && self.generation.is_none() && self.left_over.is_empty()
+    }
+
     /// What the zone held.
     fn rrsets(&self, mark: &Mark) -> Rrsets {
         let sets = self.owned.iter().zip(&mark.ttls);
@@ -74,13 +90,14 @@ impl Zone {
     /// The zone has this serial: if it was left with it, then it is known.
     pub(super) fn recognize(&mut self, turn: Turn<'_>, serial: u32) {
         let Some(mark) = self.memory.mark.as_ref().filter(|mark| mark.serial == serial) else { return };
-        self.generation = Some(mark.generation);
+        let mark = mark.clone();
+        self.learn(mark.generation);
         // A message of an earlier life may be late.
         self.maybe = Some(mark.generation.saturating_add(1));
         self.seen = Some(Seen {
             serial,
             generation: (&turn.me.record(mark.generation)).into(),
-            rrsets: self.memory.rrsets(mark),
+            rrsets: self.memory.rrsets(&mark),
             names: self.memory.owned.keys().map(|id| id.owner.clone()).collect(),
         });
         self.read_at = Some(some_time_ago(&self.name, turn.now));
@@ -91,7 +108,15 @@ impl Zone {
     pub(super) fn forget_other_mark(&mut self, me: &Identity) {
         let now = self.seen.as_ref().and_then(|seen| Mark::new(seen, &self.memory.owned, me));
         if self.memory.mark != now {
-            self.keep(self.memory.owned.clone().into());
+            self.keep(Memory { mark: None, ..(*self.memory).clone() });
+        }
+    }
+
+    /// A generation of the zone is known to be ours: the newest of this run, and to be remembered if it is the highest.
+    pub(super) fn learn(&mut self, generation: u64) {
+        self.generation = Some(generation);
+        if self.memory.generation.is_none_or(|highest| highest < generation) {
+            Arc::make_mut(&mut self.memory).generation = Some(generation);
         }
     }
 
@@ -111,7 +136,8 @@ impl Zone {
         let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &RdataSet::default())?.rdata.clone())));
         let owned: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
         let mark = if is_right { Mark::new(seen, &owned, turn.me) } else { None };
-        self.keep(Memory { owned, mark });
+        let (generation, left_over) = (self.memory.generation, self.memory.left_over.clone());
+        self.keep(Memory { owned, mark, generation, left_over });
     }
 
     /// Notes what a message of ours is known to have changed.
@@ -123,7 +149,8 @@ impl Zone {
                 None => owned.remove(&change.id),
             };
         }
-        self.keep(owned.into());
+        let (generation, left_over) = (self.memory.generation, self.memory.left_over.clone());
+        self.keep(Memory { owned, mark: None, generation, left_over });
     }
 
     /// The old pointer stays if nothing changed: who saves it looks for another pointer.

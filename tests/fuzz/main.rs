@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 9] = [
     ("agent", targets::agent),
     ("authorities", targets::authorities),
     ("dns", targets::dns),
@@ -15,6 +15,7 @@ const TARGETS: [(&str, Target); 8] = [
     ("imap", targets::imap),
     ("pop3", targets::pop3),
     ("smtp", targets::smtp),
+    ("state", targets::state),
 ];
 
 #[test]

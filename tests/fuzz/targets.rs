@@ -6,14 +6,17 @@
 use std::sync::Arc;
 
 use hickory_proto::{op::ResponseCode, rr};
-use rotad::check::{
-    Dns, Http, Outcome, agent,
-    exec::{self, End},
-    http::{Header, Method},
-    imap, pop3,
-    smtp::ReplyReader,
-    text::{LIMIT, Lines, printable},
-    tls::Authorities,
+use rotad::{
+    check::{
+        Dns, Http, Outcome, agent,
+        exec::{self, End},
+        http::{Header, Method},
+        imap, pop3,
+        smtp::ReplyReader,
+        text::{LIMIT, Lines, printable},
+        tls::Authorities,
+    },
+    state::{State, sealed},
 };
 
 /// What is shown of a peer is short, and a terminal obeys none of it.
@@ -135,5 +138,17 @@ pub fn exec(said: &[u8]) {
 pub fn authorities(text: &[u8]) {
     if let Err(error) = Authorities::parse(&String::from_utf8_lossy(text)) {
         harmless(&error);
+    }
+}
+
+/// A state file, as it is and with a good checksum: what is read of it is written, and read again, the same.
+pub fn state(file: &[u8]) {
+    let text = String::from_utf8_lossy(file);
+    let body = text.lines().next_back().unwrap_or_default();
+    for file in [sealed(body), text.into_owned()] {
+        if let Ok(state) = State::decode(&file) {
+            let written = state.encode();
+            assert_eq!(State::decode(&written).map(|again| again.encode()), Ok(written));
+        }
     }
 }

@@ -4,12 +4,20 @@ use std::{
     fs::{self, Permissions},
     future::Future,
     io,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    },
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
+use rustix::{
+    fs::{Mode, OFlags, fchmod, fstat, open},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, listen, socket_with},
+    process::geteuid,
+};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::Semaphore,
@@ -26,18 +34,55 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, which is a lack of descriptors as a rule.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// Makes a socket; its mode says who may connect. What a dead daemon left in its place is removed: call this with the
-/// state directory's lock held.
+/// Connections that wait to be accepted; the kernel takes no more than `net.core.somaxconn`.
+const BACKLOG: i32 = 1024;
+
+/// Makes a socket; its mode says who may connect, from the first moment and whatever the umask. What a dead daemon left in
+/// its place is removed: call this with the state directory's lock held.
+///
+/// # Errors
+/// What the system said, or what stands in its place: another file, or the socket of another user.
 pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file is in its place")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    make_room(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // On Linux the name in the file system begins with the mode that the socket has, less the umask: nobody connects
+    // between `bind` and a `chmod`.
+    fchmod(&socket, Mode::from_raw_mode(mode))?;
+    bind_to(&socket, &SocketAddrUnix::new(path)?)?;
+    widen(path, mode)?;
+    listen(&socket, BACKLOG)?;
+    UnixListener::from_std(socket.into())
+}
+
+/// Removes the socket of a dead daemon of ours.
+fn make_room(path: &Path) -> io::Result<()> {
+    let taken = |words: &str| Err(io::Error::new(io::ErrorKind::AlreadyExists, words));
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if found.is_symlink() {
+        taken("a symbolic link is in its place, which is not followed")
+    } else if !found.file_type().is_socket() {
+        taken("another file is in its place")
+    } else if ![0, geteuid().as_raw()].contains(&found.uid()) {
+        taken(&format!("a socket of uid {} is in its place; if no daemon of that user runs, remove it", found.uid()))
+    } else {
+        fs::remove_file(path)
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
-    Ok(listener)
+}
+
+/// Gives the socket what the umask took from its mode. Whoever may rename in its folder leads us to no other file.
+fn widen(path: &Path, mode: u32) -> io::Result<()> {
+    let there: OwnedFd = open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let found = fstat(&there)?;
+    let is_ours = rustix::fs::FileType::from_raw_mode(found.st_mode).is_socket() && found.st_uid == geteuid().as_raw();
+    match found.st_mode & 0o777 {
+        _ if !is_ours => Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file came into its place")),
+        already if already == mode => Ok(()),
+        _ => fs::set_permissions(format!("/proc/self/fd/{}", there.as_raw_fd()), Permissions::from_mode(mode)),
+    }
 }
 
 /// Serves until `shutdown`; clients that are being served end with it.
@@ -77,3 +122,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
 //! What has no bound of its own: files that are no files, texts without an end, readers that leave.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
@@ -108,5 +111,35 @@ fn d8_a_state_that_is_no_file_stops_no_plan() {
         put(kind, &rota.path().join("state/state"));
         let output = rotad(&rota.file(), &["plan"]);
         assert!(said(&output).contains(words), "{kind}: {output:?}");
+    }
+}
+
+#[test]
+fn d7_no_other_user_reaches_the_control_socket_at_any_moment_whatever_the_umask() {
+    let mut rota = Rota::new().nodes(1).service(IMAP).domain("mydomain.org", "services: [imap]").build();
+    for umask in ["000", "022", "077"] {
+        rota.started_by(&["sh", "-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
+        for (name, allowed) in [("control.sock", 0o600), ("status.sock", 0o660)] {
+            let (path, ended) = (rota.path().join(name), AtomicBool::new(false));
+            let seen: BTreeSet<u32> = thread::scope(|scope| {
+                let watch = scope.spawn(|| {
+                    let mut seen = BTreeSet::new();
+                    while !ended.load(Ordering::Acquire) {
+                        seen.extend(fs::symlink_metadata(&path).map(|found| found.permissions().mode() & 0o777));
+                    }
+                    seen
+                });
+                for _ in 0..4 {
+                    rota.start();
+                    rota.stop();
+                }
+                ended.store(true, Ordering::Release);
+                watch.join().unwrap()
+            });
+            assert!(
+                seen.contains(&allowed) && seen.iter().all(|mode| mode & !allowed == 0),
+                "{umask} {name}: {seen:?}"
+            );
+        }
     }
 }

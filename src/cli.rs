@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     exit::Exit,
-    io::{files, journal, keys, state::LockError},
+    io::{files, journal, keys, state::StateError},
 };
 
 pub mod ask;
@@ -138,12 +138,13 @@ impl From<keys::LoadError> for Failure {
     }
 }
 
-impl From<LockError> for Failure {
-    fn from(error: LockError) -> Self {
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
         let exit = match &error {
-            LockError::Held { .. } => Exit::Locked,
-            LockError::Forbidden { .. } => Exit::NoPermission,
-            LockError::Failed { .. } => Exit::Failed,
+            StateError::Held { .. } => Exit::Locked,
+            StateError::Forbidden { .. } => Exit::NoPermission,
+            StateError::OtherCluster { .. } => Exit::Config,
+            StateError::Failed { .. } => Exit::Failed,
         };
         Self { exit, error: error.into() }
     }

@@ -24,7 +24,7 @@ use crate::{
         primary::Primary,
         pulse::Pulse,
         reconcile::{Reconcile, Remembered, Save},
-        state::StateDir,
+        state::{Loaded, StateDir},
         status_server, systemd,
         watch::{self as file_watch, Current},
     },
@@ -47,7 +47,7 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let cluster = Arc::clone(&loaded.cluster);
     let keys = keys::load(&cluster.bind.key, cluster.bind.allow_weak_keys)?;
     let directory = StateDir::open(&systemd::state_directory(&cluster.state_dir))?;
-    let (state, trouble) = directory.load(&cluster.name);
+    let Loaded { state, trouble } = directory.load(&cluster.name)?;
     let status_socket = systemd::status_socket(&cluster.status_socket);
     let control_socket = systemd::control_socket(&status_socket);
     let bind = |path, mode| local_socket::bind(path, mode).map_err(|source| Failure::socket(path, source));
@@ -146,8 +146,16 @@ fn started(cluster: &Cluster, me: &Identity, file: &Path) -> Event {
     Event::new(Kind::Started, words)
 }
 
-/// After a save it rests so many times as long as the save took.
+/// After a save it rests so many times as long as the save took: with ten thousand zones that change, saving every second
+/// would take a tenth of a core from BIND.
 const RESTS: u32 = 20;
+/// But not for longer: a save that takes half a second and more waits for the disk, not for a core, and a crash forgets
+/// what came since the last one.
+const LONGEST_REST: Duration = Duration::from_secs(10);
+
+fn rest_after(save: Duration) -> Duration {
+    save.saturating_mul(RESTS).min(LONGEST_REST)
+}
 
 /// Waits for a change, and with it until then; a sender that is gone is not waited for.
 async fn changed_after(newest: &mut watch::Receiver<Remembered>, then: Instant) -> Result<(), watch::error::RecvError> {
@@ -194,9 +202,8 @@ async fn keep(
             journal::emit(&Event::new(Kind::StateTrouble, words));
         }
         in_trouble = saved.is_err();
-        // With ten thousand zones that change, saving every second would take a tenth of a core from BIND.
         let ended = clock::now();
-        rests_until = ended + ended.duration_since(begins) * RESTS;
+        rests_until = ended + rest_after(ended.duration_since(begins));
         if let Some(waits) = waits {
             // Whoever asked may have left.
             let _ = waits.send(saved);
@@ -235,5 +242,19 @@ impl Shutdown {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_slow_save_the_keeper_does_not_rest_for_minutes() {
+        for (save_ms, rest_ms) in [(0, 0), (5, 100), (50, 1_000), (500, 10_000), (30_000, 10_000)] {
+            let rest = rest_after(Duration::from_millis(save_ms));
+            assert_eq!(rest, Duration::from_millis(rest_ms), "after {save_ms} ms");
+        }
+        assert_eq!(rest_after(Duration::MAX), LONGEST_REST);
     }
 }

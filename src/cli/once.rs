@@ -14,7 +14,7 @@ use crate::{
         primary::Primary,
         pulse::Pulse,
         reconcile::{Published, perform},
-        state::{self, StateDir},
+        state::{self, Loaded, StateDir},
         systemd,
     },
     overrides::Overrides,
@@ -31,7 +31,7 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     let primary = primary(&cluster)?;
     let directory = systemd::state_directory(&cluster.state_dir);
     let state = state::peek(&directory, &cluster.name).unwrap_or_else(|cause| {
-        eprintln!("{}: what was published before is not known: {cause}", directory.display());
+        eprintln!("{cause}; what was published before is not known here");
         state::newcomer(&cluster.name)
     });
     let mut pulse = Pulse::start();
@@ -59,7 +59,7 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let cluster = files::load(file)?.cluster;
     let primary = primary(&cluster)?;
     let directory = StateDir::open(&systemd::state_directory(&cluster.state_dir))?;
-    let (state, trouble) = directory.load(&cluster.name);
+    let Loaded { state, trouble } = directory.load(&cluster.name)?;
     trouble.iter().for_each(journal::emit);
     let mut pulse = Pulse::start();
     let (overrides, told) =

@@ -1,39 +1,66 @@
 //! The state directory: one holder at a time, and a file that is whole or not there.
+//!
+//! rotad may be started by root, and the directory may be where somebody else can write: nothing in it is opened through
+//! a symbolic link, and what belongs to another user is not used.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat, unlinkat},
+    io::Errno,
+    process::geteuid,
+};
 
-use super::read_file::{Links, read_file};
+use super::{
+    clock,
+    read_file::{Links, ReadError, read_file},
+};
 use crate::{
     event::{Event, Kind},
+    overrides::Hold,
     state::{Damage, State},
+    status::Stamp,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Bytes of the state file: ten thousand zones are 10 MB, and reading it has to fit the unit's `MemoryMax`.
 const MAX_STATE: u64 = 256 << 20;
 /// Bytes of a file with a machine's id: it has 33.
 const MAX_MACHINE_ID: u64 = 4096;
+/// How many damaged files are kept.
+const KEPT: usize = 9;
+/// Whoever may look at the state: the owner, and the group for backups.
+const MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP);
 
 /// The state directory, held for this process alone until it is dropped.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
+    directory: File,
     _lock: File,
 }
 
-/// Why the state directory cannot be had.
+/// What was found in the state directory.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What is remembered.
+    pub state: State,
+    /// What is to be told of it.
+    pub trouble: Option<Event>,
+}
+
+/// Why the state cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum LockError {
+pub enum StateError {
     /// Another rotad has it: exit code 75.
-    #[error(
-        "{path}: another rotad holds this state directory (pid {pid}): stop it first, or give this one a state_dir of its own"
-    )]
+    #[error("{path}: another rotad holds this state directory (pid {pid}): stop it first")]
     Held {
         /// The directory.
         path: PathBuf,
@@ -41,74 +68,147 @@ pub enum LockError {
         pid: String,
     },
     /// Exit code 77.
-    #[error("{path}: the state directory cannot be used: {source}; it belongs to the user that rotad runs as")]
+    #[error("{path}: the state cannot be used: {cause}")]
     Forbidden {
         /// The directory or file.
         path: PathBuf,
-        /// What the system said.
-        source: io::Error,
+        /// Why, and what to do.
+        cause: String,
+    },
+    /// The state is another cluster's: exit code 78.
+    #[error(
+        "{path}: the state is that of cluster \"{theirs}\", and the file says \"{ours}\": give each cluster a state_dir of its own; if this one was renamed, move the state away and adopt its zones (`rotad adopt`)"
+    )]
+    OtherCluster {
+        /// The file.
+        path: PathBuf,
+        /// Its cluster.
+        theirs: String,
+        /// The file's.
+        ours: String,
     },
     /// Anything else.
-    #[error("{path}: the state directory cannot be used: {source}")]
+    #[error("{path}: the state cannot be used: {source}")]
     Failed {
         /// The directory or file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        source: ReadError,
     },
+}
+
+impl StateError {
+    fn system(path: &Path, error: impl Into<io::Error>) -> Self {
+        let (path, source) = (path.to_owned(), error.into());
+        match source.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::Forbidden {
+                path,
+                cause: format!("{source}; it must belong to the user that rotad runs as (uid {})", geteuid().as_raw()),
+            },
+            _ if Errno::from_io_error(&source) == Some(Errno::LOOP) => Self::forbidden(&path, "it is a symbolic link"),
+            _ => Self::Failed { path, source: source.into() },
+        }
+    }
+
+    fn forbidden(path: &Path, found: &str) -> Self {
+        let cause = format!("{found}, and a regular file of rotad belongs there: find out who made it, and remove it");
+        Self::Forbidden { path: path.to_owned(), cause }
+    }
+
+    /// Of a file that is there and was not read.
+    fn unread(path: &Path, error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => Self::system(path, error),
+            ReadError::NotRegular(_) | ReadError::Link => {
+                Self::Forbidden { path: path.to_owned(), cause: error.to_string() }
+            }
+            ReadError::TooLarge(_) => Self::Failed { path: path.to_owned(), source: error },
+        }
+    }
 }
 
 impl StateDir {
     /// Makes the directory if need be, and takes its lock.
     ///
     /// # Errors
-    /// [`LockError`].
-    pub fn open(path: &Path) -> Result<Self, LockError> {
-        let failed = |path: &Path, source: io::Error| {
-            let path = path.to_owned();
-            match source.kind() {
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => LockError::Forbidden { path, source },
-                _ => LockError::Failed { path, source },
-            }
-        };
-        fs::DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(|source| failed(path, source))?;
-        let file = path.join("lock");
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o640).open(&file);
-        let mut lock = open.map_err(|source| failed(&file, source))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                let _ = lock.read_to_string(&mut pid);
-                let pid = if pid.trim().is_empty() { "unknown" } else { pid.trim() };
-                return Err(LockError::Held { path: path.to_owned(), pid: pid.to_owned() });
-            }
-            Err(error) => return Err(failed(&file, error.into())),
+    /// [`StateError`].
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let failed = |error| StateError::system(path, error);
+        fs::DirBuilder::new().recursive(true).mode(0o750).create(path).map_err(failed)?;
+        // systemd links the directory of a dynamic user, so that a link to it is followed.
+        let directory = File::open(path).map_err(failed)?;
+        let about = directory.metadata().map_err(failed)?;
+        ours(path, &about)?;
+        if about.mode() & 0o002 != 0 {
+            let cause = format!("everybody can write it; run `chmod o-w {}`", path.display());
+            return Err(StateError::Forbidden { path: path.to_owned(), cause });
         }
-        // The pid is for people; a full disk must not stop us.
-        let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        for name in ["lock", "state", "state.new", "state.bad"] {
+            let file = path.join(name);
+            match fs::symlink_metadata(&file) {
+                Ok(about) => regular(&file, &about)?,
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(StateError::system(&file, error)),
+            }
+        }
+        let lock = lock(path, &directory)?;
+        Ok(Self { path: path.to_owned(), directory, _lock: lock })
     }
 
-    /// What is remembered. A file that cannot be used is set aside and told.
-    #[must_use]
-    pub fn load(&self, cluster: &str) -> (State, Option<Event>) {
+    /// What is remembered. A damaged file is set aside and told, and nothing is written to DNS until a person says so: it
+    /// may have had an operator's hold, and has what was published before.
+    ///
+    /// # Errors
+    /// [`StateError`]: there is a file that cannot be read, and nothing was changed.
+    pub fn load(&self, cluster: &str) -> Result<Loaded, StateError> {
         let file = self.path.join("state");
-        let (cause, state) = match read(&file, cluster) {
-            Ok(Some(state)) => return (state, None),
-            Ok(None) => return (newcomer(cluster), None),
-            Err(cause) => (cause, newcomer(cluster)),
+        let (damage, bytes) = match read(&file, cluster)? {
+            Found::State(state) => return Ok(Loaded { state: *state, trouble: None }),
+            Found::Nothing => return Ok(Loaded { state: newcomer(cluster), trouble: None }),
+            Found::Damaged(damage, bytes) => (damage, bytes),
         };
-        let aside = self.path.join("state.bad");
-        let kept = match fs::rename(&file, &aside) {
-            Ok(()) => format!("kept as {}", aside.display()),
-            Err(error) => format!("left where it is: {error}"),
+        let kept = match self.set_aside(&bytes) {
+            Ok(name) => format!("a copy is kept as {}", self.path.join(name).display()),
+            Err(error) => format!("no copy of it can be kept: {error}"),
         };
+        let found = format!("the state file was damaged: {damage}; {kept}");
+        let state = State { hold: Some(damage_hold(&found)), ..newcomer(cluster) };
+        // A restart holds as well: by this, or by the damaged file that is still there.
+        let saved = self.save(&state).err().map(|error| format!("; the hold cannot be saved: {error}"));
         let words = format!(
-            "{}: the state file cannot be used: {cause}; it is {kept}, and rotad goes on from the zones themselves",
-            file.display()
+            "{}: the state file cannot be used: {damage}; {kept}{}; what was published before and what an operator held is \
+             not known, so nothing is written until `rotad release`",
+            file.display(),
+            saved.unwrap_or_default()
         );
-        (state, Some(Event::new(Kind::StateTrouble, words).reason(cause)))
+        Ok(Loaded { state, trouble: Some(Event::new(Kind::StateTrouble, words).reason(damage.to_string())) })
+    }
+
+    /// Keeps a copy of a damaged file beside those before it. The file itself stays until a good one takes its place.
+    fn set_aside(&self, bytes: &[u8]) -> io::Result<String> {
+        let names = (1..=KEPT).map(|number| match number {
+            1 => "state.bad".to_owned(),
+            number => format!("state.bad.{number}"),
+        });
+        for name in names {
+            match openat(&self.directory, &name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | NEVER, MODE) {
+                Ok(new) => {
+                    let mut new = File::from(new);
+                    new.write_all(bytes).and_then(|()| new.sync_all()).inspect_err(|_| {
+                        let _ = unlinkat(&self.directory, &name, AtFlags::empty());
+                    })?;
+                    return Ok(name);
+                }
+                Err(Errno::EXIST) => {
+                    let same = read_file(&self.path.join(&name), MAX_STATE, Links::Refuse);
+                    if same.is_ok_and(|same| **same.bytes == *bytes) {
+                        return Ok(name);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(io::Error::other(format!("there are {KEPT} already (state.bad and so on): look at them and remove them")))
     }
 
     /// Writes what is to be remembered, whole or not at all.
@@ -116,13 +216,99 @@ impl StateDir {
     /// # Errors
     /// What the system said; the file before is still there.
     pub fn save(&self, state: &State) -> io::Result<()> {
-        let new = self.path.join("state.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&new)?;
+        // Whatever has the name, nothing is written into it.
+        match unlinkat(&self.directory, "state.new", AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | NEVER;
+        let mut file = File::from(openat(&self.directory, "state.new", new, MODE)?);
         file.write_all(state.encode().as_bytes())?;
         file.sync_all()?;
-        fs::rename(&new, self.path.join("state"))?;
-        File::open(&self.path)?.sync_all()
+        renameat(&self.directory, "state.new", &self.directory, "state")?;
+        self.directory.sync_all()
     }
+}
+
+/// Never through a link, never waiting for somebody, never a terminal of ours, never for a child.
+const NEVER: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// Takes the lock, and writes into it who has it.
+fn lock(path: &Path, directory: &File) -> Result<File, StateError> {
+    let file = path.join("lock");
+    let failed = |error: io::Error| StateError::system(&file, error);
+    let opened = openat(directory, "lock", OFlags::RDWR | OFlags::CREATE | NEVER, MODE);
+    let mut lock = File::from(opened.map_err(|error| failed(error.into()))?);
+    let about = lock.metadata().map_err(failed)?;
+    regular(&file, &about)?;
+    if about.nlink() != 1 {
+        return Err(StateError::forbidden(&file, "it has more than one name"));
+    }
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            let _ = (&lock).take(32).read_to_string(&mut pid);
+            let pid = Some(pid.trim()).filter(|pid| !pid.is_empty() && pid.bytes().all(|digit| digit.is_ascii_digit()));
+            return Err(StateError::Held { path: path.to_owned(), pid: pid.unwrap_or("unknown").to_owned() });
+        }
+        Err(error) => return Err(failed(error.into())),
+    }
+    // The pid is for people; a full disk must not stop us.
+    let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+    Ok(lock)
+}
+
+/// Whether somebody else could have made it.
+fn ours(path: &Path, about: &fs::Metadata) -> Result<(), StateError> {
+    let (owner, us) = (about.uid(), geteuid().as_raw());
+    if owner == us || owner == 0 {
+        return Ok(());
+    }
+    let cause = format!(
+        "it belongs to uid {owner}, and this is uid {us}: run this command as its owner (runuser -u USER -- rotad ...)"
+    );
+    Err(StateError::Forbidden { path: path.to_owned(), cause })
+}
+
+fn regular(path: &Path, about: &fs::Metadata) -> Result<(), StateError> {
+    let kind = about.file_type();
+    let found = match kind {
+        _ if kind.is_file() => return ours(path, about),
+        _ if kind.is_symlink() => "it is a symbolic link",
+        _ if kind.is_dir() => "it is a directory",
+        _ if kind.is_fifo() => "it is a FIFO",
+        _ => "it is no regular file",
+    };
+    Err(StateError::forbidden(path, found))
+}
+
+/// What a state file is.
+enum Found {
+    State(Box<State>),
+    Nothing,
+    Damaged(Damage, Vec<u8>),
+}
+
+fn read(file: &Path, cluster: &str) -> Result<Found, StateError> {
+    let mut content = match read_file(file, MAX_STATE, Links::Refuse) {
+        Ok(content) => content,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(StateError::unread(file, error)),
+    };
+    let bytes = std::mem::take(&mut *content.bytes);
+    match std::str::from_utf8(&bytes).map_err(|_| Damage::Format).and_then(State::decode) {
+        Ok(state) if state.me.cluster == cluster => Ok(Found::State(Box::new(state))),
+        Ok(state) => {
+            Err(StateError::OtherCluster { path: file.to_owned(), theirs: state.me.cluster, ours: cluster.to_owned() })
+        }
+        Err(damage) => Ok(Found::Damaged(damage, bytes)),
+    }
+}
+
+fn damage_hold(found: &str) -> Hold {
+    let reason = format!("{found}; see `rotad plan` before you release it");
+    Hold { since: Stamp(clock::wall()), until: None, by: Some("rotad".to_owned()), reason: Some(reason) }
 }
 
 /// What is remembered, without taking the lock: for commands that only look.
@@ -130,26 +316,17 @@ impl StateDir {
 /// # Errors
 /// In words, when there is a file that cannot be used.
 pub fn peek(path: &Path, cluster: &str) -> Result<State, String> {
-    Ok(read(&path.join("state"), cluster)?.unwrap_or_else(|| newcomer(cluster)))
-}
-
-fn read(file: &Path, cluster: &str) -> Result<Option<State>, String> {
-    let text = match read_file(file, MAX_STATE, Links::Refuse) {
-        Ok(mut content) => {
-            String::from_utf8(std::mem::take(&mut *content.bytes)).map_err(|_| Damage::Format.to_string())?
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let state = State::decode(&text).map_err(|damage| damage.to_string())?;
-    if state.me.cluster == cluster {
-        Ok(Some(state))
-    } else {
-        Err(format!("it is of the cluster \"{}\", and this is \"{cluster}\"", state.me.cluster))
+    match read(&path.join("state"), cluster).map_err(|error| error.to_string())? {
+        Found::State(state) => Ok(*state),
+        Found::Nothing => Ok(newcomer(cluster)),
+        Found::Damaged(damage, _) => Err(format!(
+            "{}: the state file is damaged: {damage}; the daemon would hold until `rotad release`",
+            path.join("state").display()
+        )),
     }
 }
 
-/// Somebody who remembers nothing.
+/// Nothing is remembered yet.
 #[must_use]
 pub fn newcomer(cluster: &str) -> State {
     let ids = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/random/boot_id"];

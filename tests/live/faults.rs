@@ -8,6 +8,7 @@ mod late;
 mod lives;
 mod network;
 mod rivals;
+mod state;
 
 use super::support::{
     named::{Zone, exchange},

@@ -1,0 +1,111 @@
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+use rustix::fs::{CWD, mkfifoat};
+use tempfile::TempDir;
+
+use super::*;
+
+fn directory() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state");
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+    (directory, path)
+}
+
+fn load(path: &Path) -> Loaded {
+    StateDir::open(path).unwrap().load("mail").unwrap()
+}
+
+fn refused(path: &Path) -> String {
+    match StateDir::open(path).and_then(|directory| directory.load("mail").map(|_| ())) {
+        Err(StateError::Forbidden { path, cause }) => format!("{}: {cause}", path.display()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_damaged_file_holds_until_a_person_says_otherwise_and_so_does_a_restart() {
+    let (_kept, path) = directory();
+    let file = path.join("state");
+    let good = State::new("mail", "machine").encode();
+    for (number, damaged) in [&good[..good.len() / 2], "", "noise", "rotad-state-1 00\n{}\n"].into_iter().enumerate() {
+        fs::write(&file, damaged).unwrap();
+        let Loaded { state, trouble } = load(&path);
+        let hold = state.hold.unwrap();
+        assert_eq!((hold.by.as_deref(), hold.until), (Some("rotad"), None));
+        let reason = hold.reason.as_ref().unwrap();
+        assert!(reason.contains("the state file was damaged") && reason.contains("state.bad"), "{reason}");
+        assert!(trouble.unwrap().message.contains("until `rotad release`"));
+        let aside = if number == 0 { "state.bad".to_owned() } else { format!("state.bad.{}", number + 1) };
+        assert_eq!(fs::read_to_string(path.join(aside)).unwrap(), damaged);
+        // The same again is not kept again; a start with the good file of the hold holds as before.
+        assert_eq!(load(&path).state.hold.unwrap().words(), hold.words());
+    }
+    assert_eq!(fs::read_to_string(path.join("state.bad")).unwrap(), good[..good.len() / 2]);
+    let names = || fs::read_dir(&path).unwrap().count();
+    let many = names();
+    fs::write(&file, "noise").unwrap();
+    load(&path);
+    assert_eq!(names(), many, "the same damage is kept once");
+    // Nothing that was kept is overwritten.
+    for number in 5..20 {
+        fs::write(&file, format!("noise {number}")).unwrap();
+        assert!(load(&path).state.hold.is_some());
+    }
+    assert_eq!(names(), 2 + KEPT);
+}
+
+#[test]
+fn what_may_not_be_read_ends_the_start_and_is_left_as_it_is() {
+    let (kept, path) = directory();
+    let file = path.join("state");
+    let victim = kept.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    for name in ["state", "state.new", "state.bad", "lock"] {
+        let place = path.join(name);
+        for (what, words) in [("link", "symbolic link"), ("directory", "directory"), ("fifo", "FIFO"), ("other", "uid")]
+        {
+            match what {
+                "link" => symlink(&victim, &place).unwrap(),
+                "directory" => fs::create_dir(&place).unwrap(),
+                "fifo" => mkfifoat(CWD, &place, MODE).unwrap(),
+                _ => {
+                    fs::write(&place, "").unwrap();
+                    chown(&place, Some(65_534), None).unwrap();
+                }
+            }
+            let found = fs::symlink_metadata(&place).unwrap().ino();
+            let said = refused(&path);
+            assert!(said.starts_with(&place.display().to_string()) && said.contains(words), "{what}: {said}");
+            assert_eq!(fs::symlink_metadata(&place).unwrap().ino(), found);
+            if what == "directory" { fs::remove_dir(&place).unwrap() } else { fs::remove_file(&place).unwrap() }
+        }
+    }
+    fs::hard_link(&victim, path.join("lock")).unwrap();
+    assert!(refused(&path).contains("more than one name"));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    fs::remove_file(path.join("lock")).unwrap();
+    fs::write(&file, State::new("web", "machine").encode()).unwrap();
+    let other = StateDir::open(&path).unwrap().load("mail");
+    assert!(matches!(other, Err(StateError::OtherCluster { .. })), "{other:?}");
+    assert!(peek(&path, "mail").unwrap_err().contains("cluster \"web\""));
+    assert!(!path.join("state.bad").exists());
+    // A link that comes while it runs leads nowhere either.
+    let directory = StateDir::open(&path).unwrap();
+    symlink(&victim, path.join("state.new")).unwrap();
+    directory.save(&State::new("mail", "machine")).unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(directory.load("mail").unwrap().state.hold.is_none());
+}
+
+#[test]
+fn a_directory_of_somebody_else_or_of_everybody_is_refused() {
+    let (_kept, path) = directory();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o1777)).unwrap();
+    assert!(refused(&path).contains("chmod o-w"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).unwrap();
+    assert!(load(&path).trouble.is_none());
+    chown(&path, Some(65_534), None).unwrap();
+    assert!(refused(&path).contains("belongs to uid 65534"));
+}

@@ -5,8 +5,10 @@
 
 mod generation;
 mod message;
+mod occlusion;
 mod question;
 mod reading;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -16,11 +18,10 @@ pub(crate) use self::verdict::rcode;
 pub use self::{
     generation::{GenerationRecord, GenerationRrset, Txt},
     message::{Unencodable, Update, in_safe_order},
+    occlusion::Occlusion,
     question::{Role, permission_query, role_of, role_query, time_signed},
-    reading::{
-        Reading, Soa, Unusable, any_query, below, generation_of, generation_query, holds_anything, rrsets_of, soa_of,
-        soa_query, wildcards,
-    },
-    transfer::{is_transfer, is_whole, transfer_query, transferred},
+    reading::{Reading, Soa, Unusable, any_query, soa_of, soa_query},
+    survey::{AnyAnswer, Findings, Survey, any_answer},
+    transfer::{is_transfer, is_whole, leave_out_subzone, possible_subzones, transfer_query, transferred},
     verdict::{Answer, Garbage, TsigTrouble, Verdict, judge},
 };

@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod answer;
+mod hidden;
 mod look;
 mod memory;
 mod owner;
@@ -38,6 +39,7 @@ mod turn;
 mod words;
 
 use self::{
+    hidden::Hidden,
     look::READ_EVERY,
     owner::is_known,
     trouble::{Portion, Trouble, skip_troubles},
@@ -65,7 +67,7 @@ pub struct Zone {
     /// The zone as last read, with our own changes applied to it. `None`: must be read.
     seen: Option<Seen>,
     /// What it held when it was last seen, until it is read again: tells a hand edit from our own doing.
-    believed: Option<Rrsets>,
+    believed: Option<Seen>,
     /// The names that are being read.
     asked: BTreeSet<OwnerName>,
     /// The generation that we know to be ours.
@@ -106,6 +108,8 @@ struct Seen {
     rrsets: Rrsets,
     /// The names that were read: at others we know nothing.
     names: BTreeSet<OwnerName>,
+    /// Those of them whose data are hidden: at these we know nothing either.
+    hidden: Hidden,
 }
 
 /// The message under way; while it is, nothing else is sent. Once BIND applied it, it is to be read back.
@@ -217,7 +221,10 @@ impl Zone {
     #[must_use]
     pub fn targets(&self) -> Option<Vec<&OwnerName>> {
         match &self.seen {
-            Some(seen) => Some(exchanges(seen.rrsets.iter().map(|(id, set)| (id, &set.rdata)))),
+            Some(seen) => {
+                let seen_sets = seen.rrsets.iter().map(|(id, set)| (id, &set.rdata));
+                Some(exchanges(seen_sets.chain(self.hidden_owned(seen))))
+            }
             // It may never be read again; but a lost message may have written an MX that we do not remember.
             None if self.state == ZoneState::Failing && self.lost.is_none() => {
                 Some(exchanges(self.memory.owned.iter()))
@@ -362,14 +369,18 @@ impl Zone {
     }
 
     fn diff(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
-        plan::diff(Inputs {
+        let mut plan = plan::diff(Inputs {
             recipes,
             all_down: turn.cluster.safety.all_down,
             published,
             owned: &self.memory.owned,
             is_known: &|id, rdata| is_known(turn, id, rdata),
             is_target_elsewhere: turn.is_target_elsewhere,
-        })
+        });
+        if let Some(seen) = &self.seen {
+            hidden::leave_out(&mut plan, &seen.hidden, recipes);
+        }
+        plan
     }
 
     fn what_is_wrong(&self, plan: &Plan) -> Option<String> {

@@ -1,6 +1,7 @@
 //! `rotad doctor`: asks the real BIND whether everything that rotad will ever do is possible, and changes nothing.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
@@ -19,10 +20,7 @@ use crate::{
         primary::{Lost, Primary, ReadError},
     },
     tsig::{Key, Keys},
-    update::{
-        GenerationRrset, Role, TsigTrouble, Verdict, generation_of, generation_query, role_of, role_query, soa_of,
-        time_signed,
-    },
+    update::{GenerationRrset, Role, TsigTrouble, Verdict, role_of, role_query, time_signed},
 };
 
 /// Zones that are looked at at once.
@@ -130,14 +128,15 @@ async fn find(
     ids: &[RrsetId],
     finding: &mut ZoneFinding,
 ) -> Result<(), ReadError> {
-    let mname = soa_of(zone, &primary.ask(zone, role_query(zone)?).await?)?.mname;
+    let owners: BTreeSet<_> = ids.iter().map(|id| id.owner.clone()).collect();
+    let reading = primary.read(zone, &owners).await?;
+    let mname = reading.soa.mname;
     finding.mname = Some(mname.to_string());
-    let record = generation_of(zone, &primary.ask(zone, generation_query(zone)?).await?)?;
     let key = &key.label().name;
     let at_all = primary.permission(zone, false, &[]).await?;
     if at_all != Verdict::GuardFailed {
         let role = role(primary, zone).await?;
-        let is_marked = record != GenerationRrset::Absent;
+        let is_marked = reading.generation != GenerationRrset::Absent;
         finding.error = Some(no_updates(zone, &at_all, role, &mname, is_marked));
         if at_all == Verdict::Refused && !matches!(role, Some(Role::Secondary(_))) {
             finding.missing = grants(key, zone, true, ids);

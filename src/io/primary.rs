@@ -10,9 +10,9 @@ mod tests;
 mod transfer;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::SystemTime,
@@ -32,8 +32,8 @@ use crate::{
     event::{Event, Kind},
     tsig::{Key, Keys},
     update::{
-        Answer, GenerationRrset, Reading, Soa, TsigTrouble, Unusable, Update, Verdict, any_query, below, generation_of,
-        generation_query, holds_anything, permission_query, rrsets_of, soa_of, soa_query, wildcards,
+        Answer, AnyAnswer, Reading, Soa, Survey, TsigTrouble, Unusable, Update, Verdict, any_answer, any_query,
+        permission_query, soa_of, soa_query,
     },
 };
 
@@ -81,6 +81,8 @@ pub struct Primary {
     keys: watch::Sender<Arc<KeyRing>>,
     /// Whether the server is on this machine.
     is_near: bool,
+    /// What it answers to ANY, once that is known.
+    any: OnceLock<AnyAnswer>,
 }
 
 /// The keys, which of them BIND accepted last, and what it gives them.
@@ -131,6 +133,7 @@ impl Primary {
             reads: Arc::new(Semaphore::new(READS)),
             keys: watch::Sender::new(KeyRing::new(keys, is_near)),
             is_near,
+            any: OnceLock::new(),
         }
     }
 
@@ -153,54 +156,21 @@ impl Primary {
     /// # Errors
     /// [`ReadError`]: nothing is known of the zone.
     pub async fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, ReadError> {
-        let wildcards = wildcards(zone, owners);
-        // The generation comes first: a write between it and the rest then fails at the guard. The serial comes before
-        // all data: a hand edit after it is seen when the serial is looked at next.
-        let apex = owners.contains(zone);
-        let second = if apex { any_query(zone) } else { soa_query(zone) };
-        let others: Vec<_> = owners.iter().filter(|owner| *owner != zone).chain(&wildcards).collect();
-        let queries = [generation_query(zone), second].into_iter().chain(others.iter().copied().map(any_query));
-        let answers = self.ask_all(zone, queries).await?;
-        let [record, second, answers @ ..] = answers.as_slice() else {
-            return Err(Lost::unsent("no questions").into());
-        };
-        let soa = soa_of(zone, second)?;
-        let (generation, alias) = match generation_of(zone, record) {
-            // A wildcard may have made it up.
-            Err(Unusable::Alias(name)) => (GenerationRrset::Absent, Some(name)),
-            record => (record?, None),
-        };
-        let mut rrsets = if apex { rrsets_of(zone, second)? } else { BTreeMap::new() };
-        let mut answers = others.into_iter().zip(answers);
-        for (owner, answer) in answers.by_ref().take(owners.len() - usize::from(apex)) {
-            rrsets.extend(rrsets_of(owner, answer)?);
-        }
-        let mut reading = Reading { soa, generation, rrsets };
-        let mut synthesized = BTreeSet::new();
-        if answers.any(|(wildcard, answer)| holds_anything(wildcard, answer)) {
-            let names = reading.names(zone).into_iter().chain(alias.clone());
-            synthesized = self.synthesized(zone, names.collect()).await?;
-        }
-        for name in &synthesized {
-            reading.forget(zone, name);
-        }
-        match alias.filter(|name| !synthesized.contains(name)) {
-            Some(name) => Err(Unusable::Alias(name).into()),
-            None => Ok(reading),
-        }
+        let survey = Survey::new(zone, owners, self.any_answer(zone).await?)?;
+        let answers = self.ask_all(zone, survey.questions()?).await?;
+        let findings = survey.findings(&answers)?;
+        let doubts = survey.doubts(&findings)?;
+        let answers = if doubts.is_empty() { Vec::new() } else { self.ask_all(zone, doubts).await? };
+        Ok(survey.reading(findings, &answers)?)
     }
 
-    /// Those of the names that do not exist, and hold what a wildcard made up (RFC 4592): an update's prerequisite does
-    /// not see it, and neither must we.
-    async fn synthesized(
-        &self,
-        zone: &OwnerName,
-        names: BTreeSet<OwnerName>,
-    ) -> Result<BTreeSet<OwnerName>, ReadError> {
-        let names: Vec<_> = names.into_iter().filter_map(|name| Some((below(&name)?, name))).collect();
-        let answers = self.ask_all(zone, names.iter().map(|(below, _)| any_query(below))).await?;
-        let asked = names.into_iter().zip(answers);
-        Ok(asked.filter(|((below, _), answer)| holds_anything(below, answer)).map(|((_, name), _)| name).collect())
+    /// What the server answers to ANY. It is asked once; BIND is taken for BIND where it does not tell.
+    async fn any_answer(&self, zone: &OwnerName) -> Result<AnyAnswer, ReadError> {
+        if let Some(known) = self.any.get() {
+            return Ok(*known);
+        }
+        let found = any_answer(zone, &self.ask(zone, any_query(zone)?).await?);
+        Ok(found.map_or(AnyAnswer::Whole, |found| *self.any.get_or_init(|| found)))
     }
 
     /// Reads the SOA alone.
@@ -230,12 +200,8 @@ impl Primary {
     }
 
     /// Asks many questions in one go, and takes the answers in their order.
-    async fn ask_all(
-        &self,
-        zone: &OwnerName,
-        queries: impl Iterator<Item = Result<Message, Unusable>>,
-    ) -> Result<Vec<Message>, ReadError> {
-        let queries = queries.map(|query| query.map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+    async fn ask_all(&self, zone: &OwnerName, queries: Vec<Message>) -> Result<Vec<Message>, ReadError> {
+        let queries: Vec<_> = queries.into_iter().map(Arc::new).collect();
         let answers = self.exchange_all(zone, &queries, &self.reads).await?;
         Ok(answers.into_iter().map(signed).collect::<Result<_, _>>()?)
     }

@@ -300,7 +300,8 @@ pub(super) fn wire(name: &OwnerName) -> Result<Name, Unencodable> {
             return Ok(wire);
         }
     }
-    let mut wire = Name::from_ascii(name.as_str())
+    let labels: Vec<_> = name.labels().collect();
+    let mut wire = Name::from_labels(labels.iter().map(AsRef::as_ref))
         .map_err(|source| Unencodable::Name { name: name.as_str().to_owned(), source })?;
     wire.set_fqdn(true);
     Ok(wire)

@@ -8,8 +8,9 @@ use hickory_proto::{
 };
 
 use super::{
-    generation::{GenerationRecord, GenerationRrset, Txt},
+    generation::{GenerationRrset, Txt},
     message::{Unencodable, wire},
+    occlusion::Occlusion,
     verdict::rcode,
 };
 use crate::dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl};
@@ -26,26 +27,8 @@ pub struct Reading {
     pub generation: GenerationRrset,
     /// The A, AAAA, MX and CNAME `RRsets` of the owners that were asked for.
     pub rrsets: BTreeMap<RrsetId, Rrset>,
-}
-
-impl Reading {
-    /// The names that hold something, the generation record's included.
-    #[must_use]
-    pub fn names(&self, zone: &OwnerName) -> BTreeSet<OwnerName> {
-        let record = match self.generation {
-            GenerationRrset::Absent => None,
-            GenerationRrset::Present { .. } => GenerationRecord::owner_name(zone).ok(),
-        };
-        self.rrsets.keys().map(|id| id.owner.clone()).chain(record).collect()
-    }
-
-    /// Takes out what a name seemed to hold.
-    pub fn forget(&mut self, zone: &OwnerName, name: &OwnerName) {
-        self.rrsets.retain(|id, _| id.owner != *name);
-        if GenerationRecord::owner_name(zone).is_ok_and(|record| record == *name) {
-            self.generation = GenerationRrset::Absent;
-        }
-    }
+    /// The names of those that were asked for whose data are hidden, and by what: nothing is known of them.
+    pub blocked: BTreeMap<OwnerName, Occlusion>,
 }
 
 /// The parts of an SOA that matter here (RFC 1035 section 3.3.13).
@@ -68,9 +51,9 @@ pub enum Unusable {
     /// The answer is not authoritative, or has another zone's SOA.
     #[error("named does not serve the zone: define it in named.conf, or correct `bind.server`")]
     NotServed,
-    /// The answer is a referral.
-    #[error("{0} lies below a delegation: the zone's own data end above it")]
-    Delegated(OwnerName),
+    /// The name that rotad needs for its record is hidden.
+    #[error("{0}, which rotad needs for its TXT record, {1}; until then the zone cannot be managed")]
+    Occluded(OwnerName, Occlusion),
     /// An alias stands where the generation record belongs; BIND would ignore the record in silence.
     #[error("{0} is a CNAME, and rotad needs this name for its TXT record: delete the CNAME")]
     Alias(OwnerName),
@@ -92,9 +75,8 @@ impl Unusable {
         match self {
             Self::Refused => "REFUSED",
             Self::Code(code) => code,
-            Self::NotServed | Self::Delegated(_) | Self::Alias(_) | Self::Truncated(_) | Self::Unencodable(_) => {
-                "NOERROR"
-            }
+            Self::Occluded(_, why) => why.code(),
+            Self::NotServed | Self::Alias(_) | Self::Truncated(_) | Self::Unencodable(_) => "NOERROR",
         }
     }
 }
@@ -113,15 +95,7 @@ pub fn soa_query(zone: &OwnerName) -> Result<Message, Unusable> {
     query(zone, RecordType::SOA)
 }
 
-/// Asks for the generation record of a zone.
-///
-/// # Errors
-/// When the name has no wire form.
-pub fn generation_query(zone: &OwnerName) -> Result<Message, Unusable> {
-    query(&GenerationRecord::owner_name(zone).map_err(Unencodable::from)?, RecordType::TXT)
-}
-
-/// Asks for all that a name holds: over TCP, BIND answers ANY (RFC 8482) with every `RRset` (measured).
+/// Asks for all that a name holds; what a server tells is its own choice (RFC 8482).
 ///
 /// # Errors
 /// When the name has no wire form.
@@ -133,28 +107,6 @@ pub(super) fn query(name: &OwnerName, rtype: RecordType) -> Result<Message, Unus
     let mut message = Message::new(0, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(wire(name)?, rtype));
     Ok(message)
-}
-
-/// The wildcards that could answer for these names, or for the generation record.
-#[must_use]
-pub fn wildcards(zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> BTreeSet<OwnerName> {
-    let above = owners.iter().flat_map(OwnerName::ancestors).map(OwnerName::from_presentation);
-    let above = above.filter(|name| name.is_at_or_below(zone)).chain([zone.clone()]);
-    above.filter_map(|name| name.child("*").ok()).filter(|wildcard| !owners.contains(wildcard)).collect()
-}
-
-/// A name below this one that nobody has. If it holds something all the same, so does every name that does not exist
-/// there, and `name` does not exist either: no wildcard reaches below a name that does (RFC 4592 section 2.2.1).
-/// `None`: the name leaves no room.
-#[must_use]
-pub fn below(name: &OwnerName) -> Option<OwnerName> {
-    name.child("_rotad-asks").ok()
-}
-
-/// Whether the answer to [`any_query`] has records of any type at the name.
-#[must_use]
-pub fn holds_anything(owner: &OwnerName, answer: &Message) -> bool {
-    answer.answers.iter().any(|record| name(&record.name) == *owner)
 }
 
 /// Reads the answer to [`soa_query`].
@@ -177,16 +129,6 @@ pub fn soa_of(zone: &OwnerName, answer: &Message) -> Result<Soa, Unusable> {
     }
 }
 
-/// Reads the answer to [`generation_query`].
-///
-/// # Errors
-/// [`Unusable`]: nothing is known of the record.
-pub fn generation_of(zone: &OwnerName, answer: &Message) -> Result<GenerationRrset, Unusable> {
-    let owner = GenerationRecord::owner_name(zone).map_err(Unencodable::from)?;
-    authoritative(&owner, answer)?;
-    generation_in(&owner, answer.answers.iter().filter(|record| name(&record.name) == owner))
-}
-
 /// The generation record among the records of its name.
 pub(super) fn generation_in<'a>(
     owner: &OwnerName,
@@ -203,15 +145,6 @@ pub(super) fn generation_in<'a>(
         }
     }
     Ok(GenerationRrset::new(raw))
-}
-
-/// Reads the answer to [`any_query`]: the types that rotad manages. A name that does not exist holds nothing.
-///
-/// # Errors
-/// [`Unusable`]: nothing is known of the name.
-pub fn rrsets_of(owner: &OwnerName, answer: &Message) -> Result<BTreeMap<RrsetId, Rrset>, Unusable> {
-    authoritative(owner, answer)?;
-    Ok(rrsets_in(owner, answer.answers.iter().filter(|record| name(&record.name) == *owner)).collect())
 }
 
 /// The managed types among the records of a name.
@@ -241,13 +174,14 @@ fn data(data: &RData) -> Option<Rdata> {
 }
 
 pub(super) fn name(name: &Name) -> OwnerName {
-    OwnerName::from_presentation(&name.to_ascii())
+    OwnerName::from_labels(name.iter())
 }
 
-/// Whether the answer is about the zone's own data. No such name is an authoritative answer, too.
-fn authoritative(owner: &OwnerName, answer: &Message) -> Result<(), Unusable> {
-    complete(owner, answer)?;
-    if answer.authoritative { Ok(()) } else { Err(Unusable::Delegated(owner.clone())) }
+/// Whether a name on the wire is this one.
+pub(super) fn same_name(wire: &Name, name: &OwnerName) -> bool {
+    let mut labels = wire.iter();
+    name.labels().all(|label| labels.next().is_some_and(|other| other.eq_ignore_ascii_case(&label)))
+        && labels.next().is_none()
 }
 
 fn complete(owner: &OwnerName, answer: &Message) -> Result<(), Unusable> {

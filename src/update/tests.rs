@@ -143,7 +143,7 @@ fn where_little_of_a_set_differs_that_alone_is_written() {
     let mut slower = from(RrType::A, vec![a(1), a(3)], vec![a(3)]);
     slower.before.as_mut().unwrap().ttl = Ttl(300);
     assert_eq!(written(slower), [vec![], all.map(str::to_owned).to_vec()]);
-    let strange = Rdata::Mx { preference: 5, exchange: name("mx.\\999.example.org") };
+    let strange = Rdata::Mx { preference: 5, exchange: name(&format!("mx.{}.example.org", "a".repeat(64))) };
     let update = update(vec![from(RrType::Mx, vec![strange, mx("mx.example.org")], vec![mx("mx.example.org")])]);
     assert_eq!(update.message().unwrap().prerequisites().len(), 1);
 }
@@ -196,9 +196,9 @@ fn a_group_that_fits_nowhere_never_leaves_an_mx_without_address() {
 
 #[test]
 fn a_name_without_wire_form_is_an_error() {
-    let strange = change("imap.\\999.example.org", RrType::A, []);
-    let error = update(vec![strange]).message().unwrap_err();
-    assert_eq!(error.to_string(), "\"imap.\\999.example.org\" has no wire form");
+    let long = format!("imap.{}.example.org", "a".repeat(64));
+    let error = update(vec![change(&long, RrType::A, [])]).message().unwrap_err();
+    assert_eq!(error.to_string(), format!("\"{long}\" has no wire form"));
     let zone = name(&format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61)));
     assert!(matches!(Update { zone, ..update(vec![]) }.message(), Err(Unencodable::Generation(_))));
 }
@@ -314,7 +314,15 @@ fn refuse_all(bytes: &[u8]) {
         panic!("believed {message}");
     }
     if let Ok(message) = Message::from_vec(bytes) {
-        let _ = (soa_of(&name(ZONE), &message), generation_of(&name(ZONE), &message), rrsets_of(&name(ZONE), &message));
+        let (zone, owners) = (name(ZONE), [name(ZONE), name("imap.example.org")].into());
+        let answers = vec![message.clone(); 12];
+        for any in [AnyAnswer::Whole, AnyAnswer::Part] {
+            let survey = Survey::new(&zone, &owners, any).unwrap();
+            if let Ok(found) = survey.findings(&answers) {
+                let _ = survey.reading(found, &answers);
+            }
+        }
+        let _ = (soa_of(&zone, &message), any_answer(&zone, &message));
         let _ = transferred(&name(ZONE), &[name(ZONE)].into(), &message);
     }
 }
@@ -420,22 +428,31 @@ fn what_a_transfer_cannot_tell_is_asked() {
             "another zone's",
             &["sub SOA ns.example.org. h.example.org. 7 1 1 1 1", "sub SOA ns.example.org. h.example.org. 7 1 1 1 1"],
         ),
-        ("below a delegation", &[SOA, "imap NS ns.example.net.", "a.imap A 192.0.2.1", SOA]),
-        ("at a delegation", &[SOA, "a.imap NS ns.example.net.", SOA]),
         ("the record below a delegation", &[SOA, "_rotad NS ns.example.net.", SOA]),
         ("an alias in the record's place", &[SOA, "_rotad CNAME imap.example.org.", SOA]),
     ] {
         assert_eq!(transferred(&name(ZONE), &owners, &whole(lines)), None, "{what}");
     }
+    let hidden =
+        |lines: &[&str]| transferred(&name(ZONE), &owners, &whole(lines)).unwrap().blocked.into_values().next();
+    for (lines, at) in [
+        (&["imap NS ns.example.net.", "a.imap A 192.0.2.1"][..], "imap.example.org"),
+        (&["a.imap NS ns.example.net."], "a.imap.example.org"),
+        (&["a.imap NS ns.example.net.", "imap NS ns.example.net."], "imap.example.org"),
+    ] {
+        let lines = [&[SOA], lines, &[SOA]].concat();
+        assert_eq!(hidden(&lines), Some(Occlusion::Delegation(name(at))), "{lines:?}");
+    }
     let mut message = whole(&[SOA, "imap A 192.0.2.1", SOA]);
-    assert!(transferred(&name(ZONE), &owners, &message).is_some());
+    assert!(transferred(&name(ZONE), &owners, &message).unwrap().blocked.is_empty());
     let target =
         hickory_proto::rr::rdata::NULL::with(wire(&name("example.net")).unwrap().to_lowercase().to_ascii().into());
     let data = RData::Unknown { code: RecordType::DNAME, rdata: target };
     message
         .answers
         .insert(1, hickory_proto::rr::Record::from_rdata(wire(&name("imap.example.org")).unwrap(), 60, data));
-    assert_eq!(transferred(&name(ZONE), &owners, &message), None, "below a DNAME");
+    let reading = transferred(&name(ZONE), &owners, &message).unwrap();
+    assert_eq!(reading.blocked.into_values().next(), Some(Occlusion::Dname(name("imap.example.org"))));
     let mut message = whole(&[SOA, SOA]);
     message.metadata.response_code = ResponseCode::ServFail;
     assert_eq!(transferred(&name(ZONE), &owners, &message), None);

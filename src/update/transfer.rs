@@ -10,6 +10,7 @@ use hickory_proto::{
 use super::{
     Unusable,
     generation::GenerationRecord,
+    occlusion::{Occlusion, is_apex, possible_apexes},
     reading::{Reading, generation_in, name, query, rrsets_in, soa_of},
 };
 use crate::dns::OwnerName;
@@ -37,8 +38,9 @@ pub fn is_whole(answer: &Message) -> bool {
         || matches!(answer.answers.as_slice(), [first, .., last] if is_soa(first) && is_soa(last))
 }
 
-/// What the questions would tell of these owners, taken from a whole transfer. `None`: ask them. That is so where an
-/// answer would not be the zone's own data, for they tell what is wrong.
+/// What the questions would tell of these owners, taken from a whole transfer, but for zones below this one on the same
+/// server: see [`possible_subzones`]. `None`: ask them. That is so where an answer would not be the zone's own data, for
+/// they tell what is wrong.
 #[must_use]
 pub fn transferred(zone: &OwnerName, owners: &BTreeSet<OwnerName>, answer: &Message) -> Option<Reading> {
     if answer.response_code != ResponseCode::NoError || answer.truncation || !is_whole(answer) {
@@ -50,19 +52,46 @@ pub fn transferred(zone: &OwnerName, owners: &BTreeSet<OwnerName>, answer: &Mess
     for record in &answer.answers {
         held.entry(name(&record.name)).or_default().push(record);
     }
-    // Names below a delegation or a DNAME are in the transfer, and BIND answers otherwise for them.
-    let is_cut = |(owner, records): &(&OwnerName, &Vec<&Record>)| {
-        records.iter().any(|record| match record.record_type() {
-            RecordType::NS => *owner != zone,
-            rtype => rtype == RecordType::DNAME,
-        })
+    // What is hidden is in the transfer, too.
+    let has = |name: &OwnerName, rtype| held.get(name).is_some_and(|all| all.iter().any(|r| r.record_type() == rtype));
+    let hides = |owner: &OwnerName, at: &OwnerName| match () {
+        () if at != zone && has(at, RecordType::NS) => Some(Occlusion::Delegation(at.clone())),
+        () if at != owner && has(at, RecordType::DNAME) => Some(Occlusion::Dname(at.clone())),
+        () => None,
     };
-    let cuts: Vec<_> = held.iter().filter(is_cut).map(|(owner, _)| owner).collect();
-    if owners.iter().chain([&record]).any(|name| cuts.iter().any(|cut| name.is_at_or_below(cut))) {
+    // The highest one counts: it hides the others.
+    let hidden = |owner: &OwnerName| {
+        let above = owner.ancestors().map(OwnerName::from_presentation).filter(|name| name.is_at_or_below(zone));
+        std::iter::once(owner.clone()).chain(above).filter_map(|at| hides(owner, &at)).last()
+    };
+    if hidden(&record).is_some() {
         return None;
     }
     let of = |owner: &OwnerName| held.get(owner).into_iter().flatten().copied();
     let generation = generation_in(&record, of(&record)).ok()?;
-    let rrsets = owners.iter().flat_map(|owner| rrsets_in(owner, of(owner))).collect();
-    Some(Reading { soa, generation, rrsets })
+    let blocked: BTreeMap<_, _> = owners.iter().filter_map(|owner| Some((owner.clone(), hidden(owner)?))).collect();
+    let open = owners.iter().filter(|owner| !blocked.contains_key(*owner));
+    let rrsets = open.flat_map(|owner| rrsets_in(owner, of(owner))).collect();
+    Some(Reading { soa, generation, rrsets, blocked })
+}
+
+/// Which sub-domains could be zones of their own on the same server, which a transfer of the zone above does not tell: those
+/// that the owners lie in. An owner that is such a zone itself is noticed when it is read back.
+#[must_use]
+pub fn possible_subzones(zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> BTreeSet<OwnerName> {
+    owners.iter().flat_map(|owner| possible_apexes(zone, owner).skip(1)).collect()
+}
+
+/// Takes out what belongs to a sub-domain that its SOA shows to be a zone of its own.
+pub fn leave_out_subzone(reading: &mut Reading, owners: &BTreeSet<OwnerName>, at: &OwnerName, answer: &Message) {
+    if is_apex(at, answer) {
+        reading.rrsets.retain(|id, _| !id.owner.is_at_or_below(at));
+        for owner in owners.iter().filter(|owner| owner.is_at_or_below(at)) {
+            // The deepest zone is the one that answers, whatever the zones above it hold.
+            let is_deepest = |why: &Occlusion| !matches!(why, Occlusion::ChildZone(other) if other.is_below(at));
+            if reading.blocked.get(owner).is_none_or(is_deepest) {
+                reading.blocked.insert(owner.clone(), Occlusion::ChildZone(at.clone()));
+            }
+        }
+    }
 }

@@ -33,7 +33,7 @@ impl Zone {
     /// It is to be read before anything else.
     fn lose_sight(&mut self) {
         if let Some(seen) = self.seen.take() {
-            self.believed = Some(seen.rrsets);
+            self.believed = Some(seen);
         }
     }
 
@@ -106,14 +106,14 @@ impl Zone {
             self.lost = None;
         }
         if known.is_some() && known == self.generation && !self.twin && !is_others {
-            events.extend(self.drift(turn, &reading.rrsets));
+            events.extend(self.drift(turn, &reading));
         }
         self.believed = None;
         self.read_at = Some(turn.now);
         self.polled_at = Some(turn.now);
         let names = std::mem::take(&mut self.asked);
-        let Reading { soa, generation, rrsets } = reading;
-        self.seen = Some(Seen { serial: soa.serial, generation, rrsets, names });
+        let Reading { soa, generation, rrsets, blocked } = reading;
+        self.seen = Some(Seen { serial: soa.serial, generation, rrsets, names, hidden: blocked });
         self.forget_other_mark(turn.me);
         events
     }
@@ -129,11 +129,13 @@ impl Zone {
     }
 
     /// Managed `RRsets` that are no longer what we last saw there: somebody edited them by hand.
-    fn drift(&self, turn: Turn<'_>, now: &Rrsets) -> Vec<Event> {
-        let Some(believed) = &self.believed else { return Vec::new() };
+    fn drift(&self, turn: Turn<'_>, reading: &Reading) -> Vec<Event> {
+        let Some(seen) = &self.believed else { return Vec::new() };
+        let (believed, now) = (&seen.rrsets, &reading.rrsets);
         let recipes = turn.recipes();
         let managed = recipes.keys().filter(|id| self.memory.owned.contains_key(*id));
-        let edited: Vec<_> = managed.filter(|id| believed.get(*id) != now.get(*id)).collect();
+        let visible = managed.filter(|id| !seen.is_hidden(id) && !reading.blocked.contains_key(&id.owner));
+        let edited: Vec<_> = visible.filter(|id| believed.get(*id) != now.get(*id)).collect();
         if edited.is_empty() {
             return Vec::new();
         }
@@ -239,6 +241,9 @@ impl Zone {
         let read: BTreeSet<_> = sent.changes.iter().map(|change| &change.id.owner).collect();
         seen.rrsets.retain(|id, _| !read.contains(&id.owner));
         seen.rrsets.extend(reading.rrsets);
+        seen.hidden.retain(|name, _| !read.contains(name));
+        seen.hidden.extend(reading.blocked);
+        let hidden = seen.hidden.clone();
         let published = seen.rrsets.clone();
         self.polled_at = Some(turn.now);
         if !moved_by_us_alone {
@@ -246,7 +251,8 @@ impl Zone {
             self.read_at = None;
         }
         let (events, ignored) = self.confirm(sent, &published);
-        for change in ignored {
+        // What is hidden may well have been applied.
+        for change in ignored.into_iter().filter(|change| !hidden.contains_key(&change.id.owner)) {
             let words = words::ignored(&change, &published);
             let only = Some((published.get(&change.id).cloned(), change.after));
             self.troubles.insert(change.id, Trouble { words, tries: 1, until: turn.now + READ_EVERY, only });

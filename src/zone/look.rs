@@ -19,7 +19,7 @@ pub(super) const READ_EVERY: Duration = Duration::from_mins(15);
 impl Zone {
     /// The step of a zone that has nothing to write: look whether it is still what we believe.
     pub(super) fn poll(&mut self, turn: Turn<'_>, names: BTreeSet<OwnerName>) -> Step {
-        if self.must_read(turn.now) {
+        if self.must_read(turn.now) || self.hides(turn) {
             return self.read_all(names);
         }
         // What waits for anything else is planned at each look.

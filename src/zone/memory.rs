@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Identity, READ_EVERY, Seen, Turn, Zone,
+    hidden::Hidden,
     owner::{is_known, is_me},
 };
 use crate::{
@@ -99,6 +100,7 @@ impl Zone {
             generation: (&turn.me.record(mark.generation)).into(),
             rrsets: self.memory.rrsets(&mark),
             names: self.memory.owned.keys().map(|id| id.owner.clone()).collect(),
+            hidden: Hidden::new(),
         });
         self.read_at = Some(some_time_ago(&self.name, turn.now));
     }
@@ -129,6 +131,7 @@ impl Zone {
             published.get(id).filter(|set| plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata)))
         };
         let still_ours = |(id, ours): (&RrsetId, &RdataSet)| match holds(id, ours) {
+            _ if seen.is_hidden(id) => Some((id.clone(), ours.clone())),
             Some(set) => Some((id.clone(), set.rdata.clone())),
             None => (published.contains_key(id) && recipes.contains_key(id)).then(|| (id.clone(), ours.clone())),
         };

@@ -1,3 +1,5 @@
+mod hidden;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::*;

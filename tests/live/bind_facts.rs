@@ -1,8 +1,9 @@
 //! What BIND really answers, asked through our own messages: a newer BIND that answers otherwise is noticed here.
 //!
 //! `updates` has the answers to an UPDATE, `order` what loss, replay and rivalry do, `reads` how a zone is read,
-//! `transfers` how it is read as a whole.
+//! `transfers` how it is read as a whole, `hidden` what stands between a zone and what it holds.
 
+mod hidden;
 mod order;
 mod reads;
 mod transfers;

@@ -2,6 +2,7 @@
 
 mod bind;
 mod file;
+mod hidden;
 mod host;
 mod killed;
 mod late;

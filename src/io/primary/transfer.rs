@@ -7,7 +7,7 @@ use hickory_proto::op::ResponseCode;
 use super::{Primary, ReadError};
 use crate::{
     dns::OwnerName,
-    update::{Answer, Reading, is_whole, transfer_query, transferred},
+    update::{Answer, Reading, is_whole, leave_out_subzone, possible_subzones, soa_query, transfer_query, transferred},
 };
 
 /// Transfers whose beginning is awaited, of the ten that BIND serves at a time (`transfers-out`): secondaries are to find
@@ -63,6 +63,14 @@ impl Primary {
         if !is_useful {
             ring.transfers.close();
         }
-        Ok(transferred(zone, owners, &answer))
+        let Some(mut reading) = transferred(zone, owners, &answer) else { return Ok(None) };
+        let subzones = possible_subzones(zone, owners);
+        if !subzones.is_empty() {
+            let questions = subzones.iter().map(soa_query).collect::<Result<_, _>>()?;
+            for (at, answer) in subzones.iter().zip(self.ask_all(zone, questions).await?) {
+                leave_out_subzone(&mut reading, owners, at, &answer);
+            }
+        }
+        Ok(Some(reading))
     }
 }

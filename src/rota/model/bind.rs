@@ -6,7 +6,7 @@ use super::{data, id, name, rrset};
 use crate::{
     dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
     plan::{self, Rrsets},
-    update::{GenerationRecord, GenerationRrset, Reading, Soa, Txt, Update, Verdict},
+    update::{GenerationRecord, GenerationRrset, Occlusion, Reading, Soa, Txt, Update, Verdict},
     zone::Failure,
 };
 
@@ -16,6 +16,8 @@ pub(crate) struct Content {
     pub serial: u32,
     pub generation: BTreeSet<Txt>,
     pub rrsets: Rrsets,
+    /// Names that are delegated: what the zone holds there is hidden.
+    pub cuts: BTreeSet<OwnerName>,
 }
 
 impl Content {
@@ -118,11 +120,18 @@ impl Bind {
             return Err(Failure { words: "not served".to_owned(), code: Some("NOERROR".to_owned()), sent: false });
         }
         let content = self.zones.get(zone).cloned().unwrap_or_default();
+        let hidden = |owner: &&OwnerName| {
+            let cut = content.cuts.iter().find(|cut| owner.is_at_or_below(cut))?;
+            Some(((*owner).clone(), Occlusion::Delegation(cut.clone())))
+        };
+        let blocked: BTreeMap<_, _> = owners.iter().filter_map(|owner| hidden(&owner)).collect();
         let rrsets = content.rrsets.into_iter().filter(|(id, _)| owners.contains(&id.owner));
+        let rrsets = rrsets.filter(|(id, _)| !blocked.contains_key(&id.owner)).collect();
         Ok(Reading {
             soa: Soa { serial: content.serial, mname: name("ns.example.org") },
             generation: GenerationRrset::new(content.generation),
-            rrsets: rrsets.collect(),
+            rrsets,
+            blocked,
         })
     }
 

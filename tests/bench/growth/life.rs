@@ -213,7 +213,12 @@ impl World {
         };
         // A record of its own for each zone: as many serials as generations.
         let serial = u32::try_from(record.generation).expect("a small one");
-        Reading { soa: Soa { serial, mname: zone.clone() }, generation: (&record).into(), rrsets }
+        Reading {
+            soa: Soa { serial, mname: zone.clone() },
+            generation: (&record).into(),
+            rrsets,
+            blocked: BTreeMap::new(),
+        }
     }
 
     /// As `io::reconcile` and `io::status_server` do.

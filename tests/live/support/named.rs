@@ -220,6 +220,28 @@ impl Named {
         !taken
     }
 
+    /// Adds a zone while it runs.
+    pub fn add_zone(&mut self, zone: Zone) {
+        fs::write(self.path().join(format!("{}.zone", zone.name)), &zone.records).expect("a zone file");
+        let name = zone.name.clone();
+        self.zones.push(zone);
+        self.reconfigure();
+        eventually("the zone is served", || {
+            self.query(&name, RecordType::SOA).answers.iter().any(|soa| soa.name.to_ascii() == format!("{name}."))
+        });
+    }
+
+    /// Takes a zone out while it runs.
+    pub fn take_out_zone(&mut self, name: &str) {
+        self.zones.retain(|zone| zone.name != name);
+        self.reconfigure();
+    }
+
+    fn reconfigure(&self) {
+        self.configure();
+        self.rndc(&["reconfig"]).expect("rndc reconfig");
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()

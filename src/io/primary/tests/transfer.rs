@@ -2,7 +2,7 @@
 
 use hickory_proto::rr::{
     RData, Record, RecordType,
-    rdata::{A, SOA},
+    rdata::{A, NS, SOA},
 };
 
 use super::{super::transfer::LARGE_ZONES, *};
@@ -19,6 +19,11 @@ fn soa() -> Record {
     )
 }
 
+fn ns() -> Record {
+    let name = |text| Name::from_ascii(text).unwrap();
+    Record::from_rdata(name("example.org."), 60, RData::NS(NS(name("ns.example.org."))))
+}
+
 fn address(last: u8) -> Record {
     Record::from_rdata(Name::from_ascii("imap.example.org.").unwrap(), 60, RData::A(A::new(192, 0, 2, last)))
 }
@@ -29,6 +34,7 @@ fn part((request, mac): &(Message, Vec<u8>), code: ResponseCode, records: Vec<Re
     answer.metadata.response_code = code;
     answer.metadata.authoritative = true;
     answer.add_answers(records);
+    answer.add_authority(soa());
     let now = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     keys(KEYS).iter().next().unwrap().sign_answer(answer, now, mac)
 }
@@ -55,6 +61,9 @@ async fn first_reads(transfer: Reply) -> (Vec<Option<String>>, Vec<String>, usiz
                 let replies = match query.query_type {
                     RecordType::AXFR => transfer(&request),
                     RecordType::SOA => vec![part(&request, ResponseCode::NoError, vec![soa()])],
+                    RecordType::ANY if query.name.to_ascii() == "example.org." => {
+                        vec![part(&request, ResponseCode::NoError, vec![soa(), ns()])]
+                    }
                     RecordType::ANY if query.name.to_ascii() == "imap.example.org." => {
                         vec![part(&request, ResponseCode::NoError, vec![address(1)])]
                     }
@@ -79,7 +88,7 @@ async fn first_reads(transfer: Reply) -> (Vec<Option<String>>, Vec<String>, usiz
     (found, asked, connections.load(Ordering::Relaxed))
 }
 
-/// What is asked where a transfer tells nothing.
+/// What is asked where a transfer tells nothing, the first time after a look at what ANY tells.
 const QUESTIONS: [&str; 4] = ["TXT", "SOA", "ANY", "ANY"];
 
 #[tokio::test]
@@ -117,7 +126,7 @@ async fn what_a_transfer_does_not_tell_is_asked() {
     for (what, reply, again, took) in cases {
         let (found, asked, connections) = first_reads(reply).await;
         assert_eq!(found, [Some("192.0.2.1".to_owned()), Some("192.0.2.1".to_owned())], "{what}");
-        let mut expected = [&["SOA", "AXFR"], &QUESTIONS[..]].concat();
+        let mut expected = [&["SOA", "AXFR", "ANY"], &QUESTIONS[..]].concat();
         expected.extend(if again { [&["SOA", "AXFR"], &QUESTIONS[..]].concat() } else { QUESTIONS.to_vec() });
         assert_eq!(asked, expected, "{what}");
         assert_eq!(connections, took, "{what}");

@@ -28,7 +28,7 @@ use std::{
 
 use crate::{
     check::Target,
-    cluster::{Cluster, NodeName},
+    cluster::{AdminState, Cluster, NodeName},
     event::{Event, Kind},
     health::{Health, State},
     text,
@@ -175,7 +175,8 @@ impl Blind {
                 nodes.push(Seen { node: Some(&target.node), ..Seen::default() });
             }
             let Some(seen) = nodes.last_mut() else { continue };
-            seen.is_well |= health.is_well();
+            // Who asks to be out is heard, and no victim of our network.
+            seen.is_well |= health.is_well() || health.wish != AdminState::Ready;
             seen.heard = seen.heard.max(health.passed_at);
             seen.is_suspect |= self.suspects.contains(target);
             if health.state == State::Down && self.failing(health).is_some() {

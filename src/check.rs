@@ -71,11 +71,15 @@ pub enum Kind {
     Smtp {
         /// Port of the node.
         port: u16,
+        /// The name or address literal that we greet by; `None`: this host's.
+        helo: Option<Arc<str>>,
     },
     /// The same with LHLO (RFC 2033).
     Lmtp {
         /// Port of the node.
         port: u16,
+        /// As for SMTP.
+        helo: Option<Arc<str>>,
     },
     /// `* OK` or `* PREAUTH` greeting, CAPABILITY, LOGOUT (RFC 9051).
     Imap {
@@ -135,6 +139,20 @@ impl fmt::Display for Target {
     }
 }
 
+impl Check {
+    /// As a target of this cluster is asked: a plugin's arguments are filled in.
+    #[must_use]
+    pub fn of_target(cluster: &Cluster, target: &Target) -> Option<Self> {
+        let check = cluster.checks.get(&target.check)?;
+        let index = &cluster.nodes.get(&target.node)?.index;
+        let kind = match &check.kind {
+            Kind::Exec(plugin) => Kind::Exec(plugin.filled_in(target, index)),
+            other => other.clone(),
+        };
+        Some(Self { kind, ..check.clone() })
+    }
+}
+
 /// Everything that is to be asked: each check of a service, of each address of each node that serves it, once,
 /// however many domains use it.
 #[must_use]
@@ -171,8 +189,10 @@ pub enum Outcome {
     Fail(String),
     /// It does not because it has too much to do, and says so itself (SMTP 421, HTTP 503).
     Busy(String),
-    /// The node asks to be taken out (an agent's `drain` or `maint`): nothing of that is in doubt.
+    /// The node asks to be taken out of the shared sets (an agent's `drain`): nothing of that is in doubt.
     Out(String),
+    /// The node asks to be taken out altogether (an agent's `maint`).
+    Maint(String),
     /// We could not ask (no route, no descriptors, no permission): says nothing of the node.
     Unknown(String),
 }
@@ -195,7 +215,7 @@ impl Outcome {
             Self::Warn { .. } => "warning",
             Self::Fail(_) => "fail",
             Self::Busy(_) => "busy",
-            Self::Out(_) => "out",
+            Self::Out(_) | Self::Maint(_) => "out",
             Self::Unknown(_) => "unknown",
         }
     }
@@ -215,6 +235,7 @@ impl Outcome {
             | Self::Fail(text)
             | Self::Busy(text)
             | Self::Out(text)
+            | Self::Maint(text)
             | Self::Unknown(text) => text,
         }
     }

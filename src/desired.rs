@@ -15,7 +15,7 @@ use crate::{
     cluster::{AdminState, AllDown, Cluster, NodeName, ProfileId, ServiceName, WhenDown},
     dns::{Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
     layout::{Layout, ZoneLayout},
-    standings::{Standing, Standings},
+    standings::{Standing, Standings, Why},
 };
 
 pub(crate) mod parts;
@@ -56,8 +56,10 @@ pub struct Member {
     pub rdata: Rdata,
     /// How it stands.
     pub state: Standing,
-    /// What the operator wants of it.
+    /// What the operator wants of it, or its own agent if that is more.
     pub admin_state: AdminState,
+    /// What decided: the agent's word where that is what takes it out, else the check behind `state`.
+    pub why: Option<Why>,
 }
 
 impl Member {
@@ -81,18 +83,6 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The node that has this data in the set.
-    #[must_use]
-    pub fn member(&self, rdata: &Rdata) -> Option<&Member> {
-        self.contributions.iter().find_map(|contribution| match contribution {
-            Contribution::Pool { members, .. } => members.iter().find(|member| member.rdata == *rdata),
-            Contribution::Pinned { own, pool, .. } => {
-                own.iter().chain(pool.iter()).find(|member| member.rdata == *rdata)
-            }
-            Contribution::Fixed(_) => None,
-        })
-    }
-
     /// All data that this set could have, whatever the health.
     #[must_use]
     pub fn candidates(&self) -> BTreeSet<&Rdata> {

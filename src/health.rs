@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     check::{Outcome, Target, Timing, Warning},
+    cluster::AdminState,
     event::{Event, Kind},
     flap::{Flaps, Hold},
     text,
@@ -56,8 +57,10 @@ impl State {
 ///
 /// A node that keeps going down is held down for a while after its `rise` passes: see [`flap`](crate::flap).
 ///
-/// A node that asks to be taken out ([`Outcome::Out`]) is down at once: its own word leaves nothing in doubt. Its return
-/// takes `rise` passes like any other. A busy node counts as a failing one.
+/// A node that asks to be taken out ([`Outcome::Out`]) is down at once: its own word leaves nothing in doubt, and stands
+/// until it says otherwise. Its return takes `rise` passes like any other, but is no end of a flap: it was asked for. A busy
+/// node counts as a failing one; what it refuses while it is held does not begin the hold anew, for our own questions may
+/// be what is too much for it.
 ///
 /// "In a row" counts answers: a probe that could not be made ([`Outcome::Unknown`]) neither counts nor breaks a row.
 /// Only a whole row of such probes, as long as `fall`, makes a decided target unknown, and then it is decided anew.
@@ -67,6 +70,12 @@ pub struct Health {
     pub state: State,
     /// When it was decided (or when we began to watch).
     pub since: Instant,
+    /// What decided, in words; `None`: nothing has yet.
+    pub why: Option<Arc<str>>,
+    /// What it asks for itself, until it says otherwise; [`AdminState::Ready`]: nothing.
+    pub wish: AdminState,
+    /// Whether it has refused us for being busy since it was up or failed otherwise.
+    pub was_busy: bool,
     /// What the last probe found; `None` before the first one ended.
     pub last: Option<Outcome>,
     /// When the last probe ended.
@@ -77,7 +86,7 @@ pub struct Health {
     pub passes: u32,
     /// Failures in a row.
     pub failures: u32,
-    /// When the last pass came.
+    /// When it was last heard to be well, or to ask to be out.
     pub passed_at: Option<Instant>,
     /// When it began to fail: the first failure since the last pass; while it is down, of the row that took it down.
     pub failing_since: Option<Instant>,
@@ -102,6 +111,9 @@ impl Health {
         Self {
             state: State::Unknown,
             since: now,
+            why: None,
+            wish: AdminState::Ready,
+            was_busy: false,
             last: None,
             last_at: None,
             took: None,
@@ -123,15 +135,15 @@ impl Health {
     /// A target that never could be asked is told as a transition from unknown to unknown, once: somebody should
     /// know that it is not watched.
     pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> News {
-        let before = (self.state, self.is_reserve());
+        let before = (self.state, self.is_reserve(), self.wish);
         self.answers = self.answers.saturating_add(1);
         let held = self.count(timing, now, &outcome);
-        let decided = if self.unmade == timing.fall {
-            (self.passes, self.failures, self.hold) = (0, 0, None);
+        let decided = if self.unmade == timing.fall && !self.wish_stands() {
+            (self.passes, self.failures, self.hold, self.wish) = (0, 0, None, AdminState::Ready);
             Some((State::Unknown, self.unmade))
-        } else if self.passes >= timing.rise && self.state != State::Up {
+        } else if self.passes >= timing.rise && self.state != State::Up && outcome.is_pass() {
             self.hold.is_none_or(|hold| now >= hold.until).then_some((State::Up, timing.rise))
-        } else if matches!(outcome, Outcome::Out(_)) && self.state != State::Down {
+        } else if self.wish_stands() && self.state != State::Down {
             Some((State::Down, 1))
         } else if self.failures >= timing.fall && self.state != State::Down {
             Some((State::Down, self.failures))
@@ -144,16 +156,23 @@ impl Health {
             if from != to {
                 (self.state, self.since) = (to, now);
             }
+            self.why = Some(outcome.reason().into());
             match to {
-                State::Up => (self.was_up, self.hold, self.failing_since) = (true, None, None),
-                State::Down if std::mem::take(&mut self.was_up) => self.flaps.down(now),
+                State::Up => {
+                    (self.was_up, self.hold, self.failing_since) = (true, None, None);
+                    (self.wish, self.was_busy) = (AdminState::Ready, false);
+                }
+                State::Down if std::mem::take(&mut self.was_up) && !self.wish_stands() => self.flaps.down(now),
                 State::Down | State::Unknown => {}
             }
             Transition { from, to, lasted, reason: outcome.reason().to_owned(), row }
         });
+        if before.2 != self.wish && self.state == State::Down {
+            self.why = Some(outcome.reason().into());
+        }
         let notice = self.notice(&outcome);
         (self.last, self.last_at, self.took) = (Some(outcome), Some(now), Some(took));
-        News { transition, notice, held, matters: before != (self.state, self.is_reserve()) }
+        News { transition, notice, held, matters: before != (self.state, self.is_reserve(), self.wish) }
     }
 
     /// Counts an outcome. The hold that begins with it: it would have brought the target up.
@@ -164,19 +183,35 @@ impl Health {
                 self.passed_at = Some(now);
                 if self.state != State::Down {
                     self.failing_since = None;
-                } else if self.passes == timing.rise {
+                } else if self.passes == timing.rise && self.wish == AdminState::Ready {
                     self.hold = timing.flap_hold.and_then(|step| self.flaps.hold(step, now));
                     return self.hold;
                 }
             }
-            Outcome::Fail(_) | Outcome::Busy(_) | Outcome::Out(_) => {
-                (self.passes, self.failures, self.unmade) = (0, self.failures.saturating_add(1), 0);
+            Outcome::Fail(_) | Outcome::Busy(_) => {
+                (self.failures, self.unmade) = (self.failures.saturating_add(1), 0);
                 self.failing_since.get_or_insert(now);
-                self.hold = None;
+                (self.wish, self.was_busy) = (AdminState::Ready, matches!(outcome, Outcome::Busy(_)));
+                if !self.was_busy {
+                    self.hold = None;
+                }
+                if self.hold.is_none() {
+                    self.passes = 0;
+                }
+            }
+            Outcome::Out(_) | Outcome::Maint(_) => {
+                (self.passes, self.failures, self.unmade) = (0, self.failures.saturating_add(1), 0);
+                (self.failing_since, self.passed_at, self.hold, self.was_busy) = (None, Some(now), None, false);
+                self.wish = if matches!(outcome, Outcome::Out(_)) { AdminState::Drain } else { AdminState::Down };
             }
             Outcome::Unknown(_) => self.unmade = self.unmade.saturating_add(1),
         }
         None
+    }
+
+    /// Whether it wants out, and has not begun to say otherwise.
+    fn wish_stands(&self) -> bool {
+        self.wish != AdminState::Ready && self.passes == 0
     }
 
     /// Whether it does its work, though it may be held down for its flapping.
@@ -197,7 +232,9 @@ impl Health {
         let now = match outcome {
             Outcome::Pass(_) => None,
             Outcome::Warn { warning, .. } => Some(warning.clone()),
-            Outcome::Fail(_) | Outcome::Busy(_) | Outcome::Out(_) | Outcome::Unknown(_) => return None,
+            Outcome::Fail(_) | Outcome::Busy(_) | Outcome::Out(_) | Outcome::Maint(_) | Outcome::Unknown(_) => {
+                return None;
+            }
         };
         let before = std::mem::replace(&mut self.warning, now.clone());
         match (before, now) {
@@ -224,10 +261,18 @@ impl Health {
         self.contrary() > 0 || (self.state == State::Unknown && self.unmade < timing.fall)
     }
 
+    /// Whether to ask it often may be what keeps it from being well: it is held, whatever it answers, or it refuses us for
+    /// being busy.
+    fn wants_patience(&self) -> bool {
+        self.hold.is_some() || (self.was_busy && self.state != State::Up)
+    }
+
     /// From the start of the last probe to the start of the next.
     #[must_use]
     pub fn period(&self, timing: &Timing) -> Duration {
-        if self.is_in_doubt(timing) {
+        if self.is_in_doubt(timing) && self.wants_patience() {
+            timing.interval
+        } else if self.is_in_doubt(timing) {
             timing.fast_interval
         } else if self.state == State::Down {
             timing.down_interval

@@ -18,7 +18,7 @@ use std::{
 
 use crate::{
     blind::{Blind, Rules},
-    check::{Check, Outcome, Target, targets},
+    check::{Check, Kind, Outcome, Target, targets},
     cluster::{Cluster, NodeName},
     event::Event,
     health::{Health, HealthView, News, State},
@@ -104,10 +104,13 @@ impl Schedule {
         let checks: BTreeMap<_, _> =
             cluster.checks.iter().map(|(name, check)| (name, Arc::new(check.clone()))).collect();
         for target in targets(cluster) {
-            let Some(check) = checks.get(&target.check) else { continue };
+            let shared = checks.get(&target.check).filter(|check| !matches!(check.kind, Kind::Exec(_))).cloned();
+            // A plugin is run in another way for each node.
+            let own = || Check::of_target(cluster, &target).map(Arc::new);
+            let Some(check) = shared.or_else(own) else { continue };
             let watched = match before.remove(&target) {
-                Some(watched) if watched.check == *check => watched,
-                _ => self.begin(target, Arc::clone(check), now),
+                Some(watched) if watched.check == check => watched,
+                _ => self.begin(target, check, now),
             };
             self.watched.push(watched);
         }

@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
+    time::Instant,
 };
 
 use crate::{
-    check::Target,
-    cluster::{Cluster, NodeName, Profile, ProfileId, Service, ServiceName},
+    check::{Kind, Target},
+    cluster::{AdminState, CheckName, Cluster, NodeName, Profile, ProfileId, Service, ServiceName},
     desired::parts::{self, Part},
     health::{Health, HealthView, State},
 };
@@ -53,10 +55,79 @@ impl Standing {
     }
 }
 
+/// How a node's address stands for a service, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stand {
+    /// What the checks say that have a say.
+    pub standing: Standing,
+    /// What the node asks for itself, by its agent.
+    pub wish: AdminState,
+    /// What decided: the wish if there is one, else the standing.
+    pub why: Option<Why>,
+}
+
+impl Stand {
+    /// A node that nothing is known of.
+    const UNKNOWN: Self = Self { standing: Standing::Unknown, wish: AdminState::Ready, why: None };
+
+    /// Whether the same follows from both.
+    fn decides_as(&self, other: &Self) -> bool {
+        (self.standing, self.wish) == (other.standing, other.wish)
+    }
+}
+
+/// The check that decided, and its words. Members carry it into every set: it is cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// The check.
+    pub check: CheckName,
+    /// What it found; `None`: nothing yet.
+    pub words: Option<Arc<str>>,
+}
+
+/// What one check says of an address.
+#[derive(Debug, Clone)]
+struct Voice {
+    standing: Standing,
+    wish: AdminState,
+    /// An agent that answers no more: it has no say.
+    is_silent: bool,
+    since: Option<Instant>,
+    why: Why,
+}
+
+impl Voice {
+    fn new(cluster: &Cluster, view: &HealthView, target: &Target) -> Self {
+        let Some(health) = view.targets.get(target) else {
+            let why = Why { check: target.check.clone(), words: None };
+            return Self { standing: Standing::Unknown, wish: AdminState::Ready, is_silent: false, since: None, why };
+        };
+        let check = cluster.checks.get(&target.check);
+        let is_agent = check.is_some_and(|check| matches!(check.kind, Kind::Agent { .. }));
+        // Before it had as many chances as decide, it may still answer.
+        let is_silent =
+            is_agent && health.state == State::Unknown && check.is_some_and(|c| health.unmade >= c.timing.fall);
+        let words = match health.hold {
+            Some(hold) => Some(format!("held down for its flapping, {}", hold.ordinal()).into()),
+            None => health.why.clone(),
+        };
+        Self {
+            standing: Standing::new(target, health, view),
+            wish: health.wish,
+            is_silent,
+            since: Some(health.since),
+            why: Why { check: target.check.clone(), words },
+        }
+    }
+}
+
+/// How a node stands for a service, address by address.
+type Stands = BTreeMap<IpAddr, Stand>;
+
 /// How each node stands for each service, address by address, and what follows from it for each profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standings {
-    by_service: BTreeMap<ServiceName, BTreeMap<NodeName, BTreeMap<IpAddr, Standing>>>,
+    by_service: BTreeMap<ServiceName, BTreeMap<NodeName, Stands>>,
     /// By profile.
     parts: Vec<Vec<Part>>,
 }
@@ -71,20 +142,13 @@ impl Standings {
                 members.entry(service).or_default().extend(&profile.nodes);
             }
         }
-        let stand = |service: &Service, name: &NodeName, address: IpAddr| {
-            let checks = service.checks.iter().map(|check| {
-                let target = Target { node: name.clone(), check: check.clone(), address };
-                health.targets.get(&target).map_or(Standing::Unknown, |of| Standing::new(&target, of, health))
-            });
-            combine(checks.collect(), service.checks_any)
-        };
         let by_service = members
             .into_iter()
             .filter_map(|(name, nodes)| {
                 let service = cluster.services.get(name)?;
                 let nodes = nodes.into_iter().filter_map(|node| {
                     let addresses = &cluster.nodes.get(node)?.addresses;
-                    Some((node.clone(), addresses.iter().map(|a| (*a, stand(service, node, *a))).collect()))
+                    Some((node.clone(), stands(cluster, health, service, node, addresses)))
                 });
                 Some((name.clone(), nodes.collect()))
             })
@@ -101,17 +165,17 @@ impl Standings {
 
     /// How a node's address stands for a service.
     #[must_use]
-    pub fn of(&self, service: &ServiceName, node: &NodeName, address: IpAddr) -> Standing {
-        self.node(service, node).and_then(|addresses| addresses.get(&address)).copied().unwrap_or(Standing::Unknown)
+    pub fn of(&self, service: &ServiceName, node: &NodeName, address: IpAddr) -> Stand {
+        self.node(service, node).and_then(|addresses| addresses.get(&address)).cloned().unwrap_or(Stand::UNKNOWN)
     }
 
     /// How a whole node stands: as the best of its addresses.
-    pub(crate) fn any(&self, service: &ServiceName, node: &NodeName) -> Standing {
-        let best = self.node(service, node).and_then(|addresses| addresses.values().min());
-        best.copied().unwrap_or(Standing::Unknown)
+    pub(crate) fn any(&self, service: &ServiceName, node: &NodeName) -> Stand {
+        let addresses = self.node(service, node).into_iter().flat_map(BTreeMap::values);
+        addresses.min_by_key(|stand| (stand.wish, stand.standing)).cloned().unwrap_or(Stand::UNKNOWN)
     }
 
-    fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&BTreeMap<IpAddr, Standing>> {
+    fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&Stands> {
         self.by_service.get(service)?.get(node)
     }
 
@@ -120,15 +184,72 @@ impl Standings {
     pub fn differ_for(&self, older: &Self, profile: &Profile) -> bool {
         profile.services.iter().any(|service| {
             let (new, old) = (self.by_service.get(service), older.by_service.get(service));
-            new != old && profile.nodes.iter().any(|n| new.and_then(|s| s.get(n)) != old.and_then(|s| s.get(n)))
+            profile.nodes.iter().any(|n| !decide_alike(new.and_then(|s| s.get(n)), old.and_then(|s| s.get(n))))
         })
     }
 }
 
-/// `any` of the checks must pass, or all of them: the address stands as the worst of those that are needed.
-fn combine(mut checks: Vec<Standing>, any: Option<usize>) -> Standing {
-    checks.sort_unstable();
-    let needed = any.unwrap_or(checks.len()).min(checks.len());
-    // A service without checks counts every node as up.
-    needed.checked_sub(1).and_then(|last| checks.get(last)).copied().unwrap_or(Standing::Up)
+/// Whether the same follows from both, whatever the words.
+fn decide_alike(new: Option<&Stands>, old: Option<&Stands>) -> bool {
+    let (Some(new), Some(old)) = (new, old) else { return new.is_none() == old.is_none() };
+    new.len() == old.len() && new.iter().zip(old).all(|((a, new), (b, old))| a == b && new.decides_as(old))
+}
+
+/// How the addresses of a node stand for a service.
+fn stands(
+    cluster: &Cluster,
+    health: &HealthView,
+    service: &Service,
+    node: &NodeName,
+    addresses: &BTreeSet<IpAddr>,
+) -> Stands {
+    let voices = |address: IpAddr| -> Vec<Voice> {
+        let target = |check: &CheckName| Target { node: node.clone(), check: check.clone(), address };
+        service.checks.iter().map(|check| Voice::new(cluster, health, &target(check))).collect()
+    };
+    let mut all: Vec<(IpAddr, Vec<Voice>)> = addresses.iter().map(|address| (*address, voices(*address))).collect();
+    // What an agent asks for is asked for the node. Where it cannot be heard, its word at another address counts.
+    for at in 0..service.checks.len() {
+        let of = |voices: &[Voice]| voices.get(at).filter(|voice| voice.wish != AdminState::Ready).cloned();
+        let Some(asked) = all.iter().filter_map(|(_, voices)| of(voices)).max_by_key(|voice| voice.wish) else {
+            continue;
+        };
+        for voice in all.iter_mut().filter_map(|(_, voices)| voices.get_mut(at)).filter(|voice| voice.is_silent) {
+            *voice = asked.clone();
+        }
+    }
+    all.into_iter().map(|(address, voices)| (address, combine(voices, service.checks_any))).collect()
+}
+
+/// The one whose change made the address stand so: of those that all must pass the first that failed or the last that came
+/// up, of those of which any will do the other way round.
+fn decisive(votes: &[Voice], standing: Standing, needed: usize) -> Option<&Voice> {
+    let alike = votes.iter().filter(|voice| voice.standing == standing);
+    let all_must = needed == votes.len();
+    if all_must == (standing == Standing::Up) {
+        alike.max_by_key(|voice| voice.since)
+    } else {
+        alike.min_by_key(|voice| voice.since)
+    }
+}
+
+/// `any` of the checks must pass, or all of them: the address stands as the worst of those that are needed. A silent agent
+/// has no say, nor has one whose node asks to be out: that is heard beside what the others find.
+fn combine(voices: Vec<Voice>, any: Option<usize>) -> Stand {
+    let wish = voices.iter().filter(|voice| voice.wish != AdminState::Ready).max_by_key(|voice| voice.wish).cloned();
+    let nobody_to_ask = voices.is_empty();
+    let mut votes = voices;
+    votes.retain(|voice| !voice.is_silent && voice.wish == AdminState::Ready);
+    votes.sort_by_key(|voice| voice.standing);
+    let needed = any.unwrap_or(votes.len()).min(votes.len());
+    let (standing, why) = match needed.checked_sub(1).and_then(|last| votes.get(last)) {
+        Some(worst) => (worst.standing, decisive(&votes, worst.standing, needed).map(|voice| voice.why.clone())),
+        // A service without checks counts every node as up; who asks to be out is there to ask.
+        None if nobody_to_ask || wish.is_some() => (Standing::Up, None),
+        None => (Standing::Unknown, None),
+    };
+    match wish {
+        Some(voice) => Stand { standing, wish: voice.wish, why: Some(voice.why) },
+        None => Stand { standing, wish: AdminState::Ready, why },
+    }
 }

@@ -16,8 +16,9 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{
-    cluster::{Cluster, NodeName},
-    health::{Health, HealthView},
+    check::Outcome,
+    cluster::{AdminState, Cluster, NodeName},
+    health::{Health, HealthView, State},
     overrides::Hold,
 };
 
@@ -105,6 +106,9 @@ pub struct Check {
     /// What the last probe found; `None` before the first. Begins with until when (UTC) and why a check that passes is
     /// held down all the same: `held until 12:04:10, 4th flap: ...`.
     pub reason: Option<String>,
+    /// What deserves a look although it passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// Until when it is held down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Stamp>,
@@ -218,6 +222,7 @@ impl Node {
                 state: health.state.as_str().into(),
                 since: clocks.stamp(health.since),
                 reason: reason(health, clocks),
+                warning: warning(health),
                 held_until: health.hold.map(|hold| clocks.stamp(hold.until)),
             });
         }
@@ -236,11 +241,22 @@ impl Node {
 
 /// What the last probe found, and whether it counts.
 fn reason(health: &Health, clocks: Clocks) -> Option<String> {
-    let found = health.last.as_ref()?.reason();
-    Some(match health.hold {
-        Some(hold) => format!("held until {}, {}: {found}", clocks.stamp(hold.until).time_of_day(), hold.ordinal()),
-        None => found.to_owned(),
+    let last = health.last.as_ref()?;
+    let found = last.reason();
+    Some(match (health.hold, &health.why, last) {
+        (Some(hold), ..) => {
+            format!("held until {}, {}: {found}", clocks.stamp(hold.until).time_of_day(), hold.ordinal())
+        }
+        // Its word stands, though it says nothing more.
+        (None, Some(why), Outcome::Unknown(_)) if health.wish != AdminState::Ready => format!("{why}; now {found}"),
+        _ => found.to_owned(),
     })
+}
+
+/// What a check that passes warns of.
+fn warning(health: &Health) -> Option<String> {
+    let passes = health.state == State::Up || health.last.as_ref().is_some_and(Outcome::is_pass);
+    health.warning.as_ref().filter(|_| passes).map(ToString::to_string)
 }
 
 /// The age of a stamp at another one; a clock that was put back makes it zero.

@@ -36,6 +36,15 @@ pub fn count(count: usize) -> String {
     text
 }
 
+/// The beginning of a text: 100 characters of it, and then dots.
+#[must_use]
+pub fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(100) {
+        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// The text on one line, without anything that a terminal obeys: control characters are escaped, and so are the
 /// characters that break lines or turn the direction of writing without being control characters.
 #[must_use]

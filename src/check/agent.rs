@@ -7,9 +7,11 @@
 //! |---|---|
 //! | `up`, `ready`, a percentage above 0 | passes |
 //! | `down`, `fail`, `stopped`, `0%` | fails: `fall` of them take the node out |
-//! | `drain`, `maint` | the node wants out: it is taken out at once |
+//! | `drain` | the node wants out: it leaves the shared sets at once, and keeps its pinned names |
+//! | `maint` | it wants out altogether: as `admin_state: down` in the file |
 //!
-//! Of several words the one that is furthest down this table decides. Without any of them nothing is known.
+//! Of several words the one that is furthest down this table decides. Without any of them nothing is known. `drain` and
+//! `maint` stand until the agent says otherwise, though it be silent; `down` lapses with its silence.
 
 use super::{Outcome, text::printable};
 
@@ -23,6 +25,7 @@ pub fn verdict(line: &[u8]) -> Outcome {
         Some(Wish::In) => Outcome::Pass(says),
         Some(Wish::Failed) => Outcome::Fail(says),
         Some(Wish::Out) => Outcome::Out(says),
+        Some(Wish::Maint) => Outcome::Maint(says),
         None => Outcome::Unknown(format!("{says}, which is no state")),
     }
 }
@@ -33,6 +36,7 @@ enum Wish {
     In,
     Failed,
     Out,
+    Maint,
 }
 
 fn wish(word: &[u8]) -> Option<Wish> {
@@ -40,7 +44,8 @@ fn wish(word: &[u8]) -> Option<Wish> {
     match word.as_str() {
         "up" | "ready" => Some(Wish::In),
         "down" | "fail" | "stopped" => Some(Wish::Failed),
-        "drain" | "maint" => Some(Wish::Out),
+        "drain" => Some(Wish::Out),
+        "maint" => Some(Wish::Maint),
         other => {
             let digits = other.strip_suffix('%')?;
             let number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
@@ -74,6 +79,7 @@ mod tests {
             ("maint\r", "out"),
             ("up drain", "out"),
             ("maint down", "out"),
+            ("maint drain", "out"),
             ("", "unknown"),
             ("%", "unknown"),
             ("-5%", "unknown"),
@@ -84,6 +90,8 @@ mod tests {
         ] {
             assert_eq!(verdict(line.as_bytes()).as_str(), word, "{line}");
         }
+        assert_eq!(verdict(b"up drain"), Outcome::Out("agent says \"up drain\"".to_owned()));
+        assert_eq!(verdict(b"maint drain"), Outcome::Maint("agent says \"maint drain\"".to_owned()));
         assert_eq!(verdict(b"down#\x1b").reason(), "agent says \"down#\\u{1b}\"");
         assert_eq!(verdict(b"\xff"), Outcome::Unknown("agent says \"\\xff\", which is no state".to_owned()));
     }

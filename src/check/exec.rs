@@ -3,18 +3,44 @@
 
 use std::path::PathBuf;
 
-use super::{Outcome, Warning, text::printable};
+use super::{Outcome, Target, Warning, text::printable};
 
 /// The most that is kept of what a plugin prints, in octets; the rest is read and forgotten.
 pub const LIMIT: usize = 4 * 1024;
+
+/// What is filled in in a plugin's arguments. No other brace may stand there, so that none is passed on by mistake.
+pub const PLACEHOLDERS: [&str; 3] = ["{address}", "{node}", "{index}"];
 
 /// A plugin that is run on this host for each node. No shell is between: the arguments arrive as they are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exec {
     /// The program, by its absolute path.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Its arguments, with [`PLACEHOLDERS`] for those of a check, without for those of a target.
     pub arguments: Vec<String>,
+}
+
+impl Exec {
+    /// The same with what a target has filled in.
+    pub(super) fn filled_in(&self, target: &Target, index: &str) -> Self {
+        let address = target.address.to_string();
+        let values = [address.as_str(), target.node.as_str(), index];
+        // In one pass: what a value brings along is no placeholder.
+        let fill = |argument: &String| {
+            let (mut filled, mut rest) = (String::new(), argument.as_str());
+            while let Some((at, placeholder, value)) = PLACEHOLDERS
+                .iter()
+                .zip(values)
+                .filter_map(|(placeholder, value)| Some((rest.find(placeholder)?, placeholder, value)))
+                .min()
+            {
+                filled.extend([rest.get(..at).unwrap_or_default(), value]);
+                rest = rest.get(at + placeholder.len()..).unwrap_or_default();
+            }
+            filled + rest
+        };
+        Self { program: self.program.clone(), arguments: self.arguments.iter().map(fill).collect() }
+    }
 }
 
 /// How a plugin ended.
@@ -49,6 +75,19 @@ pub fn verdict(end: End, output: &[u8]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::{CheckName, NodeName};
+
+    #[test]
+    fn placeholders_are_filled_in() {
+        let target = Target {
+            node: NodeName::new("node01"),
+            check: CheckName::new("own"),
+            address: "2001:db8::11".parse().unwrap(),
+        };
+        let arguments = ["-H", "{address}", "{node}:{index}{index}", "{addres", "x"].map(str::to_owned).to_vec();
+        let filled = Exec { program: PathBuf::from("/p"), arguments }.filled_in(&target, "{node}");
+        assert_eq!(filled.arguments, ["-H", "2001:db8::11", "node01:{node}{node}", "{addres", "x"]);
+    }
 
     #[test]
     fn exit_codes() {

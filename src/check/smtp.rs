@@ -1,9 +1,8 @@
 //! SMTP replies (RFC 5321 section 4.2), as far as a health check needs them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Outcome, text::printable};
-use crate::dns::OwnerName;
 
 /// One reply, all its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,16 +81,44 @@ impl Hello {
         }
     }
 
-    /// The line: by this host's name, or by the address that we ask from when the host has no name that fits in DNS
-    /// (RFC 5321 section 4.1.4).
+    /// The line: by this host's name if that is a domain name, else by the address that we ask from (RFC 5321 section
+    /// 4.1.4). Postfix and Exim refuse `vm` and `rotad_1`.
     #[must_use]
     pub fn line(self, host: &str, local: IpAddr) -> String {
         let verb = self.as_str();
-        match (OwnerName::parse(host), local) {
-            (Ok(name), _) => format!("{verb} {name}\r\n"),
-            (Err(_), IpAddr::V4(v4)) => format!("{verb} [{v4}]\r\n"),
-            (Err(_), IpAddr::V6(v6)) => format!("{verb} [IPv6:{v6}]\r\n"),
+        let host = host.strip_suffix('.').unwrap_or(host);
+        match local.to_canonical() {
+            _ if is_domain_name(host) => format!("{verb} {host}\r\n"),
+            IpAddr::V4(v4) => format!("{verb} [{v4}]\r\n"),
+            IpAddr::V6(v6) => format!("{verb} [IPv6:{v6}]\r\n"),
         }
+    }
+}
+
+/// Whether a server that checks takes this for the name of a host: labels of letters, digits and hyphens (RFC 1123 section
+/// 2.1), at least two of them, the last no number: that would be an address.
+#[must_use]
+pub fn is_domain_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= 253
+        && text.contains('.')
+        && text.split('.').all(is_label)
+        && !last.bytes().all(|octet| octet.is_ascii_digit())
+}
+
+/// Whether it is an address literal (RFC 5321 section 4.1.3): `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
+#[must_use]
+pub fn is_address_literal(text: &str) -> bool {
+    let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else { return false };
+    match inner.split_at_checked("IPv6:".len()) {
+        Some((tag, v6)) if tag.eq_ignore_ascii_case("IPv6:") => v6.parse::<Ipv6Addr>().is_ok(),
+        _ => inner.parse::<Ipv4Addr>().is_ok(),
     }
 }
 
@@ -136,14 +163,26 @@ mod tests {
     fn greets_by_name_or_by_address() {
         for (host, local, line) in [
             ("mon.example.org", "192.0.2.1", "EHLO mon.example.org\r\n"),
-            ("mon", "192.0.2.1", "EHLO mon\r\n"),
+            ("mon.example.org.", "192.0.2.1", "EHLO mon.example.org\r\n"),
+            ("a-1.b2", "192.0.2.1", "EHLO a-1.b2\r\n"),
+            ("vm", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("rotad_1", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("rotad_1.example.org", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("-a.example.org", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("a-.example.org", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("a..org", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("10.0.0.7", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("caf\u{e9}.example.org", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
             ("(none)", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
             ("", "2001:db8::1", "EHLO [IPv6:2001:db8::1]\r\n"),
-            ("a\r\nMAIL FROM:<x>", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("vm", "::ffff:192.0.2.1", "EHLO [192.0.2.1]\r\n"),
+            ("a.b\r\nMAIL FROM:<x>", "192.0.2.1", "EHLO [192.0.2.1]\r\n"),
         ] {
             assert_eq!(Hello::Ehlo.line(host, local.parse().unwrap()), line);
         }
-        assert_eq!(Hello::Lhlo.line("mon", "192.0.2.1".parse().unwrap()), "LHLO mon\r\n");
+        assert_eq!(Hello::Lhlo.line("mon.test", "192.0.2.1".parse().unwrap()), "LHLO mon.test\r\n");
+        let long = format!("{}.test", "x".repeat(64));
+        assert_eq!(Hello::Lhlo.line(&long, "192.0.2.1".parse().unwrap()), "LHLO [192.0.2.1]\r\n");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use anyhow::bail;
 use serde_json::json;
 
 use crate::{
-    check::{Outcome, Target, targets},
+    check::{Check, Outcome, Target, targets},
     cluster::{Cluster, NodeName},
     io::monitor::ask_once,
 };
@@ -30,7 +30,7 @@ pub async fn run(cluster: &Cluster, node: Option<&str>, json: bool) -> anyhow::R
     let questions = targets(cluster)
         .into_iter()
         .filter(|target| node.is_none_or(|node| target.node.as_str() == node))
-        .filter_map(|target| cluster.checks.get(&target.check).map(|check| (target, Arc::new(check.clone()))));
+        .filter_map(|target| Check::of_target(cluster, &target).map(|check| (target, Arc::new(check))));
     let found = ask_once(questions).await;
     let text = if json { as_json(&found)? } else { as_table(&found) };
     stdout().write_all(text.as_bytes())?;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::{
         check::{
-            Check, Kind,
+            Kind,
             tests::{cluster, timing},
         },
         cluster::CheckName,

@@ -18,7 +18,7 @@ use super::{
     timing::{Keys, Settings},
 };
 use crate::{
-    check::{Check, Kind, tls::Begin},
+    check::{Check, Kind, smtp, tls::Begin},
     cluster::CheckName,
 };
 
@@ -135,6 +135,7 @@ fn check(object: &str, field: Field<'_>, given: &Given<'_>, report: &mut Report)
         rrtype,
         rcode,
         command,
+        helo,
         tls,
         tls_verify,
         tls_name,
@@ -151,7 +152,10 @@ fn check(object: &str, field: Field<'_>, given: &Given<'_>, report: &mut Report)
     };
     let word = kind.word(&KINDS, report);
     let settings = settings.map(|settings| settings.over(given.defaults));
-    let timing = settings.map(|settings| settings.timing(object, |interval| usual_timeout(word, interval), report));
+    // The next start of a plugin waits for the end of this one.
+    let may_outlast = word == Some(Word::Exec);
+    let timing =
+        settings.map(|settings| settings.timing(object, |interval| usual_timeout(word, interval), may_outlast, report));
     let word = word?;
 
     let mut only = |fields: &[Option<Field<'_>>], kinds: &[Word]| {
@@ -164,9 +168,11 @@ fn check(object: &str, field: Field<'_>, given: &Given<'_>, report: &mut Report)
     only(&[method, path, host, status, header, body], &[Word::Http]);
     only(&[name, rrtype, rcode], &[Word::Dns]);
     only(&[command], &[Word::Exec]);
+    only(&[helo], &[Word::Smtp, Word::Lmtp]);
     only(&[port], &[Word::Tcp, Word::Smtp, Word::Lmtp, Word::Imap, Word::Pop3, Word::Http, Word::Dns, Word::Agent]);
     only(&[tls, tls_verify, tls_name, tls_ca, tls_min_days], &WITH_TLS);
 
+    let helo = helo.map_or(Some(None), |field| greeting(field, report).map(Some));
     let mode = tls.map_or(Some(Mode::Plain), |field| tls::mode(field, word, report));
     let details = tls::Details { verify: tls_verify, name: tls_name, ca: tls_ca, min_days: tls_min_days };
     let tls = match mode {
@@ -190,8 +196,8 @@ fn check(object: &str, field: Field<'_>, given: &Given<'_>, report: &mut Report)
     };
     let kind = match word {
         Word::Tcp => Kind::Tcp { port: port? },
-        Word::Smtp => Kind::Smtp { port: port? },
-        Word::Lmtp => Kind::Lmtp { port: port? },
+        Word::Smtp => Kind::Smtp { port: port?, helo: helo? },
+        Word::Lmtp => Kind::Lmtp { port: port?, helo: helo? },
         Word::Imap => Kind::Imap { port: port? },
         Word::Pop3 => Kind::Pop3 { port: port? },
         Word::Agent => Kind::Agent { port: port? },
@@ -200,6 +206,20 @@ fn check(object: &str, field: Field<'_>, given: &Given<'_>, report: &mut Report)
         Word::Exec => Kind::Exec(exec::read(object, field, command, report)?),
     };
     (report.count() == before).then_some(Check { kind, tls: tls?, timing: timing? })
+}
+
+/// The name that we greet by.
+fn greeting(field: Field<'_>, report: &mut Report) -> Option<Arc<str>> {
+    let text = field.text("the name to greet by, such as mon.example.org", report)?;
+    if smtp::is_domain_name(text) || smtp::is_address_literal(text) {
+        return Some(text.into());
+    }
+    let problem = format!(
+        "{text:?} is neither a domain name with a dot (letters, digits and hyphens) nor an address literal, and servers \
+         refuse all else; write mon.example.org, [192.0.2.1] or [IPv6:2001:db8::1]"
+    );
+    field.problem(&problem, report);
+    None
 }
 
 /// The timeout of a check that gives none.

@@ -49,7 +49,7 @@ shapes! {
     /// One of `checks`.
     Check, "{ kind: tcp, port: 4190 }" {
         kind, port, interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold, method, path, host, status, header, body, name,
-        rrtype, rcode, command, tls, tls_verify, tls_name, tls_ca, tls_min_days,
+        rrtype, rcode, command, helo, tls, tls_verify, tls_name, tls_ca, tls_min_days,
     }
     /// `defaults`.
     Defaults, "{ interval: 10s }" { interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold }

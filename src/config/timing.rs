@@ -94,8 +94,14 @@ impl Settings {
         }
     }
 
-    /// These with what is built in. `timeout` is that for an interval.
-    pub(super) fn timing(self, object: &str, timeout: impl Fn(Duration) -> Duration, report: &mut Report) -> Timing {
+    /// These with what is built in. `timeout` is that for an interval; whether it `may_outlast` the interval.
+    pub(super) fn timing(
+        self,
+        object: &str,
+        timeout: impl Fn(Duration) -> Duration,
+        may_outlast: bool,
+        report: &mut Report,
+    ) -> Timing {
         fn value<T>(set: Option<Set<T>>, or: T) -> T {
             set.map_or(or, |set| set.value)
         }
@@ -105,7 +111,7 @@ impl Settings {
         let timeout = value(self.timeout, timeout(interval));
         let place = |set: Option<Set<Duration>>| set.or(self.interval).map(|set| set.at).unwrap_or_default();
         let show = humantime::format_duration;
-        if timeout >= interval {
+        if timeout >= interval && !may_outlast {
             report.problem(
                 place(self.timeout),
                 format!(

@@ -2,9 +2,9 @@
 
 use super::{Contribution, Member};
 use crate::{
-    cluster::{Cluster, NodeName, Pattern, Pinned, Profile, Publish, Service, ServiceName, Share},
+    cluster::{AdminState, Cluster, NodeName, Pattern, Pinned, Profile, Publish, Service, ServiceName, Share},
     dns::{OwnerName, Rdata, RdataSet, RrType, Ttl},
-    standings::{Standing, Standings},
+    standings::{Stand, Standings},
 };
 
 /// What one service gives to one owner name of a domain.
@@ -161,9 +161,11 @@ impl Maker<'_> {
         members.collect()
     }
 
-    fn member(&self, name: &NodeName, rdata: Rdata, state: Standing) -> Option<Member> {
-        let admin_state = self.cluster.nodes.get(name)?.admin_state;
-        Some(Member { node: name.clone(), rdata, state, admin_state })
+    fn member(&self, name: &NodeName, rdata: Rdata, stand: Stand) -> Option<Member> {
+        let by_file = self.cluster.nodes.get(name)?.admin_state;
+        let Stand { standing, wish, why } = stand;
+        let why = why.filter(|_| wish > by_file || by_file == AdminState::Ready);
+        Some(Member { node: name.clone(), rdata, state: standing, admin_state: by_file.max(wish), why })
     }
 }
 

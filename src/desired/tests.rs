@@ -317,6 +317,7 @@ fn a_repointed_name_keeps_its_stand_in_when_others_come_and_go() {
             rdata: Rdata::A([192, 0, 2, at].into()),
             state: Up,
             admin_state: AdminState::Ready,
+            why: None,
         })
         .collect();
     let own = [Member {
@@ -324,6 +325,7 @@ fn a_repointed_name_keeps_its_stand_in_when_others_come_and_go() {
         rdata: Rdata::A([192, 0, 2, 0].into()),
         state: Down,
         admin_state: AdminState::Ready,
+        why: None,
     }];
     let set = RrsetId { owner: name("web00.example.org"), rtype: RrType::A };
     let pick = |pool: &[Member]| -> Vec<Rdata> {
@@ -371,6 +373,7 @@ fn any_pool() -> impl Strategy<Value = Contribution> {
         rdata: Rdata::A([192, 0, 2, at].into()),
         state,
         admin_state,
+        why: None,
     });
     (prop::collection::vec(member, 1..6), share())
         .prop_map(|(members, least)| Contribution::Pool { members: members.into(), min_healthy: least.max(1) })

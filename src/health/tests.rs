@@ -95,6 +95,61 @@ fn rise_and_fall() {
 }
 
 #[test]
+fn what_a_node_asks_for_stands_until_it_says_otherwise() {
+    for (letters, expected) in [
+        ("pppo???????", &[(3, Up), (4, Down)][..]),
+        ("pppo??p??", &[(3, Up), (4, Down)]),
+        // It has begun to say otherwise, and is silent since.
+        ("pppop???", &[(3, Up), (4, Down), (8, Unknown)]),
+        ("pppof???", &[(3, Up), (4, Down), (8, Unknown)]),
+        ("pppo???ppp", &[(3, Up), (4, Down), (10, Up)]),
+        ("fffo???", &[(3, Down)]),
+    ] {
+        let (health, transitions) = run(&timing(3, 3), letters);
+        let states: Vec<_> = transitions.iter().map(|(second, transition)| (*second, transition.to)).collect();
+        assert_eq!(states, expected, "{letters}");
+        assert_eq!(health.wish == AdminState::Drain, letters.ends_with('?') && health.state == Down, "{letters}");
+    }
+    // It is no flap to be drained, however often.
+    let timing = Timing { flap_hold: Some(Duration::from_mins(5)), ..timing(1, 1) };
+    assert_eq!(run(&timing, "popopopop").0.state, Up);
+    assert_eq!(run(&timing, "pfpfp").0.state, Down);
+}
+
+#[test]
+fn our_questions_do_not_keep_a_rate_limit_going() {
+    // rise 2, fall 2, held for 5 s a flap.
+    let timing = Timing { flap_hold: Some(Duration::from_secs(5)), ..timing(2, 2) };
+    for (letters, state, held, period) in [
+        // The second down within the hour: held, and asked at the usual pace.
+        ("ppffppff", Down, false, 10),
+        ("ppffppffp", Down, false, 2),
+        ("ppffppffpp", Down, true, 10),
+        ("ppffppffppp", Down, true, 10),
+        // A busy answer does not begin the hold anew, nor end it.
+        ("ppffppffppb", Down, true, 10),
+        ("ppffppffppbbbbbb", Down, true, 10),
+        ("ppffppffppbbbbbbp", Up, false, 10),
+        ("ppffppffppbbbbp", Up, false, 10),
+        ("ppffppffppbp", Down, true, 10),
+        // A failure does.
+        ("ppffppffppf", Down, false, 10),
+        // Nor is a node that is down hurried while it says that it is busy.
+        ("ppbb", Down, false, 10),
+        ("ppbbp", Down, false, 10),
+        ("ppbbfp", Down, false, 2),
+        ("b", Unknown, false, 10),
+        ("f", Unknown, false, 2),
+        // One that is up is looked at closely whatever it says.
+        ("ppb", Up, false, 2),
+    ] {
+        let (health, _) = run(&timing, letters);
+        assert_eq!((health.state, health.hold.is_some()), (state, held), "{letters}");
+        assert_eq!(health.period(&timing).as_secs(), period, "{letters}");
+    }
+}
+
+#[test]
 fn settled_once_decided_or_once_it_could_have_been() {
     for (rise, fall, letters, settled) in [
         (3, 3, "", false),

@@ -3,9 +3,7 @@
 //!
 //! The protocols themselves are in [`crate::check`]; here bytes go to and fro.
 
-use std::{io, net::IpAddr};
-
-use rustix::io::Errno;
+use std::net::IpAddr;
 
 use self::peer::Peer;
 pub use self::tls::Trusts;
@@ -17,6 +15,7 @@ use crate::{
 mod agent;
 pub(super) mod briefs;
 mod dns;
+mod error;
 mod exec;
 mod http;
 mod imap;
@@ -39,8 +38,12 @@ pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpA
         match &check.kind {
             Kind::Tcp { port } if check.tls.is_none() => Ok(tcp::knock((address, *port).into(), timeout).await),
             Kind::Tcp { port } => Ok(secured(connect(*port).await?).await),
-            Kind::Smtp { port } => Box::pin(smtp::talk(connect(*port).await?, Hello::Ehlo)).await,
-            Kind::Lmtp { port } => Box::pin(smtp::talk(connect(*port).await?, Hello::Lhlo)).await,
+            Kind::Smtp { port, helo } => {
+                Box::pin(smtp::talk(connect(*port).await?, Hello::Ehlo, helo.as_deref())).await
+            }
+            Kind::Lmtp { port, helo } => {
+                Box::pin(smtp::talk(connect(*port).await?, Hello::Lhlo, helo.as_deref())).await
+            }
             Kind::Imap { port } => Box::pin(imap::talk(connect(*port).await?)).await,
             Kind::Pop3 { port } => Box::pin(pop3::talk(connect(*port).await?)).await,
             Kind::Http(question) => Box::pin(http::talk(connect(question.port).await?, question, address)).await,
@@ -60,33 +63,6 @@ async fn secured(mut peer: Peer) -> Outcome {
 /// What a node showed: a pass, or the failure (or our own trouble) that ends the probe.
 type Talk<T = Outcome> = Result<T, Outcome>;
 
-/// Whose fault an error is. What is not known to be the node's is ours, and says nothing of the node.
-///
-/// EHOSTUNREACH counts as the node's: on a shared link it is how a machine that is switched off shows (nobody
-/// answers ARP), and routers report a dead host behind them so. ENETUNREACH is a missing route here.
-fn blame(error: &io::Error) -> Outcome {
-    let errno = Errno::from_io_error(error);
-    let cause = match errno {
-        Some(Errno::CONNREFUSED) => "connection refused",
-        Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE) => "connection reset",
-        Some(Errno::TIMEDOUT) => "connection timed out",
-        Some(Errno::HOSTUNREACH) => "no route to host",
-        Some(Errno::HOSTDOWN) => "host is down",
-        Some(Errno::NETUNREACH) => return Outcome::Unknown("network unreachable from here".to_owned()),
-        Some(Errno::ADDRNOTAVAIL) => {
-            return Outcome::Unknown("no local address or port to ask from".to_owned());
-        }
-        Some(Errno::MFILE | Errno::NFILE) => {
-            return Outcome::Unknown("too many open files here; raise LimitNOFILE".to_owned());
-        }
-        Some(Errno::PERM | Errno::ACCESS) => {
-            return Outcome::Unknown("not permitted here; a local firewall or sandbox forbids it".to_owned());
-        }
-        _ => return Outcome::Unknown(format!("cannot ask: {error}")),
-    };
-    Outcome::Fail(cause.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,25 +73,5 @@ mod tests {
         let (trusts, node) = (Trusts::default(), NodeName::new("node00"));
         let octets = size_of_val(&probe(&trusts, &check, &node, IpAddr::from([127, 0, 0, 1])));
         assert!(octets <= 2 * 1024, "{octets}");
-    }
-
-    #[test]
-    fn what_is_not_the_nodes_fault_says_nothing_of_the_node() {
-        for (errno, outcome) in [
-            (Errno::CONNREFUSED, Outcome::Fail("connection refused".into())),
-            (Errno::CONNRESET, Outcome::Fail("connection reset".into())),
-            (Errno::PIPE, Outcome::Fail("connection reset".into())),
-            (Errno::HOSTUNREACH, Outcome::Fail("no route to host".into())),
-            (Errno::TIMEDOUT, Outcome::Fail("connection timed out".into())),
-            (Errno::NETUNREACH, Outcome::Unknown("network unreachable from here".into())),
-            (Errno::ADDRNOTAVAIL, Outcome::Unknown("no local address or port to ask from".into())),
-            (Errno::MFILE, Outcome::Unknown("too many open files here; raise LimitNOFILE".into())),
-            (Errno::NFILE, Outcome::Unknown("too many open files here; raise LimitNOFILE".into())),
-        ] {
-            assert_eq!(blame(&errno.into()), outcome);
-        }
-        for errno in [Errno::PERM, Errno::ACCESS, Errno::NOBUFS, Errno::NOMEM, Errno::AFNOSUPPORT, Errno::INVAL] {
-            assert!(matches!(blame(&errno.into()), Outcome::Unknown(_)), "{errno}");
-        }
     }
 }

@@ -144,6 +144,7 @@ fn an_edit_is_told_from_health() {
         rdata: Rdata::A([192, 0, 2, at].into()),
         state: crate::standings::Standing::Up,
         admin_state: crate::cluster::AdminState::Ready,
+        why: None,
     };
     let pool = Contribution::Pool { members: [node(10), node(11)].into(), min_healthy: 1 };
     let recipe = Recipe { ttl: Ttl(60), contributions: vec![pool] };

@@ -1,10 +1,11 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Standing::{Down, Reserve, Suspect, Unknown, Up},
     *,
 };
 use crate::{
+    check::{Outcome, agent::verdict},
     io::clock,
     rota::model::{cluster, targets},
 };
@@ -33,8 +34,131 @@ fn all_checks_must_pass_or_any_n_of_them() {
         // An edit may have taken a check away meanwhile.
         (&[Up, Down], Some(3), Down),
     ] {
-        assert_eq!(combine(checks.to_vec(), any), expected, "{checks:?} {any:?}");
+        let voices = checks.iter().map(|standing| voice("check", *standing, 0)).collect();
+        assert_eq!(combine(voices, any).standing, expected, "{checks:?} {any:?}");
     }
+}
+
+fn voice(check: &str, standing: Standing, since: u64) -> Voice {
+    Voice {
+        standing,
+        wish: AdminState::Ready,
+        is_silent: false,
+        since: Some(clock::now() + Duration::from_secs(since)),
+        why: Why { check: CheckName::new(check), words: None },
+    }
+}
+
+fn asks(wish: AdminState) -> Voice {
+    Voice { wish, ..voice("agent", Down, 9) }
+}
+
+fn silent() -> Voice {
+    Voice { is_silent: true, ..voice("agent", Unknown, 9) }
+}
+
+#[test]
+fn a_silent_agent_has_no_say() {
+    for (voices, any, expected) in [
+        (vec![voice("imap", Up, 0), silent()], None, Up),
+        (vec![voice("imap", Down, 0), silent()], None, Down),
+        (vec![voice("imap", Unknown, 0), silent()], None, Unknown),
+        // Any of several: of those that have a say.
+        (vec![voice("imap", Up, 0), voice("smtp", Down, 0), silent()], Some(1), Up),
+        (vec![voice("imap", Down, 0), silent()], Some(1), Down),
+        (vec![voice("imap", Up, 0), silent()], Some(2), Up),
+        (vec![voice("imap", Up, 0), voice("smtp", Down, 0), silent()], Some(2), Down),
+        // Nobody has one.
+        (vec![silent()], None, Unknown),
+        (vec![silent(), silent()], Some(1), Unknown),
+    ] {
+        assert_eq!(combine(voices.clone(), any).standing, expected, "{voices:?} {any:?}");
+    }
+}
+
+#[test]
+fn an_agents_wish_is_heard_beside_what_the_others_find() {
+    let (drain, maint) = (AdminState::Drain, AdminState::Down);
+    for (voices, any, wish, standing) in [
+        (vec![voice("imap", Up, 0), asks(drain)], None, drain, Up),
+        (vec![voice("imap", Up, 0), asks(drain)], Some(1), drain, Up),
+        (vec![voice("imap", Down, 0), asks(drain)], None, drain, Down),
+        (vec![asks(drain), asks(maint)], None, maint, Up),
+        (vec![asks(drain), silent()], None, drain, Up),
+    ] {
+        let stand = combine(voices.clone(), any);
+        assert_eq!((stand.wish, stand.standing), (wish, standing), "{voices:?} {any:?}");
+        assert_eq!(stand.why.unwrap().check.as_str(), "agent");
+    }
+}
+
+#[test]
+fn the_check_that_decided_is_known() {
+    for (voices, any, decisive) in [
+        (vec![voice("a", Up, 0), voice("b", Down, 5)], None, "b"),
+        // The first that failed took it out, the last that came up brought it back.
+        (vec![voice("a", Down, 7), voice("b", Down, 5)], None, "b"),
+        (vec![voice("a", Up, 7), voice("b", Up, 5)], None, "a"),
+        // Of those of which any will do it is the other way round.
+        (vec![voice("a", Down, 7), voice("b", Down, 5)], Some(1), "a"),
+        (vec![voice("a", Up, 7), voice("b", Up, 5), voice("c", Down, 1)], Some(1), "b"),
+        (vec![voice("a", Reserve, 7), voice("b", Up, 5)], None, "a"),
+    ] {
+        let why = combine(voices.clone(), any).why.unwrap();
+        assert_eq!(why.check.as_str(), decisive, "{voices:?} {any:?}");
+    }
+}
+
+#[test]
+fn an_agent_that_falls_silent() {
+    let cluster = cluster(
+        "nodes: { n0: { addresses: [192.0.2.10, \"2001:db8::10\"] } }
+checks: { imap: { kind: imap }, agent: { kind: agent, port: 9707, fall: 2 } }
+services: { imap: { publish: address, name: imap, checks: [imap, agent] } }
+domains: { a.test: { services: [imap] } }
+",
+    );
+    let (v4, v6): (IpAddr, IpAddr) = ("192.0.2.10".parse().unwrap(), "2001:db8::10".parse().unwrap());
+    let agent = |words: &[&str]| {
+        let mut health = Health::new(clock::now());
+        for word in words {
+            let outcome = match *word {
+                "" => Outcome::Unknown("the agent is silent".to_owned()),
+                word => verdict(word.as_bytes()),
+            };
+            let timing = &cluster.checks["agent"].timing;
+            health.observe(timing, clock::now(), outcome, Duration::ZERO);
+        }
+        Arc::new(health)
+    };
+    let stand = |v4_says: &[&str], v6_says: &[&str], asked: IpAddr| {
+        let health = |target: &Target| match (target.check.as_str(), target.address) {
+            ("agent", address) => agent(if address == v4 { v4_says } else { v6_says }),
+            _ => Arc::new(Health { state: State::Up, ..Health::new(clock::now()) }),
+        };
+        let targets = targets(&cluster).map(|target| (target.clone(), health(&target))).collect();
+        let standings = Standings::new(&cluster, &HealthView { targets, ..HealthView::default() });
+        let stand = standings.of(&ServiceName::new("imap"), &NodeName::new("n0"), asked);
+        (stand.standing, stand.wish)
+    };
+    let up = &["up", "up", "up"][..];
+    for (says, expected) in [
+        (&[""][..], (Unknown, AdminState::Ready)),
+        (&["", ""], (Up, AdminState::Ready)),
+        (&["down", "down"], (Down, AdminState::Ready)),
+        (&["down", "down", "", ""], (Up, AdminState::Ready)),
+        (&["drain"], (Up, AdminState::Drain)),
+        (&["drain", "", "", "", ""], (Up, AdminState::Drain)),
+        (&["drain", "maint", "", "", ""], (Up, AdminState::Down)),
+        (&["drain", "down", "", ""], (Up, AdminState::Ready)),
+        (&["drain", "up", "", ""], (Up, AdminState::Ready)),
+        (&["drain", "up", "up", "up"], (Up, AdminState::Ready)),
+    ] {
+        assert_eq!(stand(says, up, v4), expected, "{says:?}");
+    }
+    // The wish is the node's: an address at which the agent is not heard follows, one at which it says otherwise does not.
+    assert_eq!(stand(&["drain"], &["", ""], v6), (Up, AdminState::Drain));
+    assert_eq!(stand(&["drain"], up, v6), (Up, AdminState::Ready));
 }
 
 #[test]
@@ -68,5 +192,5 @@ domains:
     assert_eq!(differ(Some(("n0", "imap"))), [true, false]);
     assert_eq!(differ(Some(("n1", "imap"))), [false, false]);
     assert_eq!(differ(Some(("n1", "smtp"))), [false, true]);
-    assert_eq!(standings(None).any(&ServiceName::new("imap"), &NodeName::new("n9")), Unknown);
+    assert_eq!(standings(None).any(&ServiceName::new("imap"), &NodeName::new("n9")), Stand::UNKNOWN);
 }

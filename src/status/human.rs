@@ -71,7 +71,8 @@ impl Status {
         let wide = nodes.iter().map(|node| node.name.chars().count()).max().unwrap_or(0);
         for node in nodes {
             let admin = if node.admin_state == "ready" { String::new() } else { format!(" ({})", node.admin_state) };
-            let (up, other): (Vec<&Check>, Vec<&Check>) = node.checks.iter().partition(|check| check.state == "up");
+            let is_plain = |check: &&Check| check.state == "up" && check.warning.is_none();
+            let (up, other): (Vec<&Check>, Vec<&Check>) = node.checks.iter().partition(is_plain);
             let up = self.up(&up, paint);
             let head = format!("{:wide$}{admin}", node.name);
             let head = printable(&head);
@@ -81,10 +82,14 @@ impl Status {
             }
             writeln!(out, "  {}", head.trim_end())?;
             for check in other {
-                let state =
-                    if check.state == "down" { paint.red("down") } else { paint.yellow(&printable(&check.state)) };
+                let state = match (&*check.state, &check.warning) {
+                    ("down", _) => paint.red("down"),
+                    ("up", Some(_)) => paint.yellow("up with a warning"),
+                    (other, _) => paint.yellow(&printable(other)),
+                };
                 let age = text::age(age(check.since, self.time));
-                let reason = printable(check.reason.as_deref().unwrap_or("no answer yet"));
+                let warning = check.warning.as_deref().filter(|_| check.state == "up");
+                let reason = printable(warning.or(check.reason.as_deref()).unwrap_or("no answer yet"));
                 writeln!(out, "    {} ({}) {state} for {age}: {reason}", printable(&check.check), check.address)?;
             }
             if let Some(up) = up {
@@ -128,15 +133,17 @@ impl Status {
     }
 }
 
-/// Down before unknown before drained before well; the sort is stable, so names stay in order.
+/// Down before unknown before a warning before drained before well; the sort is stable, so names stay in order.
 fn urgency(node: &Node) -> u8 {
     let any = |state: &str| node.checks.iter().any(|check| check.state == state);
     if any("down") {
         0
     } else if any("unknown") {
         1
+    } else if node.checks.iter().any(|check| check.warning.is_some()) {
+        2
     } else {
-        2 + u8::from(node.admin_state == "ready")
+        3 + u8::from(node.admin_state == "ready")
     }
 }
 

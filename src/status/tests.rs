@@ -21,6 +21,7 @@ fn check(name: &str, address: &str, state: &'static str, seconds: u64, reason: O
         state: state.into(),
         since: ago(seconds),
         reason: reason.map(str::to_owned),
+        warning: None,
         held_until: None,
     }
 }
@@ -111,6 +112,44 @@ fn the_json_form_is_the_contract() {
         })
     );
     assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
+}
+
+#[test]
+fn what_a_check_that_passes_warns_of_is_seen() {
+    let mut status = sample();
+    let check = &mut status.nodes[0].checks[0];
+    check.warning = Some("certificate expires on 2026-12-01".to_owned());
+    check.reason = Some("* OK ready; certificate expires on 2026-12-01".to_owned());
+    assert!(status.human(false).contains(
+        "  node00\n    imap (192.0.2.10) up with a warning for 1d: certificate expires on 2026-12-01\n    up for 2h 11m: smtp\n"
+    ));
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(json["nodes"][0]["checks"][0]["warning"], "certificate expires on 2026-12-01");
+
+    let mut health = Health::new(crate::io::clock::now());
+    let timing = crate::check::tests::timing();
+    let warn = || Outcome::pass("* OK".to_owned(), Some(crate::check::Warning::Plugin("90% full".to_owned())));
+    for (outcome, seen) in [
+        (warn(), Some("90% full")),
+        (Outcome::Fail("connection refused".to_owned()), None),
+        (warn(), Some("90% full")),
+        (Outcome::Pass("* OK".to_owned()), None),
+    ] {
+        health.observe(&timing, health.since, outcome.clone(), Duration::ZERO);
+        assert_eq!(warning(&health).as_deref(), seen, "{outcome:?}");
+    }
+}
+
+#[test]
+fn the_wish_of_an_agent_that_is_silent_is_shown() {
+    let mut health = Health::new(crate::io::clock::now());
+    let timing = crate::check::tests::timing();
+    for outcome in [Outcome::Out("agent says \"drain\"".to_owned()), Outcome::Unknown("the agent is silent".to_owned())]
+    {
+        health.observe(&timing, health.since, outcome, Duration::ZERO);
+    }
+    let clocks = Clocks { now: health.since, wall: SystemTime::UNIX_EPOCH };
+    assert_eq!(reason(&health, clocks).as_deref(), Some("agent says \"drain\"; now the agent is silent"));
 }
 
 #[test]

@@ -155,8 +155,8 @@ fn a_lost_answer_is_settled_by_the_record() {
         assert_eq!(
             told,
             [
-                "imap.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10 (generation 2)",
-                "smtp.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10 (generation 2)",
+                "imap.example.org A: removed 192.0.2.11 (node01 imap is down), now 192.0.2.10 (generation 2)",
+                "smtp.example.org A: removed 192.0.2.11 (node01 imap is down), now 192.0.2.10 (generation 2)",
             ]
         );
         for sent in std::mem::take(&mut world.late) {

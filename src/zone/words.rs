@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use crate::{
     cluster::AdminState,
-    desired::Recipe,
+    desired::{Contribution, Member, Recipe},
     dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
     plan::{Change, Rrsets},
+    standings::{Standing, Why},
+    text,
     update::GenerationRecord,
 };
 
@@ -18,7 +20,10 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
     let mut words = format!("{}:", change.id);
     let mut part = |verb: &str, rdata: Vec<&Rdata>, otherwise: &str| {
         if !rdata.is_empty() {
-            let because = |data| because(data, recipe).unwrap_or_else(|| otherwise.to_owned());
+            let because = |data| match because(data, recipe, verb == "added") {
+                Some(why) => format!(" ({why})"),
+                None => otherwise.to_owned(),
+            };
             let list: Vec<_> = rdata.into_iter().map(|data| format!("{data}{}", because(data))).collect();
             let _ = write!(words, " {verb} {},", list.join(", "));
         }
@@ -35,13 +40,41 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
 }
 
 /// The node behind some data, and what decided.
-fn because(rdata: &Rdata, recipe: Option<&Recipe>) -> Option<String> {
-    let member = recipe?.member(rdata)?;
-    Some(match member.admin_state {
-        AdminState::Ready => format!(" ({} is {})", member.node, member.state.as_str()),
-        AdminState::Drain => format!(" ({} is drained)", member.node),
-        AdminState::Down => format!(" ({} is set down)", member.node),
+fn because(rdata: &Rdata, recipe: Option<&Recipe>, came: bool) -> Option<String> {
+    let of = |members: &'_ [Member]| members.iter().find(|member| member.rdata == *rdata).cloned();
+    recipe?.contributions.iter().find_map(|contribution| match contribution {
+        Contribution::Pool { members, .. } => {
+            let member = of(members)?;
+            let is_last_resort = came && matches!(member.state, Standing::Down | Standing::Suspect);
+            let rest = if is_last_resort { ", and all_down is all" } else { "" };
+            Some(reason(&member) + rest)
+        }
+        Contribution::Pinned { own, pool, .. } => of(own).map(|own| reason(&own)).or_else(|| {
+            let (stand_in, own) = (of(pool)?, own.first()?);
+            let is_well = stand_in.state == Standing::Up && stand_in.admin_state == AdminState::Ready;
+            Some(match (came, is_well) {
+                (true, _) => format!("{} stands in: {}", stand_in.node, reason(own)),
+                (false, true) => format!("{} stood in: {}", stand_in.node, reason(own)),
+                (false, false) => reason(&stand_in),
+            })
+        }),
+        Contribution::Fixed(_) => None,
     })
+}
+
+/// Why a member is in its set or is not: the check that decided and its words, or who wants it so.
+fn reason(member: &Member) -> String {
+    let Member { node, state, admin_state, why, .. } = member;
+    match (admin_state, why) {
+        (AdminState::Ready, Some(Why { check, words: Some(words) })) => {
+            format!("{node} {check} is {}: {}", state.as_str(), text::cut(words))
+        }
+        (AdminState::Ready, Some(Why { check, words: None })) => format!("{node} {check} is {}", state.as_str()),
+        (AdminState::Ready, None) => format!("{node} is {}", state.as_str()),
+        (_, Some(Why { words: Some(words), .. })) => format!("{node}: {}", text::cut(words)),
+        (AdminState::Drain, _) => format!("{node} is drained"),
+        (AdminState::Down, _) => format!("{node} is set down"),
+    }
 }
 
 /// The data of a set in one line.
@@ -140,40 +173,72 @@ pub(super) fn twin(zone: &OwnerName) -> String {
 mod tests {
     use super::*;
     use crate::{
-        cluster::NodeName,
-        desired::{Contribution, Member},
+        cluster::{CheckName, NodeName, WhenDown},
         dns::Ttl,
         rota::model::{id, rrset},
-        standings::Standing::{self, Down, Up},
+        standings::Standing::{Down, Reserve, Up},
     };
 
-    #[test]
-    fn a_change_says_what_left_what_came_and_why() {
-        let node = |at: u8, state: Standing, admin_state| Member {
+    fn node(at: u8, state: Standing, admin_state: AdminState, why: Option<&str>) -> Member {
+        Member {
             node: NodeName::new(&format!("node{at}")),
             rdata: Rdata::A([192, 0, 2, at].into()),
             state,
             admin_state,
-        };
+            why: why.map(|words| Why { check: CheckName::new("imap"), words: Some(words.into()) }),
+        }
+    }
+
+    #[test]
+    fn a_change_says_what_left_what_came_and_why() {
         let members = vec![
-            node(10, Up, AdminState::Ready),
-            node(11, Down, AdminState::Ready),
-            node(12, Up, AdminState::Drain),
-            node(13, Up, AdminState::Down),
+            node(10, Up, AdminState::Ready, Some("* OK ready")),
+            node(11, Down, AdminState::Ready, Some("connection refused")),
+            node(12, Up, AdminState::Drain, None),
+            node(13, Up, AdminState::Down, None),
+            node(14, Up, AdminState::Drain, Some("agent says \"drain\"")),
+            node(15, Reserve, AdminState::Ready, Some("held down for its flapping, 1st flap")),
+            node(16, Up, AdminState::Ready, None),
+            node(17, Down, AdminState::Ready, Some(&"x".repeat(200))),
         ];
         let recipe = Recipe {
             ttl: Ttl(60),
             contributions: vec![Contribution::Pool { members: members.into(), min_healthy: 1 }],
         };
         for (before, after, words) in [
-            ("-", "60 192.0.2.10", "added 192.0.2.10 (node10 is up), now 192.0.2.10"),
-            ("60 192.0.2.10 192.0.2.11", "60 192.0.2.10", "removed 192.0.2.11 (node11 is down), now 192.0.2.10"),
+            ("-", "60 192.0.2.10", "added 192.0.2.10 (node10 imap is up: * OK ready), now 192.0.2.10"),
+            ("-", "60 192.0.2.16", "added 192.0.2.16 (node16 is up), now 192.0.2.16"),
+            (
+                "60 192.0.2.10 192.0.2.11",
+                "60 192.0.2.10",
+                "removed 192.0.2.11 (node11 imap is down: connection refused), now 192.0.2.10",
+            ),
+            (
+                "60 192.0.2.10",
+                "60 192.0.2.10 192.0.2.11",
+                "added 192.0.2.11 (node11 imap is down: connection refused, and all_down is all), now 192.0.2.10, 192.0.2.11",
+            ),
             (
                 "60 192.0.2.12",
                 "60 192.0.2.10",
-                "removed 192.0.2.12 (node12 is drained), added 192.0.2.10 (node10 is up), now 192.0.2.10",
+                "removed 192.0.2.12 (node12 is drained), added 192.0.2.10 (node10 imap is up: * OK ready), now 192.0.2.10",
             ),
             ("60 192.0.2.10 192.0.2.13", "60 192.0.2.10", "removed 192.0.2.13 (node13 is set down), now 192.0.2.10"),
+            (
+                "60 192.0.2.10 192.0.2.14",
+                "60 192.0.2.10",
+                "removed 192.0.2.14 (node14: agent says \"drain\"), now 192.0.2.10",
+            ),
+            (
+                "60 192.0.2.10 192.0.2.15",
+                "60 192.0.2.10",
+                "removed 192.0.2.15 (node15 imap is in reserve: held down for its flapping, 1st flap), now 192.0.2.10",
+            ),
+            (
+                "60 192.0.2.10 192.0.2.17",
+                "60 192.0.2.10",
+                &format!("removed 192.0.2.17 (node17 imap is down: {}...), now 192.0.2.10", "x".repeat(100)),
+            ),
             ("60 192.0.2.10 203.0.113.1", "60 192.0.2.10", "removed 203.0.113.1 (not in the file), now 192.0.2.10"),
             ("300 192.0.2.10", "60 192.0.2.10", "TTL 60 instead of 300, now 192.0.2.10"),
         ] {
@@ -183,5 +248,28 @@ mod tests {
         }
         let gone = Change { id: id("old.example.org A"), before: Some(rrset(RrType::A, "60 192.0.2.10")), after: None };
         assert_eq!(super::change(&gone, None), "old.example.org A: removed 192.0.2.10 (not in the file), now nothing");
+    }
+
+    #[test]
+    fn a_pinned_name_says_whom_its_guest_stands_in_for() {
+        let change = |own: Member, before: &str, after: &str| {
+            let pool = vec![node(11, Up, AdminState::Ready, Some("* OK ready"))];
+            let pinned = Contribution::Pinned { own: [own].into(), when_down: WhenDown::Repoint, pool: pool.into() };
+            let recipe = Recipe { ttl: Ttl(60), contributions: vec![pinned] };
+            let set = |text: &str| Some(rrset(RrType::A, text));
+            super::change(&Change { id: id("web10.test A"), before: set(before), after: set(after) }, Some(&recipe))
+        };
+        let down = node(10, Down, AdminState::Ready, Some("no banner in 5s"));
+        assert_eq!(
+            change(down, "60 192.0.2.10", "60 192.0.2.11"),
+            "web10.test A: removed 192.0.2.10 (node10 imap is down: no banner in 5s), added 192.0.2.11 (node11 stands in: \
+             node10 imap is down: no banner in 5s), now 192.0.2.11"
+        );
+        let back = node(10, Up, AdminState::Ready, Some("* OK hi"));
+        assert_eq!(
+            change(back, "60 192.0.2.11", "60 192.0.2.10"),
+            "web10.test A: removed 192.0.2.11 (node11 stood in: node10 imap is up: * OK hi), added 192.0.2.10 (node10 imap \
+             is up: * OK hi), now 192.0.2.10"
+        );
     }
 }

@@ -3,6 +3,7 @@
 mod exec;
 mod kinds;
 mod memory;
+mod network;
 mod real;
 mod tls;
 
@@ -77,8 +78,8 @@ fn timing(timeout: Duration) -> Timing {
 fn check(protocol: P, port: u16, timeout: Duration) -> Check {
     let kind = match protocol {
         P::Tcp => Kind::Tcp { port },
-        P::Smtp | P::Smtps => Kind::Smtp { port },
-        P::Lmtp => Kind::Lmtp { port },
+        P::Smtp | P::Smtps => Kind::Smtp { port, helo: None },
+        P::Lmtp => Kind::Lmtp { port, helo: None },
         P::Agent => Kind::Agent { port },
         P::Imap => Kind::Imap { port },
         P::Pop3 => Kind::Pop3 { port },

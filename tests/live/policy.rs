@@ -143,7 +143,7 @@ fn a_node_that_flaps_waits_and_is_used_if_nobody_else_is_left() {
     assert_eq!(rota.serial("mydomain.org"), serial + 1, "it is not used while another is left");
     rota.kill("node02");
     rota.expect_a("imap.mydomain.org", ["node01"]);
-    rota.expect_journal(&format!("added {address} (node01 is in reserve)"));
+    rota.expect_journal(&format!("added {address} (node01 imap is in reserve: held down for its flapping, 1st flap)"));
 }
 
 #[test]

@@ -48,6 +48,14 @@ fn it_is_started_again_unless_the_file_is_wrong() {
 }
 
 #[test]
+fn d12_what_a_plugin_leaves_behind_ends_with_the_service() {
+    let text = fs::read_to_string(UNIT).unwrap();
+    for line in ["KillMode=control-group", "TasksMax=512"] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
 fn a_panic_ends_the_whole_process() {
     let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     let release = manifest.split("[profile.release]").nth(1).unwrap();

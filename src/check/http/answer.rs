@@ -173,16 +173,22 @@ impl Answer {
         self.filled += more;
         self.heard.drain(..used);
         let has_ended = call.can_proceed() && call.body_mode() != BodyMode::CloseDelimited;
-        if has_ended || self.filled == LIMIT {
+        // The rest of a page may be slow, or without end.
+        if has_ended || self.filled == LIMIT || self.question.refuses_body(self.page()).is_none() {
             return Ok(true);
         }
         self.part = Part::Body(call);
         Ok(used > 0)
     }
 
+    /// What was heard of the body.
+    fn page(&self) -> &[u8] {
+        self.body.get(..self.filled).unwrap_or_default()
+    }
+
     /// The head is accepted, and so is the body unless it is asked for something that it does not have.
     fn accept(&mut self) -> Verdict {
-        match self.question.refuses_body(self.body.get(..self.filled).unwrap_or_default()) {
+        match self.question.refuses_body(self.page()) {
             Some(refused) => Err(Outcome::Fail(refused)),
             None => Ok(mem::take(&mut self.seen)),
         }
@@ -258,8 +264,11 @@ mod tests {
             (format!("{head}\r\n{}login", "x".repeat(room + 1)), absent()),
             (format!("{head}Content-Length: 4\r\n\r\nlogin"), absent()),
             ("HTTP/1.1 204 No Content\r\n\r\nlogin".to_owned(), absent()),
-            (format!("{head}Content-Length: 9\r\n\r\nlogin"), closed()),
-            (format!("{chunked}5\r\nlogin\r\n"), closed()),
+            // It has shown enough.
+            (format!("{head}Content-Length: 9\r\n\r\nlogin"), pass()),
+            (format!("{chunked}5\r\nlogin\r\n"), pass()),
+            (format!("{head}Content-Length: 9\r\n\r\nlogi"), closed()),
+            (format!("{chunked}4\r\nlogi\r\n"), closed()),
             (head.to_owned(), closed()),
             (String::new(), closed()),
             ("HTTP/1.1 100 Continue\r\n\r\n".repeat(400), too_long()),
@@ -281,6 +290,16 @@ mod tests {
                 assert_eq!(found, verdict, "in portions of {portion}: {said:.200}");
                 assert!(taken <= MOST);
             }
+        }
+    }
+
+    #[test]
+    fn a_page_is_heard_until_it_has_shown_enough() {
+        for said in ["HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
+            let (_, mut answer) = question(Some("login")).ask("node00").unwrap();
+            assert_eq!(answer.take(said.as_bytes()), None);
+            assert_eq!(answer.take(b"<form id=log"), None);
+            assert_eq!(answer.take(b"in>"), Some(Ok("status 200".to_owned())));
         }
     }
 

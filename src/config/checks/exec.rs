@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::{field::Field, problem::Report};
-use crate::check::Exec;
+use crate::check::{Exec, exec::PLACEHOLDERS};
 
 const EXAMPLE: &str = "[/usr/lib/nagios/plugins/check_dummy, \"0\"]";
 
@@ -14,7 +14,7 @@ pub(super) fn read(object: &str, check: Field<'_>, command: Option<Field<'_>>, r
     };
     let items = command.items(&format!("a list of the program and its arguments: {EXAMPLE}"), report)?;
     // Every item is looked at before one that is wrong spoils the list.
-    let words: Vec<_> = items.iter().map(|item| word(*item, report)).collect();
+    let words: Vec<_> = items.iter().enumerate().map(|(at, item)| word(*item, at > 0, report)).collect();
     let words: Vec<_> = words.into_iter().collect::<Option<_>>()?;
     let Some((program, arguments)) = words.split_first() else {
         command.problem(&format!("the list is empty; write {EXAMPLE}"), report);
@@ -28,10 +28,21 @@ pub(super) fn read(object: &str, check: Field<'_>, command: Option<Field<'_>>, r
     Some(Exec { program: PathBuf::from(program), arguments: arguments.to_vec() })
 }
 
-fn word(field: Field<'_>, report: &mut Report) -> Option<String> {
+fn word(field: Field<'_>, is_argument: bool, report: &mut Report) -> Option<String> {
     let text = field.text("one word of the command", report)?;
     if text.contains('\0') {
         field.problem("a NUL cannot be handed to a program", report);
+        return None;
+    }
+    let known: &[&str] = if is_argument { &PLACEHOLDERS } else { &[] };
+    let plain = known.iter().fold(text.to_owned(), |text, placeholder| text.replace(placeholder, ""));
+    if plain.contains(['{', '}']) {
+        let problem = if is_argument {
+            format!("{text:?} has a brace that is filled in by nothing; known are {}", PLACEHOLDERS.join(", "))
+        } else {
+            format!("{text:?}: nothing is filled in into the program's path; leave the braces out")
+        };
+        field.problem(&problem, report);
         return None;
     }
     Some(text.to_owned())

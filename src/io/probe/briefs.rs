@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{
-    Talk, blame,
+    Talk, error,
     http::Exchange,
     peer::{late, unconnected},
     tcp,
@@ -98,14 +98,14 @@ impl<K> Brief<K> {
         if !self.is_connected {
             let has_failed = news.intersects(EventFlags::ERR | EventFlags::HUP);
             let found = if has_failed { socket_error(&self.socket.descriptor).flatten() } else { Ok(()) };
-            if let Err(error) = found {
-                return Some(tcp::verdict(Err(error.into())));
+            if let Err(refused) = found {
+                return Some(error::from_network(&refused.into()));
             }
             self.is_connected = true;
         }
         match &mut self.exchange {
             Some(exchange) => exchange.go_on(&self.socket.descriptor, !(news - EventFlags::OUT).is_empty()),
-            None => Some(tcp::verdict(Ok(()))),
+            None => Some(tcp::accepted()),
         }
     }
 
@@ -155,10 +155,11 @@ impl<K> Briefs<K> {
             _ => None,
         };
         let begun = self.socket(address.is_ipv4()).and_then(|socket| {
+            tcp::hold_back(&socket.descriptor)?;
             tcp::begin(&socket.descriptor, (address, port).into())?;
             Ok(socket)
         });
-        begun.map(|socket| (socket, exchange)).map_err(|error| blame(&error))
+        begun.map(|socket| (socket, exchange)).map_err(|refused| error::at_once(&refused))
     }
 
     fn socket(&mut self, is_ipv4: bool) -> io::Result<Socket> {

@@ -1,7 +1,6 @@
 //! One datagram to the node, and its answer.
 
 use std::{
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
@@ -12,7 +11,7 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-use super::{Talk, blame};
+use super::{Talk, error};
 use crate::check::{Dns, Outcome};
 
 /// Octets of an answer without EDNS at most (RFC 1035 section 4.2.1).
@@ -27,26 +26,25 @@ pub(super) async fn ask(question: &Dns, address: IpAddr, patience: Duration) -> 
     match timeout(patience, answer).await {
         Ok(Ok(Ok(seen))) => Ok(Outcome::Pass(seen)),
         Ok(Ok(Err(refused))) => Err(Outcome::Fail(refused)),
-        Ok(Err(error)) => Err(blame(&error)),
+        Ok(Err(refusal)) => Err(refusal),
         Err(Elapsed { .. }) => Err(Outcome::Fail(format!("no answer in {}", humantime::format_duration(patience)))),
     }
 }
 
 /// Sends a datagram, and gives those that come back to `take` until that makes something of one.
-async fn exchange<T>(
-    address: IpAddr,
-    port: u16,
-    datagram: &[u8],
-    mut take: impl FnMut(&[u8]) -> Option<T>,
-) -> io::Result<T> {
+async fn exchange<T>(address: IpAddr, port: u16, datagram: &[u8], mut take: impl FnMut(&[u8]) -> Option<T>) -> Talk<T> {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     // Connected: the kernel drops what others send, and tells of a closed port.
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
-    socket.connect((address, port)).await?;
-    socket.send(datagram).await?;
+    let begin = async {
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+        socket.connect((address, port)).await?;
+        socket.send(datagram).await?;
+        Ok(socket)
+    };
+    let socket = begin.await.map_err(|refused| error::at_once(&refused))?;
     let mut answer = [0; LIMIT];
     loop {
-        let length = socket.recv(&mut answer).await?;
+        let length = socket.recv(&mut answer).await.map_err(|broken| error::from_network(&broken))?;
         if let Some(taken) = take(answer.get(..length).unwrap_or_default()) {
             return Ok(taken);
         }

@@ -3,12 +3,19 @@
 use std::{
     io,
     net::IpAddr,
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::MetadataExt, process::ExitStatusExt},
+    },
+    path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::{
+    fs::Mode,
+    process::{Pid, PidfdFlags, Signal, geteuid, kill_process_group, pidfd_open},
+};
 use tokio::{
     io::{AsyncReadExt, unix::AsyncFd},
     process::{Child, ChildStdout, Command},
@@ -28,6 +35,9 @@ const PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub(super) async fn run(plugin: &Exec, node: &NodeName, address: IpAddr, patience: Duration) -> Outcome {
     let program = plugin.program.display();
+    if let Some(refusal) = is_anybodys(&plugin.program) {
+        return Outcome::Unknown(format!("{program} is not run: {refusal}"));
+    }
     let mut running = match Running::start(plugin, node, address) {
         Ok(running) => running,
         Err(error) => return Outcome::Unknown(format!("cannot run {program}: {error}")),
@@ -38,10 +48,37 @@ pub(super) async fn run(plugin: &Exec, node: &NodeName, address: IpAddr, patienc
             verdict(end, &output)
         }
         Ok(Err(error)) => Outcome::Unknown(format!("cannot watch {program}: {error}")),
+        // It was begun, and what it waits for is the node.
         Err(Elapsed { .. }) => {
-            Outcome::Unknown(format!("the plugin did not end in {}", humantime::format_duration(patience)))
+            Outcome::Fail(format!("the plugin did not end in {}", humantime::format_duration(patience)))
         }
     }
+}
+
+/// Why a program is not run: somebody else than root and us could put another in its place. In a folder for all (`/tmp`)
+/// each may take away what is his own: what lies there must be root's or ours.
+fn is_anybodys(program: &Path) -> Option<String> {
+    // What is not there is told when it is run.
+    let real = program.canonicalize().ok()?;
+    for path in real.ancestors().chain(program.ancestors()) {
+        let (place, Ok(status), Ok(link)) = (path.display(), path.metadata(), path.symlink_metadata()) else {
+            continue;
+        };
+        let is_sticky = status.is_dir() && status.mode() & Mode::SVTX.bits() != 0;
+        if status.mode() & Mode::WOTH.bits() != 0 && !is_sticky {
+            return Some(format!("anybody may write {place}: chmod o-w {place}"));
+        }
+        let owners = [status.uid(), link.uid()];
+        let is_ours = owners.iter().all(|uid| *uid == 0 || *uid == geteuid().as_raw());
+        if !is_ours && path.parent().is_some_and(is_open) {
+            return Some(format!("{place} lies in a folder for all and is not root's: move it to a folder of root's"));
+        }
+    }
+    None
+}
+
+fn is_open(folder: &Path) -> bool {
+    folder.metadata().is_ok_and(|status| status.mode() & Mode::WOTH.bits() != 0)
 }
 
 /// A plugin that runs. Whoever drops it ends it, and all that it has started.

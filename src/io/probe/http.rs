@@ -11,7 +11,7 @@ use tokio::{
     time::{error::Elapsed, timeout_at},
 };
 
-use super::{Talk, blame, peer::Peer, tls};
+use super::{Talk, error, peer::Peer, tls};
 use crate::check::{Http, Outcome, http::Answer};
 
 /// Octets that are read at a time: an answer's head, mostly.
@@ -62,7 +62,7 @@ impl Exchange {
             match send(socket, &self.request, SendFlags::NOSIGNAL) {
                 Ok(length) => drop(self.request.drain(..length)),
                 Err(Errno::AGAIN) => break,
-                Err(error) => return Some(blame(&error.into())),
+                Err(broken) => return Some(error::from_network(&broken.into())),
             }
         }
         if !is_readable {
@@ -75,7 +75,7 @@ impl Exchange {
                 Ok((([], _), _)) => Some(self.answer.end()),
                 Ok(((octets, _), _)) => self.answer.take(octets),
                 Err(Errno::AGAIN) => return None,
-                Err(error) => return Some(blame(&error.into())),
+                Err(broken) => return Some(error::from_network(&broken.into())),
             };
             if let Some(verdict) = verdict {
                 return Some(verdict.map_or_else(|refused| refused, Outcome::Pass));

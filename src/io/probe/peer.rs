@@ -8,12 +8,11 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, empty},
-    net::TcpStream,
     time::{error::Elapsed, timeout_at},
 };
 
 use super::{
-    Talk, blame,
+    Talk, error, tcp,
     tls::{self, Handshake},
 };
 use crate::{
@@ -53,12 +52,10 @@ impl Peer {
         handshake: Option<Handshake>,
     ) -> Talk<Self> {
         let deadline = clock::now() + timeout;
-        let connect = async {
-            let stream = TcpStream::connect((address, port)).await?;
-            Ok((stream.local_addr()?, stream))
-        };
+        let connect = tcp::connect((address, port).into(), |_| Ok(()));
         let connected = timeout_at(deadline.into(), connect).await.map_err(|Elapsed { .. }| unconnected(timeout))?;
-        let (local, stream) = connected.map_err(|error| blame(&error))?;
+        let stream = connected?;
+        let local = stream.local_addr().map_err(|refused| error::at_once(&refused))?;
         let implicit = handshake.as_ref().is_some_and(|handshake| handshake.begin == Begin::Implicit);
         let mut peer = Self {
             wire: Box::new(stream),
@@ -128,7 +125,7 @@ impl Peer {
             self.wire.flush().await
         };
         match timeout_at(self.deadline.into(), send).await {
-            Ok(done) => done.map_err(|error| blame(&error)),
+            Ok(done) => done.map_err(|broken| error::from_network(&broken)),
             Err(Elapsed { .. }) => Err(Outcome::Fail("takes no data".to_owned())),
         }
     }

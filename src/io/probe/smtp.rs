@@ -9,10 +9,10 @@ use crate::check::{
     smtp::{Hello, Reply, ReplyReader},
 };
 
-pub(super) async fn talk(mut peer: Peer, hello: Hello) -> Talk {
+pub(super) async fn talk(mut peer: Peer, hello: Hello, name: Option<&str>) -> Talk {
     let banner = reply(&mut peer, "banner").await?;
     let verdict = match banner.code {
-        Some(220) => greet(&mut peer, hello).await,
+        Some(220) => greet(&mut peer, hello, name).await,
         Some(_) => Err(banner.refusal("banner")),
         // Not SMTP: nobody to take leave of.
         None => return Err(bad_banner(&banner.line)),
@@ -22,8 +22,8 @@ pub(super) async fn talk(mut peer: Peer, hello: Hello) -> Talk {
     verdict.map(|()| peer.pass(banner.line))
 }
 
-async fn greet(peer: &mut Peer, hello: Hello) -> Talk<()> {
-    let offer = say_hello(peer, hello).await?;
+async fn greet(peer: &mut Peer, hello: Hello, name: Option<&str>) -> Talk<()> {
+    let offer = say_hello(peer, hello, name).await?;
     if !peer.wants_starttls() {
         return Ok(());
     }
@@ -37,12 +37,16 @@ async fn greet(peer: &mut Peer, hello: Hello) -> Talk<()> {
     }
     peer.secure().await?;
     // RFC 3207 section 4.2: what was said before does not count.
-    say_hello(peer, hello).await.map(|_| ())
+    say_hello(peer, hello, name).await.map(|_| ())
 }
 
-async fn say_hello(peer: &mut Peer, hello: Hello) -> Talk<Reply> {
+async fn say_hello(peer: &mut Peer, hello: Hello, name: Option<&str>) -> Talk<Reply> {
     let (verb, host) = (hello.as_str(), rustix::system::uname());
-    peer.send(hello.line(&host.nodename().to_string_lossy(), peer.local()).as_bytes()).await?;
+    let line = match name {
+        Some(name) => format!("{verb} {name}\r\n"),
+        None => hello.line(&host.nodename().to_string_lossy(), peer.local()),
+    };
+    peer.send(line.as_bytes()).await?;
     let answer = reply(peer, &format!("answer to {verb}")).await?;
     if answer.code == Some(250) { Ok(answer) } else { Err(answer.refusal(&format!("{verb} answered"))) }
 }

@@ -10,7 +10,7 @@ use rustix::{
     fd::OwnedFd,
     io::Errno,
     net::{
-        AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with,
+        self, AddressFamily, SocketFlags, SocketType, ipproto, socket_with,
         sockopt::{set_socket_linger, set_tcp_quickack},
     },
 };
@@ -19,22 +19,35 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-use super::{blame, peer::unconnected};
+use super::{Talk, error, peer::unconnected};
 use crate::check::Outcome;
 
 /// Connects, and is gone.
 pub(super) async fn knock(at: SocketAddr, patience: Duration) -> Outcome {
-    let connect = async {
-        let socket = open(at.is_ipv4())?;
-        set_socket_linger(&socket, Some(Duration::ZERO))?;
-        begin(&socket, at)?;
-        let stream = TcpStream::from_std(socket.into())?;
-        stream.writable().await?;
-        stream.take_error()?.map_or(Ok(()), Err)
+    let prepare = |socket: &OwnedFd| {
+        set_socket_linger(socket, Some(Duration::ZERO))?;
+        hold_back(socket)
     };
-    match timeout(patience, connect).await {
-        Ok(found) => verdict(found),
+    match timeout(patience, connect(at, prepare)).await {
+        Ok(Ok(_accepted)) => accepted(),
+        Ok(Err(refusal)) => refusal,
         Err(Elapsed { .. }) => unconnected(patience),
+    }
+}
+
+/// Connects. Tokio's own way would not tell what the system says at once from what the network brings back.
+pub(super) async fn connect(at: SocketAddr, prepare: impl Fn(&OwnedFd) -> io::Result<()>) -> Talk<TcpStream> {
+    let begun = open(at.is_ipv4()).and_then(|socket| {
+        prepare(&socket)?;
+        begin(&socket, at)?;
+        TcpStream::from_std(socket.into())
+    });
+    let stream = begun.map_err(|refused| error::at_once(&refused))?;
+    stream.writable().await.map_err(|refused| error::at_once(&refused))?;
+    match stream.take_error() {
+        Ok(None) => Ok(stream),
+        Ok(Some(refused)) => Err(error::from_network(&refused)),
+        Err(refused) => Err(error::at_once(&refused)),
     }
 }
 
@@ -45,19 +58,20 @@ pub(super) fn open(is_ipv4: bool) -> io::Result<OwnedFd> {
     Ok(socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?)
 }
 
-/// Begins to connect.
+/// Has the kernel hold back the last packet of the handshake, for what is sent next takes its place.
+pub(super) fn hold_back(socket: &OwnedFd) -> io::Result<()> {
+    Ok(set_tcp_quickack(socket, false)?)
+}
+
+/// Begins to connect. An error is what the system says at once.
 pub(super) fn begin(socket: &OwnedFd, at: SocketAddr) -> io::Result<()> {
-    set_tcp_quickack(socket, false)?;
-    match connect(socket, &at) {
+    match net::connect(socket, &at) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What a connection says that was made or refused.
-pub(super) fn verdict(connected: io::Result<()>) -> Outcome {
-    match connected {
-        Ok(()) => Outcome::Pass("connection accepted".to_owned()),
-        Err(error) => blame(&error),
-    }
+/// The pass of a node that takes connections.
+pub(super) fn accepted() -> Outcome {
+    Outcome::Pass("connection accepted".to_owned())
 }

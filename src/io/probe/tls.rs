@@ -143,7 +143,7 @@ pub(super) fn refusal(error: &io::Error) -> Outcome {
     }
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Outcome::Fail("closed in the TLS handshake".to_owned()),
-        _ => super::blame(error),
+        _ => super::error::from_network(error),
     }
 }
 

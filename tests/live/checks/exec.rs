@@ -1,6 +1,11 @@
 //! Monitoring plugins: row A19 of the faults that rotad must stand.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown, symlink},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rotad::{
     check::{Check, Exec, Kind, Outcome, Warning},
@@ -78,11 +83,57 @@ async fn a19_a_plugin_that_hangs_is_killed_with_all_that_it_has_started() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");
     let text = format!("sleep 600 & echo $$ $! > {}; trap '' TERM; sleep 600", file.display());
-    assert_eq!(script(&text, SHORT).await, unknown("the plugin did not end in 1s"));
+    assert_eq!(script(&text, SHORT).await, fail("the plugin did not end in 1s"));
     let pids = fs::read_to_string(file).unwrap();
     for pid in pids.split_whitespace() {
         eventually("the plugin's processes are gone", || !runs(pid));
     }
+}
+
+/// A plugin in a folder of its own.
+fn plugin(folder: &Path, mode: u32) -> PathBuf {
+    let path = folder.join("check_it");
+    fs::write(&path, "#!/bin/sh\necho fine\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn d12_a_plugin_that_anybody_may_change_is_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let nested = folder.path().join("plugins");
+    fs::create_dir(&nested).unwrap();
+    let place = |path: &Path| path.canonicalize().unwrap().display().to_string();
+    let mode = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let file = plugin(&nested, 0o777);
+    let program = file.display().to_string();
+    let refused = |open: &Path| {
+        let open = place(open);
+        unknown(&format!("{program} is not run: anybody may write {open}: chmod o-w {open}"))
+    };
+    assert_eq!(probe(&check(&[&program], LONG), LOCAL).await, refused(&file));
+    mode(&file, 0o755);
+    assert_eq!(probe(&check(&[&program], LONG), LOCAL).await, pass("fine"));
+    for open in [nested.as_path(), folder.path()] {
+        mode(open, 0o777);
+        assert_eq!(probe(&check(&[&program], LONG), LOCAL).await, refused(open));
+        mode(open, 0o755);
+    }
+    // A link is as good as what it leads to, and the places on both ways.
+    let link = folder.path().join("link");
+    symlink(&file, &link).unwrap();
+    let linked = link.display().to_string();
+    assert_eq!(probe(&check(&[&linked], LONG), LOCAL).await, pass("fine"));
+    mode(&file, 0o757);
+    let outcome = probe(&check(&[&linked], LONG), LOCAL).await;
+    assert!(outcome.reason().contains("anybody may write"), "{outcome:?}");
+    mode(&file, 0o755);
+    // In a folder for all only what is root's or ours.
+    mode(&nested, 0o1777);
+    assert_eq!(probe(&check(&[&program], LONG), LOCAL).await, pass("fine"));
+    chown(&file, Some(65_534), None).unwrap();
+    let outcome = probe(&check(&[&program], LONG), LOCAL).await;
+    assert!(matches!(&outcome, Outcome::Unknown(why) if why.ends_with("move it to a folder of root's")), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -111,5 +162,5 @@ async fn a19_output_without_end_is_cut() {
         script("head -c 100000 /dev/zero | tr '\\0' x; exit 2", LONG).await,
         fail(&format!("{}...", "x".repeat(100)))
     );
-    assert_eq!(script("exec yes", SHORT).await, unknown("the plugin did not end in 1s"));
+    assert_eq!(script("exec yes", SHORT).await, fail("the plugin did not end in 1s"));
 }

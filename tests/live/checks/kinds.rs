@@ -1,9 +1,12 @@
 //! What is special to some kinds: LMTP's greeting, HTTP's method and header, DNS over UDP, the agent's words.
 
 use std::{
-    net::{Ipv4Addr, UdpSocket},
+    env::current_exe,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    process::Command,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use hickory_proto::{
@@ -15,7 +18,7 @@ use rotad::check::{
     http::{Header, Method},
 };
 
-use super::{LOCAL, LONG, P, SHORT, ask, check, fail, pass, probe, table};
+use super::{LOCAL, LONG, P, SHORT, ask, check, fail, pass, probe, probe_late, table};
 use crate::support::{
     named::{Named, Zone},
     node::{Node, Script},
@@ -33,6 +36,111 @@ async fn lmtp_is_greeted_as_lmtp() {
     assert_eq!((outcome, node.seen().complaints), (pass("220 lmtp ready"), Vec::<String>::new()));
     let script = Script::new().send("220 lmtp ready\r\n").expect("LHLO ").send("500 what\r\n").expect("QUIT");
     assert_eq!(ask(P::Lmtp, script, LONG).await.0, fail("LHLO answered \"500 what\""));
+}
+
+#[tokio::test]
+async fn b2_a_name_to_greet_by() {
+    for (helo, said) in [("mon.example.org", "EHLO mon.example.org\r\n"), ("[192.0.2.7]", "EHLO [192.0.2.7]\r\n")] {
+        let script = Script::new().send("220 mx\r\n").expect(said).send("250 mx\r\n").expect("QUIT");
+        let mut node = Node::start("127.0.0.1:0", script);
+        let kind = Kind::Smtp { port: node.address().port(), helo: Some(helo.into()) };
+        assert_eq!(probe(&Check { kind, ..check(P::Tcp, 1, LONG) }, LOCAL).await, pass("220 mx"));
+        node.stop();
+        assert_eq!(node.seen().complaints, Vec::<String>::new());
+    }
+}
+
+/// Runs this test once more where the host has another name, and says whether this is that run.
+fn is_named(name: &str, test: &str) -> bool {
+    if rustix::system::uname().nodename().to_string_lossy() == name {
+        return true;
+    }
+    let output = Command::new("unshare")
+        .args([
+            "--uts",
+            "--",
+            "sh",
+            "-euc",
+            "hostname \"$1\" || echo \"$1\" > /proc/sys/kernel/hostname; shift; exec \"$@\"",
+            "sh",
+        ])
+        .arg(name)
+        .arg(current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .output()
+        .expect("unshare (util-linux) runs");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    false
+}
+
+#[tokio::test]
+async fn b2_a_host_without_a_domain_name_greets_by_its_address() {
+    if !is_named("rotad_1", "checks::kinds::b2_a_host_without_a_domain_name_greets_by_its_address") {
+        return;
+    }
+    for (address, said) in [("127.0.0.1", "EHLO [127.0.0.1]\r\n"), ("::1", "EHLO [IPv6:::1]\r\n")] {
+        let address: IpAddr = address.parse().unwrap();
+        let script = Script::new().send("220 mx\r\n").expect(said).send("250 mx\r\n").expect("QUIT");
+        let mut node = Node::start(&SocketAddr::new(address, 0).to_string(), script);
+        assert_eq!(probe(&check(P::Smtp, node.address().port(), LONG), address).await, pass("220 mx"));
+        node.stop();
+        assert_eq!(node.seen().complaints, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn b3_a_page_that_has_shown_enough_passes() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n<form id=login>x\r\n";
+    let every = Duration::from_millis(20);
+    let slow = Script::request().send(head).send("<form id=login>").drip("x".repeat(100_000), every);
+    table(
+        vec![
+            (P::Http, slow.clone(), pass("status 200")),
+            (P::Http, Script::request().send(chunked).hang(), pass("status 200")),
+            // An end that never comes, and one that comes too early.
+            (P::Http, Script::request().send(head).send("login").hang(), pass("status 200")),
+            (P::Http, Script::request().send(head).send("login"), pass("status 200")),
+            // Not before what is asked for was seen.
+            (P::Http, Script::request().send(head).send("<form id=log").hang(), fail("no answer in 1s")),
+            (P::Http, Script::request().send(head).drip("a slow login", every).hang(), pass("status 200")),
+        ],
+        SHORT,
+    )
+    .await;
+    let node = Node::start("127.0.0.1:0", slow);
+    assert_eq!(probe_late(&check(P::Http, node.address().port(), SHORT), LOCAL).await, pass("status 200"));
+}
+
+#[tokio::test]
+async fn b3_a_slow_goodbye_is_no_failure() {
+    let every = Duration::from_millis(100);
+    let bye = "bye ".repeat(100);
+    table(
+        vec![
+            (
+                P::Smtp,
+                Script::new().send("220 mx\r\n").expect("EHLO").send("250 mx\r\n").expect("QUIT").drip(&bye, every),
+                pass("220 mx"),
+            ),
+            (
+                P::Imap,
+                Script::new().send("* OK\r\n").expect("a CAP").send("a OK\r\n").expect("a LOGOUT").drip(&bye, every),
+                pass("* OK"),
+            ),
+            (
+                P::Pop3,
+                Script::new().send("+OK\r\n").expect("CAPA").send("-ERR\r\n").expect("QUIT").drip(&bye, every),
+                pass("+OK"),
+            ),
+            // What follows the line that it takes is of no matter.
+            (P::Agent, Script::new().send("up\n").drip(&bye, every), pass("agent says \"up\"")),
+            (P::Tcp, Script::new().drip(&bye, every), pass("connection accepted")),
+        ],
+        SHORT,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -72,7 +180,7 @@ async fn an_agent_says_how_its_node_is() {
             (P::Agent, says("ready\nmaint\n"), pass("agent says \"ready\"")),
             // The end of the connection ends the line, too.
             (P::Agent, says("drain"), Outcome::Out("agent says \"drain\"".to_owned())),
-            (P::Agent, says("maint # disk\n"), Outcome::Out("agent says \"maint # disk\"".to_owned())),
+            (P::Agent, says("maint # disk\n"), Outcome::Maint("agent says \"maint # disk\"".to_owned())),
             (P::Agent, says("down#db\n"), fail("agent says \"down#db\"")),
             (P::Agent, says("220 mx\n"), unknown("agent says \"220 mx\", which is no state")),
             (P::Agent, Script::new(), silent("closed before the word of the agent")),

@@ -154,27 +154,38 @@ async fn postfix_and_its_postscreen() {
     for (port, tls) in
         [(open, None), (open, Some(server.tls(Begin::Starttls))), (wrapped, Some(server.tls(Begin::Implicit)))]
     {
-        assert_eq!(ask(Kind::Smtp { port }, tls, LONG).await, pass(&banner), "{}", server.text("log"));
+        assert_eq!(ask(Kind::Smtp { port, helo: None }, tls, LONG).await, pass(&banner), "{}", server.text("log"));
     }
     let stranger = Tls { authorities: Some(Authority::new("a stranger").trusted()), ..server.tls(Begin::Starttls) };
     assert_eq!(
-        ask(Kind::Smtp { port: open }, Some(stranger), LONG).await,
+        ask(Kind::Smtp { port: open, helo: None }, Some(stranger), LONG).await,
         fail("certificate is of an unknown authority")
     );
     let plain = Tls { begin: Begin::Implicit, ..server.tls(Begin::Starttls) };
-    assert!(ask(Kind::Smtp { port: open }, Some(plain), LONG).await.reason().contains("in plain text where TLS"));
+    assert!(
+        ask(Kind::Smtp { port: open, helo: None }, Some(plain), LONG)
+            .await
+            .reason()
+            .contains("in plain text where TLS")
+    );
     // Orderly from its side, too: both greetings, STARTTLS and QUIT.
     let orderly = "ehlo=2 starttls=1 quit=1 commands=4";
     eventually("Postfix logs an orderly session", || server.text("log").contains(orderly));
 
     // A stranger waits for 6 s. Who has no patience has to wait again.
-    let teased = ask(Kind::Smtp { port: screened }, None, Duration::from_secs(5)).await;
+    let teased = ask(Kind::Smtp { port: screened, helo: None }, None, Duration::from_secs(5)).await;
     assert_eq!(teased, fail("no banner in 5s"));
     // The default timeout of smtp checks suffices; from then on postscreen knows us.
     let shown = format!("220-{NAME} ESMTP Postfix");
     let default = Duration::from_secs(8);
-    assert_eq!(ask(Kind::Smtp { port: screened }, None, default).await, pass(&shown), "{}", server.text("log"));
-    let known = ask(Kind::Smtp { port: screened }, Some(server.tls(Begin::Starttls)), Duration::from_secs(5)).await;
+    assert_eq!(
+        ask(Kind::Smtp { port: screened, helo: None }, None, default).await,
+        pass(&shown),
+        "{}",
+        server.text("log")
+    );
+    let known =
+        ask(Kind::Smtp { port: screened, helo: None }, Some(server.tls(Begin::Starttls)), Duration::from_secs(5)).await;
     assert_eq!(known, pass(&banner), "{}", server.text("log"));
     assert!(!server.text("log").contains("PREGREET"), "{}", server.text("log"));
 }
@@ -212,7 +223,7 @@ async fn dovecot_s_imap_pop3_and_lmtp() {
         (Kind::Pop3 { port: pop3 }, None, "+OK Dovecot (Debian) ready."),
         (Kind::Pop3 { port: pop3 }, starttls.clone(), "+OK Dovecot (Debian) ready."),
         (Kind::Pop3 { port: pop3s }, implicit, "+OK Dovecot (Debian) ready."),
-        (Kind::Lmtp { port: lmtp }, None, "220 "),
+        (Kind::Lmtp { port: lmtp, helo: None }, None, "220 "),
     ] {
         let outcome = ask(kind.clone(), tls, LONG).await;
         assert!(matches!(&outcome, Outcome::Pass(text) if text.starts_with(shown)), "{kind:?}: {outcome:?}");

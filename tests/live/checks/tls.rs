@@ -65,11 +65,11 @@ const fn tcp(port: u16) -> Kind {
 }
 
 const fn smtp(port: u16) -> Kind {
-    Kind::Smtp { port }
+    Kind::Smtp { port, helo: None }
 }
 
 const fn lmtp(port: u16) -> Kind {
-    Kind::Lmtp { port }
+    Kind::Lmtp { port, helo: None }
 }
 
 const fn imap(port: u16) -> Kind {

@@ -17,7 +17,9 @@ fn a_dead_node_leaves_the_rotation_and_comes_back() {
     rota.expect_a("node01.mydomain.org", ["node01"]);
     let address = rota.ip("node01");
     rota.expect_journal(&format!("node01 imap ({address}) is down: connection refused (2 of 2), was up for "));
-    rota.expect_journal(&format!("imap.mydomain.org A: removed {address} (node01 is down), now "));
+    rota.expect_journal(&format!(
+        "imap.mydomain.org A: removed {address} (node01 imap is down: connection refused), now "
+    ));
 
     rota.revive("node01");
     rota.expect_a("imap.mydomain.org", ["node00", "node01", "node02"]);

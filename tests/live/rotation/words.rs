@@ -89,3 +89,117 @@ fn an_edit_of_the_authorities_takes_effect() {
     rota.replace_file("ca.pem", &(ours.pem() + &strangers.pem()));
     rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
 }
+
+#[test]
+fn a4_b4_a_plugin_that_hangs_takes_its_node_out_and_knows_its_node() {
+    let mut rota = two_nodes();
+    let ip = rota.ip("node01");
+    for node in ["node00", "node01"] {
+        rota.replace_file(node, "0\n");
+    }
+    let script = format!("[ $1 = $ADDRESS ] && read span < {}/$2 && sleep $span; echo $1 $2 $3", rota.path().display());
+    let words = format!("/bin/sh, -c, \"{script}\", sh, \"{{address}}\", \"{{node}}\", \"index={{index}}\"");
+    // It may take longer than the interval.
+    begin(&mut rota, &format!("kind: exec, command: [{words}]"));
+    rota.expect_journal(&format!("node01 own ({ip}) is up: {ip} node01 index=01"));
+    rota.edit("timeout: 300ms, rise: 2, fall: 2, kind: exec", "timeout: 900ms, rise: 2, fall: 2, kind: exec");
+    rota.expect_in_sync();
+    rota.replace_file("node01", "600\n");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.expect_journal(&format!("node01 own ({ip}) is down: the plugin did not end in 900ms (2 of 2)"));
+    rota.expect_journal(&format!("removed {ip} (node01 own is down: the plugin did not end in 900ms), now "));
+    rota.replace_file("node01", "0\n");
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.expect_journal(&format!("added {ip} (node01 own is up: {ip} node01 index=01), now "));
+}
+
+#[test]
+fn a8_a_warning_is_seen_in_the_status() {
+    let mut rota = two_nodes();
+    for node in ["node00", "node01"] {
+        rota.replace_file(node, "0\n");
+    }
+    let script = format!("read code < {}/$NODE; echo the queue is long; exit $code", rota.path().display());
+    begin(&mut rota, &format!("kind: exec, command: [/bin/sh, -c, \"{script}\"]"));
+    rota.replace_file("node01", "1\n");
+    let ip = rota.ip("node01").to_string();
+    let of = |rota: &Rota, address: &str| {
+        let status = rota.status();
+        let checks = status["nodes"].as_array().unwrap().iter().flat_map(|node| node["checks"].as_array().unwrap());
+        checks.into_iter().find(|check| check["address"] == address).unwrap().clone()
+    };
+    rota.eventually("the warning is in the status", |rota| of(rota, &ip)["warning"] == "the queue is long");
+    assert_eq!(of(&rota, &ip)["state"], "up");
+    let said = rota.run(&["status"]).out;
+    assert!(said.contains(&format!("own ({ip}) up with a warning for ")), "{said}");
+    assert!(said.contains(": the queue is long\n"), "{said}");
+    rota.replace_file("node01", "0\n");
+    rota.eventually("it is gone", |rota| of(rota, &ip).get("warning").is_none());
+}
+
+/// Two nodes with IMAP and an agent each: the agents, and the port that they listen on.
+fn with_agents(rota: &mut Rota) -> (Vec<Node>, u16) {
+    let up = || Script::new().send("up\n");
+    let first = Node::start(&format!("{}:0", rota.ip("node00")), up());
+    let port = first.address().port();
+    let second = Node::start(&format!("{}:{port}", rota.ip("node01")), up());
+    (vec![first, second], port)
+}
+
+#[test]
+fn a7_a10_an_agent_that_drains_and_one_that_is_silent() {
+    let own = "own: { publish: address, name: imap, checks: [imap, own], \
+               pinned: { name: \"imap{index}\", when_down: repoint } }";
+    let any = "any: { publish: address, name: any, checks: [imap, own], checks_any: 1 }";
+    let mut rota =
+        Rota::new().nodes(2).service(own).service(any).domain("mydomain.org", "services: [own, any]").build();
+    let (mut agents, port) = with_agents(&mut rota);
+    begin(&mut rota, &format!("kind: agent, port: {port}"));
+    let ip = rota.ip("node01");
+
+    // Its word takes it out of the shared sets alone, whatever else is up.
+    agents[1].restart(Script::new().send("drain\n"));
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.expect_a("any.mydomain.org", ["node00"]);
+    rota.expect_journal(&format!("imap.mydomain.org A: removed {ip} (node01: agent says \"drain\"), now "));
+    rota.expect_a("imap01.mydomain.org", ["node01"]);
+    // It stands though the agent is silent.
+    agents[1].stop();
+    let silent = |rota: &Rota| {
+        let status = rota.status();
+        let checks = status["nodes"][1]["checks"].as_array().unwrap().clone();
+        checks.iter().any(|check| {
+            check["reason"].as_str().unwrap().starts_with("agent says \"drain\"; now the agent is silent: ")
+        })
+    };
+    rota.eventually("the silence is seen", |rota| silent(rota));
+    rota.expect_in_sync();
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    // Not for a maint, which moves the pinned name, too.
+    agents[1].restart(Script::new().send("maint\n"));
+    rota.expect_a("imap01.mydomain.org", ["node00"]);
+    agents[1].restart(Script::new().send("up\n"));
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.expect_a("imap01.mydomain.org", ["node01"]);
+
+    // Its down lapses with its silence: the other checks decide.
+    agents[1].restart(Script::new().send("down\n"));
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.expect_journal(&format!("removed {ip} (node01 own is down: agent says \"down\"), now "));
+    rota.expect_a("any.mydomain.org", ["node00", "node01"]);
+    agents[1].stop();
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.kill_check("node01", "imap");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.expect_a("any.mydomain.org", ["node00"]);
+    rota.expect_journal(&format!("removed {ip} (node01 imap is down: connection refused), now "));
+    // A restart beside a silent agent: the other checks decide.
+    rota.script("node01", "imap", &Script::imap());
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.kill_check("node01", "imap");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.stop();
+    rota.script("node01", "imap", &Script::imap());
+    rota.start();
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+}

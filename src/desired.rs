@@ -262,18 +262,29 @@ pub struct Shortage {
     pub nodes: BTreeSet<NodeName>,
 }
 
+/// How far a shared set is from what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// Nodes that are up and ready.
+    pub healthy: usize,
+    /// How many it needs.
+    pub needed: usize,
+    /// The profiles whose domains have it, and its owner name relative to these.
+    pub at: Vec<(ProfileId, String)>,
+}
+
 /// The shared sets that have too few nodes that are up, and nobody undecided to make up for it.
 #[must_use]
-pub fn shortages(cluster: &Cluster, layout: &Layout, standings: &Standings) -> BTreeSet<Shortage> {
-    let mut found = BTreeSet::new();
+pub fn shortages(cluster: &Cluster, layout: &Layout, standings: &Standings) -> BTreeMap<Shortage, Extent> {
+    let mut found: BTreeMap<Shortage, Extent> = BTreeMap::new();
     for (id, (profile, zones)) in (0..).map(ProfileId).zip(cluster.profiles.iter().zip(&layout.by_profile)) {
         for part in standings.parts(id).iter().filter(|_| !zones.is_empty()) {
-            let short = part.sets.iter().filter(|(_, content)| content.is_short());
-            found.extend(short.map(|(rtype, _)| Shortage {
-                service: part.service.clone(),
-                rtype: *rtype,
-                nodes: profile.nodes.clone(),
-            }));
+            for (rtype, content) in &part.sets {
+                let Some((healthy, needed)) = content.shortage() else { continue };
+                let short = Shortage { service: part.service.clone(), rtype: *rtype, nodes: profile.nodes.clone() };
+                let extent = found.entry(short).or_insert(Extent { healthy, needed, at: Vec::new() });
+                extent.at.push((id, part.label.clone()));
+            }
         }
     }
     found

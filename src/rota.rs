@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     cluster::{AllDown, Cluster},
-    desired::Shortage,
+    desired::{Extent, Shortage},
     dns::OwnerName,
     event::Event,
     health::HealthView,
@@ -50,7 +50,7 @@ pub struct Rota {
     /// How many gaps there have been: health from before the newest is stale.
     gaps: u64,
     standings: Standings,
-    shortages: BTreeSet<Shortage>,
+    shortages: BTreeMap<Shortage, Extent>,
     zones: BTreeMap<OwnerName, Zone>,
     /// Counts over `zones`: whoever changes one takes it out first.
     tally: Tally,
@@ -94,7 +94,7 @@ impl Rota {
             server: Server::new(cluster.bind.max_in_flight),
             overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health),
-            shortages: BTreeSet::new(),
+            shortages: BTreeMap::new(),
             zones: BTreeMap::new(),
             tally: Tally::default(),
             revision: 0,

@@ -39,6 +39,26 @@ pub struct Status {
     pub nodes: Vec<Node>,
     /// The zones, by name.
     pub zones: Vec<Zone>,
+    /// The shared sets that have too few healthy nodes.
+    #[serde(default)]
+    pub short: Vec<Short>,
+}
+
+/// A shared set, in however many domains, that has too few healthy nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Short {
+    /// The service.
+    pub service: String,
+    /// The type: families fail apart.
+    pub rtype: Cow<'static, str>,
+    /// The nodes that serve it.
+    pub nodes: Vec<String>,
+    /// How many of them are healthy and not drained.
+    pub healthy: usize,
+    /// How many it needs.
+    pub needed: usize,
+    /// What it holds meanwhile, in the first of its domains.
+    pub kept: Vec<String>,
 }
 
 /// What the daemon does at the moment.

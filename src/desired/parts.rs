@@ -4,7 +4,7 @@ use super::{Contribution, Member};
 use crate::{
     cluster::{AdminState, Cluster, NodeName, Pattern, Pinned, Profile, Publish, Service, ServiceName, Share},
     dns::{OwnerName, Rdata, RdataSet, RrType, Ttl},
-    standings::{Stand, Standings},
+    standings::{Stand, Standing, Standings},
 };
 
 /// What one service gives to one owner name of a domain.
@@ -46,17 +46,20 @@ impl Content {
         }
     }
 
-    /// Fewer nodes that may be up than it needs.
-    pub(super) fn is_short(&self) -> bool {
+    /// How many nodes are up and how many it needs, if fewer may be up than that.
+    pub(super) fn shortage(&self) -> Option<(usize, usize)> {
         let short = |members: &mut dyn Iterator<Item = &Member>, least| {
-            super::nodes(members.filter(|member| member.is_ready() && !member.is_lost())) < least
+            let ready: Vec<_> = members.filter(|member| member.is_ready()).collect();
+            let count = |counts: fn(&Member) -> bool| super::nodes(ready.iter().copied().filter(|m| counts(m)));
+            let healthy = count(|member| member.state == Standing::Up);
+            (count(|member| !member.is_lost()) < least).then_some((healthy, least))
         };
         match self {
             Self::Alike(Contribution::Pool { members, min_healthy }) => short(&mut members.iter(), *min_healthy),
             Self::Exchanges { nodes, min_healthy, .. } => {
                 short(&mut nodes.iter().map(|(member, _)| member), *min_healthy)
             }
-            Self::Alike(Contribution::Pinned { .. } | Contribution::Fixed(_)) => false,
+            Self::Alike(Contribution::Pinned { .. } | Contribution::Fixed(_)) => None,
         }
     }
 }

@@ -349,12 +349,17 @@ domains: { example.org: { services: [imap, alias] }, other.org: { services: [ima
     );
     let short = |states| {
         let short = shortages(&cluster, &Layout::new(&cluster), &standings(&cluster, states));
-        short.iter().map(|short| format!("{} {} {}", short.service, short.rtype, short.nodes.len())).collect::<Vec<_>>()
+        let words = |(short, extent): (&Shortage, &Extent)| {
+            let (Shortage { service, rtype, nodes }, Extent { healthy, needed, .. }) = (short, extent);
+            format!("{service} {rtype} {}: {healthy} of {needed}", nodes.len())
+        };
+        short.iter().map(words).collect::<Vec<_>>()
     };
     // One node alone has IPv6, which is always less than two.
-    assert_eq!(short(&[]), ["imap AAAA 3"]);
-    assert_eq!(short(&[("192.0.2.10", Down), ("192.0.2.11", Down)]), ["imap A 3", "imap AAAA 3"]);
-    assert_eq!(short(&[("192.0.2.10", Down), ("192.0.2.11", Unknown)]), ["imap AAAA 3"]);
+    assert_eq!(short(&[]), ["imap AAAA 3: 1 of 2"]);
+    let two = [("192.0.2.10", Down), ("192.0.2.11", Down)];
+    assert_eq!(short(&two), ["imap A 3: 1 of 2", "imap AAAA 3: 1 of 2"]);
+    assert_eq!(short(&[("192.0.2.10", Down), ("192.0.2.11", Unknown)]), ["imap AAAA 3: 1 of 2"]);
 }
 
 fn state() -> impl Strategy<Value = Standing> {

@@ -295,7 +295,8 @@ impl Reconcile {
         }
         let counts: Vec<_> =
             self.rota.states().iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
-        format!("{}: zones: {}", self.rota.mode().as_str(), counts.join(", "))
+        let short = self.rota.short_of().map_or_else(String::new, |words| format!("; {words}"));
+        format!("{}{short}: zones: {}", self.rota.mode().as_str(), counts.join(", "))
     }
 
     /// Answers with a snapshot. The monitor adds the newest results, which the published view need not have.
@@ -315,6 +316,7 @@ impl Reconcile {
                 },
                 nodes: Vec::new(),
                 zones: self.rota.zones().iter().map(|(name, zone)| zone_status(name, zone)).collect(),
+                short: self.rota.short(),
             }
         };
         let monitor = self.monitor.clone();

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     event::Kind,
     health::State::{Down, Unknown, Up},
+    status::Short,
     zone::Failure,
 };
 
@@ -335,10 +336,21 @@ fn shortages_are_told_when_they_begin_and_end() {
     world.run();
     assert_eq!(
         world.us().told(Kind::TooFewHealthy),
-        ["service imap A on n0, n1, n2: too few healthy nodes: what is published is held"]
+        [
+            "service imap A on n0, n1, n2: too few healthy nodes: what is published is held (0 of 3 nodes healthy, 1 needed; \
+          imap.d00.test and 1 more hold 192.0.2.10, 192.0.2.11, 192.0.2.12); bring one back: `rotad status` \
+          tells why each is out"
+        ]
     );
     assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.11 192.0.2.12");
+    let short = world.us().rota.short();
+    let [Short { service, rtype, nodes, healthy: 0, needed: 1, kept }] = &short[..] else { panic!("{short:?}") };
+    assert_eq!((service.as_str(), rtype.as_ref(), nodes.join(" ")), ("imap", "A", "n0 n1 n2".to_owned()));
+    assert_eq!(kept.join(" "), "192.0.2.10 192.0.2.11 192.0.2.12");
+    let few = world.us().rota.short_of();
+    assert_eq!(few.as_deref(), Some("too few healthy nodes: imap A (0 of 3 healthy)"));
     world.node("n0", Unknown);
+    assert_eq!(world.us().rota.short(), []);
     assert_eq!(world.us().told(Kind::EnoughHealthy), ["service imap A on n0, n1, n2: enough healthy nodes again"]);
 }
 

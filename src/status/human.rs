@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Check, Mode, Node, Status, ZoneState, age};
+use super::{Check, Mode, Node, Short, Status, ZoneState, age};
 use crate::text::{self, count, printable};
 
 /// Zones shown by name; who needs more has `--json`.
@@ -37,6 +37,7 @@ impl Status {
         let mut out = String::new();
         // Writing to a String cannot fail; the results below are dropped for that reason.
         let _ = self.write_head(&mut out, &paint);
+        let _ = self.write_short(&mut out, &paint);
         let _ = self.write_nodes(&mut out, &paint);
         let _ = self.write_zones(&mut out, &paint);
         out
@@ -44,6 +45,7 @@ impl Status {
 
     fn write_head(&self, out: &mut String, paint: &Paint) -> std::fmt::Result {
         let mode = match self.mode {
+            Mode::Active if !self.short.is_empty() => paint.red("active, with too few healthy nodes"),
             Mode::Active => paint.green("active"),
             Mode::Starting => paint.yellow("starting: nothing is written before the first round of checks is over"),
             Mode::Hold => paint.yellow(&match &self.hold {
@@ -60,6 +62,21 @@ impl Status {
             for line in error.lines() {
                 writeln!(out, "  {}", printable(line))?;
             }
+        }
+        Ok(())
+    }
+
+    fn write_short(&self, out: &mut String, paint: &Paint) -> std::fmt::Result {
+        if self.short.is_empty() {
+            return Ok(());
+        }
+        let head = paint.red("too few healthy nodes");
+        writeln!(out, "\n{head}: these sets hold what is shown until one is back")?;
+        for Short { service, rtype, nodes, healthy, needed, kept } in &self.short {
+            let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
+            let (set, kept) = (format!("{service} {rtype}"), printable(&kept).into_owned());
+            let all = nodes.len();
+            writeln!(out, "  {}: {healthy} of {all} healthy, {needed} needed; holds {kept}", printable(&set))?;
         }
         Ok(())
     }

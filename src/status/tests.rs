@@ -76,6 +76,7 @@ fn sample() -> Status {
             zone("a.org", ZoneState::InSync, None),
             zone("b.org", ZoneState::Failing, Some("REFUSED: no grant")),
         ],
+        short: vec![],
     }
 }
 
@@ -109,9 +110,42 @@ fn the_json_form_is_the_contract() {
                 { "zone": "a.org", "state": "in_sync", "generation": 7, "serial": 2_026_112_401, "error": null },
                 { "zone": "b.org", "state": "failing", "generation": 7, "serial": 2_026_112_401, "error": "REFUSED: no grant" },
             ],
+            "short": [],
         })
     );
     assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
+}
+
+#[test]
+fn too_few_healthy_nodes_are_seen_at_a_glance() {
+    let mut status = sample();
+    status.short = vec![Short {
+        service: "imap".to_owned(),
+        rtype: "A".into(),
+        nodes: ["node00", "node01", "node02"].map(str::to_owned).to_vec(),
+        healthy: 0,
+        needed: 2,
+        kept: ["192.0.2.10", "192.0.2.11"].map(str::to_owned).to_vec(),
+    }];
+    let said = status.human(false);
+    let head: Vec<_> = said.lines().take(5).collect();
+    assert_eq!(
+        head,
+        [
+            "rotad 0.1.0  active, with too few healthy nodes",
+            "/etc/rotad/cluster.yaml, loaded 2h 11m ago",
+            "",
+            "too few healthy nodes: these sets hold what is shown until one is back",
+            "  imap A: 0 of 3 healthy, 2 needed; holds 192.0.2.10, 192.0.2.11",
+        ]
+    );
+    assert_eq!(
+        serde_json::to_value(&status).unwrap()["short"],
+        json!([{
+            "service": "imap", "rtype": "A", "nodes": ["node00", "node01", "node02"], "healthy": 0, "needed": 2,
+            "kept": ["192.0.2.10", "192.0.2.11"],
+        }])
+    );
 }
 
 #[test]

@@ -1,7 +1,14 @@
 //! Who is taken out, and when not: our own blindness, nodes that flap, nodes that have too much to do.
 
-use std::net::TcpListener;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{IpAddr, TcpListener},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
+use rotad::io::clock;
 use serde_json::Value;
 
 use super::support::{
@@ -144,6 +151,64 @@ fn a_node_that_flaps_waits_and_is_used_if_nobody_else_is_left() {
     rota.kill("node02");
     rota.expect_a("imap.mydomain.org", ["node01"]);
     rota.expect_journal(&format!("added {address} (node01 imap is in reserve: held down for its flapping, 1st flap)"));
+}
+
+/// How a mail server with a limit on the rate of connections is to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Refuses,
+    /// 421 to whoever comes again too soon, who has to wait anew for that.
+    Limits,
+}
+
+/// Answers each connection until the test ends.
+fn mail_server(at: IpAddr, door: &Arc<Mutex<Door>>) -> u16 {
+    const TOO_SOON: Duration = Duration::from_millis(200);
+    let listener = TcpListener::bind((at, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let door = Arc::clone(door);
+    thread::spawn(move || {
+        let mut last = None;
+        for stream in listener.incoming().map_while(Result::ok) {
+            let (door, now) = (*door.lock().unwrap(), clock::now());
+            let is_too_soon = last.replace(now).is_some_and(|last| now - last < TOO_SOON);
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let say = |words: &str| (&stream).write_all(words.as_bytes()).is_ok();
+            match door {
+                Door::Refuses => _ = say("554 no\r\n"),
+                Door::Limits if is_too_soon => _ = say("421 4.7.0 too many connections\r\n"),
+                Door::Limits => {
+                    let _ = say("220 mx\r\n") && lines.next().is_some() && say("250 mx\r\n") && lines.next().is_some();
+                }
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a5_our_own_questions_do_not_keep_a_rate_limit_going() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service("own: { publish: address, name: imap, checks: [own] }")
+        .domain("mydomain.org", "services: [own]")
+        .top("defaults: { flap_hold: 1s }")
+        .build();
+    let door = Arc::new(Mutex::new(Door::Limits));
+    let port = mail_server(rota.ip("node01"), &door);
+    let _other = Node::start(&format!("{}:{port}", rota.ip("node00")), Script::smtp());
+    let pace = "interval: 400ms, fast_interval: 50ms, timeout: 300ms, rise: 2, fall: 2";
+    rota.edit("checks:\n", &format!("checks:\n  own: {{ kind: smtp, port: {port}, {pace} }}\n"));
+    rota.start();
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    for _ in 0..3 {
+        *door.lock().unwrap() = Door::Refuses;
+        rota.expect_a("imap.mydomain.org", ["node00"]);
+        *door.lock().unwrap() = Door::Limits;
+        rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    }
+    let ip = rota.ip("node01");
+    rota.expect_journal(&format!("node01 own ({ip}) passes again, but is held down for 2s: 2nd flap"));
 }
 
 #[test]

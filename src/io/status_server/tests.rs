@@ -30,6 +30,7 @@ fn large() -> Arc<Status> {
         config: Config { file: "cluster.yaml".into(), loaded_at: stamp, error: None },
         nodes: vec![],
         zones: (0..4_000).map(zone).collect(),
+        short: vec![],
     })
 }
 

@@ -1,5 +1,7 @@
 //! Nodes die and come back.
 
+use serde_json::json;
+
 use super::*;
 
 #[test]
@@ -86,4 +88,40 @@ fn fewer_than_min_healthy_count_as_none() {
     rota.revive("node02");
     rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
     assert_eq!(rota.serial("mydomain.org"), held + 1, "nothing was written in between");
+}
+
+#[test]
+fn a6_what_is_kept_for_lack_of_healthy_nodes_is_seen() {
+    let mut rota = Rota::new()
+        .nodes(3)
+        .service(IMAP)
+        .domain("mydomain.org", "services: [imap]")
+        .domain("other.org", "services: [imap]")
+        // One after another is no blindness.
+        .safety("blind_within: 10ms")
+        .start();
+    assert_eq!(rota.status()["short"].as_array().unwrap().len(), 0);
+    rota.kill("node00");
+    rota.expect_a("imap.mydomain.org", ["node01", "node02"]);
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node02"]);
+    rota.expect_in_sync();
+    rota.kill("node02");
+    let last = rota.ip("node02");
+    rota.expect_journal(&format!(
+        "service imap A on node00, node01, node02: too few healthy nodes: what is published is held (0 of 3 nodes healthy, \
+         1 needed; imap.mydomain.org and 1 more hold {last}); bring one back"
+    ));
+    let status = rota.status();
+    let nodes = ["node00", "node01", "node02"];
+    let kept = [last.to_string()];
+    let short = json!({ "service": "imap", "rtype": "A", "nodes": nodes, "healthy": 0, "needed": 1, "kept": kept });
+    assert_eq!((&status["mode"], &status["short"]), (&json!("active"), &json!([short])));
+    let said = rota.run(&["status"]).out;
+    assert!(said.lines().next().unwrap().ends_with("  active, with too few healthy nodes"), "{said}");
+    assert!(said.contains(&format!("  imap A: 0 of 3 healthy, 1 needed; holds {last}\n")), "{said}");
+    rota.expect_a("imap.mydomain.org", ["node02"]);
+    rota.revive("node00");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.eventually("nothing is short", |rota| rota.status()["short"] == json!([]));
 }

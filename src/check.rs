@@ -1,6 +1,6 @@
 //! What is asked of a node, and what came back.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use crate::cluster::{CheckName, Cluster, NodeName};
 
@@ -173,6 +173,9 @@ pub fn targets(cluster: &Cluster) -> BTreeSet<Target> {
     targets
 }
 
+/// Octets of an outcome's text.
+const LONGEST_REASON: usize = 500;
+
 /// What one probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -224,6 +227,28 @@ impl Outcome {
     #[must_use]
     pub const fn is_pass(&self) -> bool {
         matches!(self, Self::Pass(_) | Self::Warn { .. })
+    }
+
+    /// The same with texts that are no longer than a line: what a node says is cut where it is quoted, and what a library says
+    /// of it may be long all the same.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let (reason, warning) = match &mut self {
+            Self::Warn { reason, warning: Warning::Certificate(warning) | Warning::Plugin(warning) } => {
+                (reason, Some(warning))
+            }
+            Self::Pass(reason)
+            | Self::Fail(reason)
+            | Self::Busy(reason)
+            | Self::Out(reason)
+            | Self::Unknown(reason) => (reason, None),
+        };
+        for text in [Some(reason), warning].into_iter().flatten() {
+            if let Cow::Owned(bounded) = crate::text::line(text, LONGEST_REASON) {
+                *text = bounded;
+            }
+        }
+        self
     }
 
     /// The text, whatever the finding.

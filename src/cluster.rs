@@ -5,8 +5,10 @@
 
 mod changes;
 mod claims;
+mod memory;
 
 pub use claims::{Claim, Claimed};
+pub use memory::LEAST_MEMORY_OF_A_DOMAIN;
 
 use std::{
     borrow::Borrow,
@@ -89,8 +91,6 @@ pub struct Cluster {
     pub state_dir: PathBuf,
     /// Where `rotad status` asks. `$RUNTIME_DIRECTORY/status.sock` wins.
     pub status_socket: PathBuf,
-    /// Where metrics and the status page are served, if anywhere.
-    pub http: Option<SocketAddr>,
     /// The nodes by name.
     pub nodes: BTreeMap<NodeName, Node>,
     /// The checks by name.

@@ -36,7 +36,10 @@ use std::{
 };
 
 use self::{domains::Domains, problem::Report, tree::Node};
-use crate::cluster::{Cluster, NodeName, ServiceName, zones_of};
+use crate::{
+    cluster::{Cluster, NodeName, ServiceName, zones_of},
+    text::count,
+};
 
 /// cluster.yaml as written.
 #[derive(Debug)]
@@ -45,7 +48,11 @@ pub struct Draft<'a> {
     folder: PathBuf,
     root: Option<Node<'a>>,
     report: Report,
+    most_domains: usize,
 }
+
+/// Domains of a file and its lists at most.
+const MOST_DOMAINS: usize = 1_000_000;
 
 /// Where a file puts the status socket, were the rest of it as broken as it may: just then people ask for the status.
 #[must_use]
@@ -61,10 +68,14 @@ pub fn status_socket_of(text: &str, folder: &Path) -> PathBuf {
 /// What was found beside a good cluster, or instead of one.
 #[derive(Debug)]
 pub struct Checked {
-    /// The cluster, or every problem in the order of the files.
+    /// The cluster, or the first hundred problems in the order of the files.
     pub cluster: Result<Cluster, Vec<Problem>>,
-    /// What deserves a look all the same.
+    /// How many problems there are beyond those.
+    pub more_problems: usize,
+    /// What deserves a look all the same, a hundred at most.
     pub warnings: Vec<Problem>,
+    /// How many warnings there are beyond those.
+    pub more_warnings: usize,
 }
 
 impl<'a> Draft<'a> {
@@ -73,7 +84,13 @@ impl<'a> Draft<'a> {
     pub fn new(source: &'a Source, folder: &Path) -> Self {
         let mut report = Report::default();
         let root = tree::read(source, &mut report);
-        Self { source, folder: folder.to_owned(), root, report }
+        Self { source, folder: folder.to_owned(), root, report, most_domains: MOST_DOMAINS }
+    }
+
+    /// Refuses a file with more domains than these: there is no memory for more.
+    #[must_use]
+    pub fn at_most(self, domains: usize) -> Self {
+        Self { most_domains: domains.min(self.most_domains), ..self }
     }
 
     /// The domain lists that the file names, without repetition.
@@ -98,7 +115,7 @@ impl<'a> Draft<'a> {
     /// [`Self::authorities`].
     #[must_use]
     pub fn check(self, lists: BTreeMap<PathBuf, Result<Source, String>>) -> Checked {
-        let Self { source, folder, root, mut report } = self;
+        let Self { source, folder, root, mut report, most_domains } = self;
         let mut sources = vec![source.clone()];
         let mut texts = BTreeMap::new();
         for (path, list) in lists {
@@ -109,20 +126,49 @@ impl<'a> Draft<'a> {
             });
             texts.insert(path, (sources.len() - 1, text));
         }
-        let cluster = root.as_ref().and_then(|root| cluster(root, &folder, &texts, &mut report));
-        let (problems, warnings) = report.finish(&sources);
+        let is_ours = is_ours(root.as_ref(), &source.text);
+        let cluster = root.as_ref().and_then(|root| cluster(root, &folder, &texts, most_domains, &mut report));
+        let [(problems, more_problems), (warnings, more_warnings)] = report.finish(&sources);
         let cluster = match cluster {
             Some(cluster) if problems.is_empty() => Ok(cluster),
-            _ => Err(problems),
+            _ if is_ours => Err(problems),
+            _ => {
+                let first = problems.into_iter().take(1).map(|problem| problem.of_another_file(NOT_OURS)).collect();
+                return Checked { cluster: Err(first), more_problems: 0, warnings: Vec::new(), more_warnings: 0 };
+            }
         };
-        Checked { cluster, warnings }
+        Checked { cluster, more_problems, warnings, more_warnings }
+    }
+}
+
+const NOT_OURS: &str = "none of the keys that rotad knows is in it (bind, nodes, checks, services, domains), and so nothing of it is \
+                        shown; is it another file? etc/cluster.yaml is a sample to begin with";
+
+/// Whether a file is meant to be ours: problems quote its lines, and those of another one may hold a secret.
+fn is_ours(root: Option<&Node<'_>>, text: &str) -> bool {
+    let is_known = |key: &str| shape::File::KEYS.contains(&key);
+    match root.map(|root| &root.value) {
+        Some(tree::Value::Null) => true,
+        Some(tree::Value::Map(entries)) => entries.iter().any(|entry| is_known(&entry.key)),
+        Some(_) => false,
+        // It is not YAML: look for a line that begins with a key.
+        None => text.lines().any(|line| {
+            let line = line.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '"' | '\''));
+            line.split_once(':').is_some_and(|(key, _)| is_known(key.trim_end_matches(['"', '\'', ' '])))
+        }),
     }
 }
 
 /// Where a problem with the file as a whole is shown.
 const FILE_START: problem::Place = problem::Place { file: 0, line: 1, column: 1, length: 0 };
 
-fn cluster<'a>(root: &'a Node<'a>, folder: &Path, lists: &domains::Texts, report: &mut Report) -> Option<Cluster> {
+fn cluster<'a>(
+    root: &'a Node<'a>,
+    folder: &Path,
+    lists: &domains::Texts,
+    most_domains: usize,
+    report: &mut Report,
+) -> Option<Cluster> {
     let whole = shape::root(root);
     if let tree::Value::Null = root.value {
         report.problem(
@@ -137,7 +183,6 @@ fn cluster<'a>(root: &'a Node<'a>, folder: &Path, lists: &domains::Texts, report
         ttl,
         state_dir,
         status_socket,
-        http,
         nodes,
         defaults,
         checks,
@@ -155,7 +200,6 @@ fn cluster<'a>(root: &'a Node<'a>, folder: &Path, lists: &domains::Texts, report
     let state_dir = state_dir.map_or_else(|| Some(defaults::STATE_DIR.into()), |field| field.path(folder, report));
     let status_socket = status_socket
         .map_or_else(|| Some(defaults::STATUS_SOCKET.into()), |field| settings::status_socket(field, folder, report));
-    let http = http.map_or(Some(None), |field| field.socket(None, report).map(Some));
     let safety = settings::safety(safety, report);
 
     let mut node_names = BTreeSet::new();
@@ -181,13 +225,22 @@ fn cluster<'a>(root: &'a Node<'a>, folder: &Path, lists: &domains::Texts, report
         all_nodes: node_names.iter().map(|name| NodeName::new(name)).collect(),
         services: services.places.keys().map(ServiceName::as_str).collect(),
     };
-    let mut found = Domains::default();
+    let mut found = Domains::at_most(most_domains);
     let before = report.count();
     if let Some(field) = domains {
         domains::read(field, &given, &mut found, report);
     }
     if let Some(field) = domain_lists {
         domains::read_lists(field, folder, &given, lists, &mut found, report);
+    }
+    if let Some(field) = domain_lists.or(domains).filter(|_| found.is_over()) {
+        let most = count(most_domains);
+        field.problem(
+            &format!(
+                "there are more than {most} domains, and no memory for more; give some of them a rotad of their own"
+            ),
+            report,
+        );
     }
     if let Some(field) = domains.or(domain_lists)
         && found.all.is_empty()
@@ -197,14 +250,13 @@ fn cluster<'a>(root: &'a Node<'a>, folder: &Path, lists: &domains::Texts, report
     }
 
     let complete = name.is_some() && bind.is_some() && state_dir.is_some() && status_socket.is_some();
-    let complete = complete && http.is_some() && nodes.is_some() && safety.is_some();
+    let complete = complete && nodes.is_some() && safety.is_some();
     // A part with problems is stood in for by its default, so that names that meet are found at the same time.
     let cluster = Cluster {
         name: name.unwrap_or_default(),
         bind: bind.unwrap_or(defaults::BIND),
         state_dir: state_dir.unwrap_or_default(),
         status_socket: status_socket.unwrap_or_default(),
-        http: http.flatten(),
         nodes: nodes.unwrap_or_default(),
         checks,
         services: services.good,

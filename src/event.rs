@@ -5,12 +5,13 @@
 
 pub mod fold;
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use crate::{
     check::Target,
     cluster::NodeName,
     dns::{OwnerName, RrsetId},
+    text,
 };
 
 /// How loud an event is.
@@ -131,6 +132,15 @@ kinds! {
     LinesLost = Warning, "229b2204e5954149bc08856437c638a2";
 }
 
+/// Octets of a field of the journal: the longest owner name with every octet escaped has 1,000.
+const FIELD: usize = 1_024;
+
+fn bound(text: &mut String, most: usize) {
+    if let Cow::Owned(bounded) = text::line(text, most) {
+        *text = bounded;
+    }
+}
+
 /// One line of the journal and its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -159,6 +169,29 @@ pub struct Event {
 }
 
 impl Event {
+    /// The same with every text on one line and bounded: a journal that stands still keeps thousands of them, and what peers
+    /// say may be in each.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let texts = [&mut self.node, &mut self.check, &mut self.zone, &mut self.owner, &mut self.rcode];
+        for text in texts.into_iter().flatten() {
+            bound(text, FIELD);
+        }
+        bound(&mut self.message, text::LINE);
+        if let Some(reason) = &mut self.reason {
+            bound(reason, FIELD);
+        }
+        self
+    }
+
+    /// About how many octets of memory it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let texts = [&self.node, &self.check, &self.zone, &self.owner, &self.rcode, &self.reason];
+        let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
+        size_of::<Self>() + self.message.len() + texts
+    }
+
     /// An event with nothing but its line.
     #[must_use]
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -226,5 +259,21 @@ impl Event {
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d3_an_event_is_bounded_whatever_is_in_it() {
+        let long = "\u{1b}[2J ".repeat(1 << 20);
+        let zone = OwnerName::from_presentation(&long);
+        let event = Event::new(Kind::ZoneFailing, &*long).zone(&zone).reason(&*long).rcode(&*long).bounded();
+        assert!(event.message.len() <= text::LINE && event.size() <= text::LINE + 6 * FIELD + size_of::<Event>());
+        assert!(!event.message.contains('\u{1b}') && !event.reason.unwrap().contains('\u{1b}'));
+        let short = Event::new(Kind::CheckUp, "node01 imap is up").reason("* OK");
+        assert_eq!(short.clone().bounded(), short);
     }
 }

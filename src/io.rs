@@ -6,6 +6,7 @@ pub mod files;
 pub mod journal;
 pub mod keys;
 pub mod local_socket;
+pub mod memory;
 pub mod monitor;
 pub mod primary;
 pub mod probe;

@@ -36,28 +36,31 @@ pub fn count(count: usize) -> String {
     text
 }
 
-/// The beginning of a text: 100 characters of it, and then dots.
+/// The most characters of a stranger's text that are shown: of a node, of BIND, of a file, a certificate, a plugin.
+pub const SHOWN: usize = 100;
+
+/// The most octets of a line in the journal.
+pub const LINE: usize = 2_000;
+
+/// What is left out of a text that is too long.
+const GAP: &str = " ... ";
+
+/// Whether a terminal or a reader of lines obeys a character: control characters, and those that break lines or turn the
+/// direction of writing without being control characters.
 #[must_use]
-pub fn cut(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(100) {
-        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
-        None => Cow::Borrowed(text),
-    }
+pub fn is_obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text on one line, without anything that a terminal obeys: control characters are escaped, and so are the
-/// characters that break lines or turn the direction of writing without being control characters.
+/// The text on one line, with escapes for what a terminal obeys. It is as long as it is: [`cut`] and [`line`] bound it.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| {
-        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(obeyed) {
+    if !text.contains(is_obeyed) {
         return Cow::Borrowed(text);
     }
     let mut harmless = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        if obeyed(c) {
+        if is_obeyed(c) {
             // Writing to a String cannot fail.
             let _ = write!(harmless, "{}", c.escape_default());
         } else {
@@ -65,6 +68,49 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(harmless)
+}
+
+/// The first [`SHOWN`] characters of a text, and dots if there are more.
+#[must_use]
+pub fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// A stranger's text as it may stand in a sentence, between quotes or without: control characters, quotes and what is not
+/// UTF-8 are escaped, and it is cut after [`SHOWN`] characters.
+#[must_use]
+pub fn foreign(text: &[u8]) -> String {
+    let mut shown = String::new();
+    // An escape has a character at least.
+    for chunk in text.get(..text.len().min(4 * (SHOWN + 1))).unwrap_or_default().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            // An apostrophe does no harm inside double quotes; `escape_debug` escapes it all the same.
+            if c == '\'' { shown.push(c) } else { shown.extend(c.escape_debug()) }
+        }
+        shown.extend(chunk.invalid().escape_ascii().map(char::from));
+    }
+    match cut(&shown) {
+        Cow::Owned(cut) => cut,
+        Cow::Borrowed(_) => shown,
+    }
+}
+
+/// A message on one line of at most `most` octets: of a longer one the midst is left out, for it begins with the object and
+/// ends with the next step.
+#[must_use]
+pub fn line(message: &str, most: usize) -> Cow<'_, str> {
+    let whole = printable(message);
+    if whole.len() <= most {
+        return whole;
+    }
+    let room = most.saturating_sub(GAP.len());
+    let head = whole.floor_char_boundary(room / 3 * 2);
+    let tail = whole.ceil_char_boundary(whole.len() - room / 3);
+    let part = |range: std::ops::Range<usize>| whole.get(range).unwrap_or_default();
+    Cow::Owned(format!("{}{GAP}{}", part(0..head), part(tail..whole.len())))
 }
 
 #[cfg(test)]
@@ -106,6 +152,41 @@ mod tests {
             ("a\u{2028}b\u{202e}c", "a\\u{2028}b\\u{202e}c"),
         ] {
             assert_eq!(printable(text), harmless);
+        }
+    }
+
+    #[test]
+    fn a_strangers_text_does_no_harm() {
+        for (text, shown) in [
+            (&b"220 mx ESMTP"[..], "220 mx ESMTP"),
+            (b"", ""),
+            (b"it's", "it's"),
+            (b"say \"hi\" \\", "say \\\"hi\\\" \\\\"),
+            (b"\x1b[31mred\x07", "\\u{1b}[31mred\\u{7}"),
+            (b"a\0b\rc\td", "a\\0b\\rc\\td"),
+            (b"\xff\xfe caf\xc3\xa9", "\\xff\\xfe caf\u{e9}"),
+            ("\u{202e}gpj.exe".as_bytes(), "\\u{202e}gpj.exe"),
+            (b"x\nNODE=node99", "x\\nNODE=node99"),
+        ] {
+            assert_eq!(foreign(text), shown);
+        }
+    }
+
+    #[test]
+    fn d9_a_text_is_as_long_as_it_may_be_and_no_longer() {
+        assert_eq!(foreign(&[b'a'; 100]), "a".repeat(100));
+        assert_eq!(cut(&"a".repeat(100)), "a".repeat(100));
+        for long in [101, 8 << 20] {
+            assert_eq!(foreign(&vec![b'a'; long]), format!("{}...", "a".repeat(100)));
+            assert_eq!(cut(&"\u{e9}".repeat(long)), format!("{}...", "\u{e9}".repeat(100)));
+            assert_eq!(foreign(&vec![0xff; long]).chars().count(), 103);
+        }
+        assert_eq!(line("short\n", 10), "short\\n");
+        for text in ["a", "\u{e9}", "\u{1f600}", "\n"] {
+            let message = format!("node01: {}; run it again", text.repeat(100_000));
+            let cut = line(&message, LINE);
+            assert!((LINE - 10..=LINE).contains(&cut.len()), "{}", cut.len());
+            assert!(cut.starts_with("node01: ") && cut.contains(GAP) && cut.ends_with("; run it again"));
         }
     }
 }

@@ -50,7 +50,6 @@ pub(crate) fn cluster(nodes: &[(&str, &[&str])], checks: &[(&str, Check)]) -> Cl
         },
         state_dir: PathBuf::new(),
         status_socket: PathBuf::new(),
-        http: None,
         nodes: nodes.iter().map(|(name, addresses)| (NodeName::new(name), node(addresses))).collect(),
         checks: checks.iter().map(|(name, check)| (CheckName::new(name), check.clone())).collect(),
         services: BTreeMap::from([(ServiceName::new("inbound"), service)]),

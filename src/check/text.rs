@@ -3,27 +3,7 @@
 /// The most that is read from a peer in one probe, in octets.
 pub const LIMIT: usize = 8 * 1024;
 
-/// The most characters of a peer's line that are shown.
-const SHOWN: usize = 100;
-
-/// A peer's line as it may be shown on a terminal and in the journal: control characters, quotes and what is not
-/// UTF-8 are escaped, and it is cut after 100 characters.
-#[must_use]
-pub fn printable(line: &[u8]) -> String {
-    let mut shown = String::new();
-    for chunk in line.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            // An apostrophe does no harm inside double quotes; `escape_debug` escapes it all the same.
-            if c == '\'' { shown.push(c) } else { shown.extend(c.escape_debug()) }
-        }
-        shown.extend(chunk.invalid().escape_ascii().map(char::from));
-    }
-    if let Some((end, _)) = shown.char_indices().nth(SHOWN) {
-        shown.truncate(end);
-        shown.push_str("...");
-    }
-    shown
-}
+pub use crate::text::foreign as printable;
 
 /// What a peer has said so far, cut into lines; at most [`LIMIT`] octets in all.
 #[derive(Debug, Default)]
@@ -80,26 +60,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peers_line_does_no_harm() {
-        for (line, shown) in [
-            (&b"220 mx ESMTP"[..], "220 mx ESMTP"),
-            (b"", ""),
-            (b"it's", "it's"),
-            (b"say \"hi\" \\", "say \\\"hi\\\" \\\\"),
-            (b"\x1b[31mred\x07", "\\u{1b}[31mred\\u{7}"),
-            (b"a\0b\rc\td", "a\\0b\\rc\\td"),
-            (b"\xff\xfe caf\xc3\xa9", "\\xff\\xfe caf\u{e9}"),
-            ("\u{202e}gpj.exe".as_bytes(), "\\u{202e}gpj.exe"),
-            (b"x\nNODE=node99", "x\\nNODE=node99"),
-        ] {
-            assert_eq!(printable(line), shown);
-        }
-        assert_eq!(printable(&[b'a'; 100]), "a".repeat(100));
-        assert_eq!(printable(&[b'a'; 101]), format!("{}...", "a".repeat(100)));
-        assert_eq!(printable(&[0xff; LIMIT]).chars().count(), 103);
-    }
-
-    #[test]
     fn lines_come_whole_however_they_arrive() {
         let said = b"one\r\ntwo\n\r\nrest";
         for portion in 1..said.len() {
@@ -131,7 +91,7 @@ mod tests {
         #[test]
         fn whatever_a_peer_says_is_short_and_harmless(line in proptest::collection::vec(any::<u8>(), 0..500)) {
             let shown = printable(&line);
-            prop_assert!(shown.chars().count() <= SHOWN + 3);
+            prop_assert!(shown.chars().count() <= crate::text::SHOWN + 3);
             prop_assert!(!shown.chars().any(char::is_control));
         }
     }

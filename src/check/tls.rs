@@ -14,6 +14,7 @@ use rustls::{
 };
 
 use super::text::printable;
+use crate::text::{self, cut};
 
 /// How a check's connection is secured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub fn words(error: &Error) -> String {
         | Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => format!("the node speaks neither TLS 1.2 nor 1.3 ({error})"),
-        other => format!("TLS: {other}"),
+        other => format!("TLS: {}", cut(&text::printable(&other.to_string()))),
     }
 }
 
@@ -111,7 +112,7 @@ fn certificate(error: &CertificateError) -> String {
             format!("certificate is for {}, not for {}", printable(presented.as_bytes()), expected.to_str())
         }
         CertificateError::UnknownIssuer => "certificate is of an unknown authority".to_owned(),
-        other => format!("certificate is not valid: {other}"),
+        other => format!("certificate is not valid: {}", cut(&text::printable(&other.to_string()))),
     }
 }
 
@@ -145,6 +146,23 @@ mod tests {
 
     fn at(seconds: u64) -> UnixTime {
         UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn d3_what_a_certificate_says_is_cut_however_much_it_is() {
+        let usages: Vec<_> = (0..4_000).map(|at| format!("KeyPurposeId({at})")).collect();
+        let refused = CertificateError::InvalidPurposeContext {
+            required: rustls::ExtendedKeyPurpose::ServerAuth,
+            presented: (0..4_000).map(|at| rustls::ExtendedKeyPurpose::Other(vec![1, 3, 6, at])).collect(),
+        };
+        let names = CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("mx.example.org").unwrap(),
+            presented: usages.clone(),
+        };
+        for error in [Error::InvalidCertificate(refused), names.into(), Error::General(usages.concat())] {
+            let said = words(&error);
+            assert!(said.chars().count() < 200 && error.to_string().len() > 10_000, "{said}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     config::Problem,
     exit::Exit,
     io::files,
+    text,
 };
 
 /// What a good file amounts to.
@@ -124,7 +125,10 @@ impl fmt::Display for Summary {
 struct Answer<'a> {
     file: String,
     valid: bool,
+    /// The first hundred.
     problems: &'a [Problem],
+    /// How many there are beyond those.
+    more: usize,
     warnings: &'a [Problem],
     summary: Option<&'a Summary>,
 }
@@ -133,18 +137,19 @@ struct Answer<'a> {
 /// it to stdout as one object.
 #[must_use]
 pub fn run(file: &Path, json: bool) -> Exit {
-    let (problems, warnings, summary) = match files::load(file) {
+    let (problems, more, warnings, summary) = match files::load(file) {
         Ok(loaded) => {
             let mut warnings = loaded.warnings.clone();
             warnings.extend(key_warning(&loaded, file));
-            (Vec::new(), warnings, Some(Summary::of(&loaded.cluster)))
+            (Vec::new(), 0, warnings, Some(Summary::of(&loaded.cluster)))
         }
-        Err(refused) => (refused.problems, refused.warnings, None),
+        Err(refused) => (refused.problems, refused.more, refused.warnings, None),
     };
     let answer = Answer {
         file: file.display().to_string(),
         valid: problems.is_empty(),
         problems: &problems,
+        more,
         warnings: &warnings,
         summary: summary.as_ref(),
     };
@@ -184,12 +189,15 @@ fn print(answer: &Answer<'_>) -> std::io::Result<()> {
     for problem in answer.problems {
         writeln!(err, "{problem}\n")?;
     }
+    if answer.more > 0 {
+        writeln!(err, "and {} more\n", text::count(answer.more))?;
+    }
     for warning in answer.warnings {
         writeln!(err, "warning: {warning}\n")?;
     }
-    match (answer.summary, answer.problems.len()) {
+    match (answer.summary, answer.problems.len() + answer.more) {
         (Some(summary), _) => writeln!(std::io::stdout().lock(), "{} is good: {summary}", answer.file),
         (None, 1) => writeln!(err, "{}: 1 problem", answer.file),
-        (None, count) => writeln!(err, "{}: {count} problems", answer.file),
+        (None, count) => writeln!(err, "{}: {} problems", answer.file, text::count(count)),
     }
 }

@@ -17,7 +17,6 @@ impl Cluster {
             ("bind", self.bind != new.bind),
             ("state_dir", self.state_dir != new.state_dir),
             ("status_socket", self.status_socket != new.status_socket),
-            ("http", self.http != new.http),
             ("safety", self.safety != new.safety),
         ];
         changes.extend(settings.iter().filter(|(_, changed)| *changed).map(|(name, _)| format!("{name} changed")));
@@ -40,7 +39,6 @@ impl Cluster {
             ("bind.server", self.bind.server != new.bind.server),
             ("state_dir", self.state_dir != new.state_dir),
             ("status_socket", self.status_socket != new.status_socket),
-            ("http", self.http != new.http),
         ]
         .into_iter()
         .filter_map(|(name, changed)| changed.then_some(name))

@@ -7,14 +7,18 @@ use std::{
 
 use super::{
     field::{Field, name_problem},
-    problem::{Place, Report},
+    problem::{Place, Report, is_plain},
     references, shape,
     tree::Value,
 };
 use crate::{
     cluster::{Domain, NodeName, Profile, ProfileId, ServiceName},
     dns::OwnerName,
+    text::cut,
 };
+
+/// Characters of a word in a list that its place spans at most.
+const PLACE: usize = 300;
 
 /// What domains take from the rest of the file.
 pub(super) struct Given<'a> {
@@ -38,6 +42,8 @@ pub(super) struct Domains {
     /// Where each domain is written.
     pub places: HashMap<OwnerName, Place>,
     ids: HashMap<Profile, ProfileId>,
+    most: usize,
+    is_over: bool,
 }
 
 /// The text of a domain list, or why it could not be read.
@@ -47,6 +53,16 @@ pub(super) type ListText = Result<std::sync::Arc<str>, String>;
 pub(super) type Texts = BTreeMap<PathBuf, (usize, ListText)>;
 
 impl Domains {
+    /// None as yet, and never more than these.
+    pub fn at_most(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    /// Whether there are more than that.
+    pub const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     fn profile(&mut self, profile: Profile, place: Place) -> Option<ProfileId> {
         match self.ids.entry(profile) {
             Entry::Occupied(id) => Some(*id.get()),
@@ -63,10 +79,13 @@ impl Domains {
     fn add(&mut self, name: OwnerName, domain: Domain, place: Place, report: &mut Report) {
         if let Some(first) = self.places.get(&name) {
             let elsewhere = if first.file == place.file { "" } else { "in another file, " };
-            report.problem(
-                place,
-                format!("domain \"{name}\" is listed twice, first {elsewhere}in line {}; keep one", first.line),
-            );
+            report.problem_of(place, || {
+                format!("domain \"{name}\" is listed twice, first {elsewhere}in line {}; keep one", first.line)
+            });
+            return;
+        }
+        if self.all.len() >= self.most {
+            self.is_over = true;
             return;
         }
         self.places.insert(name.clone(), place);
@@ -78,7 +97,7 @@ impl Domains {
 pub(super) fn read(field: Field<'_>, given: &Given<'_>, domains: &mut Domains, report: &mut Report) {
     for entry in shape::entries("domains", field, "{ mydomain.org: { services: [imap] } }", report).unwrap_or_default()
     {
-        let object = format!("domain \"{}\"", entry.key);
+        let object = format!("domain \"{}\"", cut(entry.key));
         let name = domain_name(entry.key, entry.key_at, report);
         let Some(shape) = shape::Domain::read(&object, entry, report) else { continue };
         let shape::Domain { services, nodes, zone } = shape;
@@ -93,15 +112,16 @@ pub(super) fn read(field: Field<'_>, given: &Given<'_>, domains: &mut Domains, r
 }
 
 fn domain_name(text: &str, place: Place, report: &mut Report) -> Option<OwnerName> {
-    let wrong = match OwnerName::parse(text) {
-        Ok(name) if name.as_str().starts_with("_rotad.") => {
-            format!("\"{text}\" is where the generation record of the zone above lives; choose another name")
+    match OwnerName::parse(text) {
+        Ok(name) if name.as_str().starts_with("_rotad.") => report.problem_of(place, || {
+            format!("domain \"{name}\" is where the generation record of the zone above lives; choose another name")
+        }),
+        Ok(name) if name.as_str().starts_with('*') => {
+            report.problem_of(place, || format!("domain \"{name}\" is a wildcard, a domain is one name"));
         }
-        Ok(name) if name.as_str().starts_with('*') => format!("\"{text}\" is a wildcard, a domain is one name"),
         Ok(name) => return Some(name),
-        Err(error) => name_problem(text, &error),
-    };
-    report.problem(place, format!("domain {wrong}"));
+        Err(error) => report.problem_of(place, || format!("domain {}", name_problem(text, &error))),
+    }
     None
 }
 
@@ -194,7 +214,7 @@ pub(super) fn read_lists(
         match texts.get(&path) {
             Some((number, Ok(text))) => {
                 let before = report.count();
-                let names = list_names(text, *number, report);
+                let names = list_names(text, *number, domains.most, report);
                 if names.is_empty() && report.count() == before {
                     file.problem(
                         &format!(
@@ -219,21 +239,34 @@ pub(super) fn read_lists(
 }
 
 /// The names in a list: one a line, `#` begins a comment.
-fn list_names(text: &str, file: usize, report: &mut Report) -> Vec<(OwnerName, Place)> {
+///
+/// A file that was not meant may stand in its place, with secrets in it: nothing of it is repeated that could not be a name,
+/// and if more of its lines are wrong than right, the others are no names either.
+fn list_names(text: &str, file: usize, most: usize, report: &mut Report) -> Vec<(OwnerName, Place)> {
     let mut names = Vec::new();
+    let before = report.count();
     for (index, line) in text.lines().enumerate() {
+        // One over: then it is told.
+        if names.len() > most {
+            break;
+        }
         let line = line.split('#').next().unwrap_or_default();
         let word = line.trim();
         if word.is_empty() {
             continue;
         }
-        let indent = line.chars().count() - line.trim_start().chars().count();
-        let place = Place::new(file, index + 1, indent + 1, word.chars().count());
+        let indent = line.chars().take_while(|c| c.is_whitespace()).count();
+        let place = Place::new(file, index + 1, indent + 1, word.chars().take(PLACE).count());
         if word.contains(char::is_whitespace) {
-            report.problem(place, "domain: one name a line; write the others on lines of their own");
+            report.problem_of(place, || "domain: one name a line; write the others on lines of their own".to_owned());
+        } else if !is_plain(word) {
+            report.problem_of(place, || "domain: this line is no domain name; write one name a line".to_owned());
         } else {
             names.extend(domain_name(word, place, report).map(|name| (name, place)));
         }
+    }
+    if report.count() - before > names.len() {
+        names.clear();
     }
     names
 }

@@ -11,13 +11,17 @@ use std::{
 use hickory_proto::rr::Name;
 
 use super::{
-    problem::{Place, Report, did_you_mean, one_of},
+    problem::{Place, Report, one_of},
     tree::{Node, Value},
 };
 use crate::{
     cluster::Share,
     dns::{NameError, OwnerName, Ttl},
+    text::cut,
 };
+
+/// Octets of a value: the longest path that Linux takes.
+const LONGEST: usize = 4096;
 
 /// One key and its value, or one item of the list that belongs to the key.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +70,10 @@ impl<'a> Field<'a> {
             self.expected(what, report);
             return None;
         };
+        if text.len() > LONGEST {
+            self.problem(&format!("\"{}\" has {} octets; write {what}", cut(text), text.len()), report);
+            return None;
+        }
         Some(text)
     }
 
@@ -74,7 +82,7 @@ impl<'a> Field<'a> {
         match &self.node.value {
             Value::List(items) => Some(items.iter().map(|node| Self { node, ..*self }).collect()),
             Value::Scalar(text) => {
-                self.problem(&format!("this is a single value; write a list: [{text}]"), report);
+                self.problem(&format!("this is a single value; write a list: [{text}]", text = cut(text)), report);
                 None
             }
             _ => {
@@ -92,12 +100,22 @@ impl<'a> Field<'a> {
             _ if text.parse::<f64>().is_ok() => {
                 let plain = text.trim_start_matches('0');
                 let plain = if plain.is_empty() { "0" } else { plain };
-                self.problem(&format!("\"{text}\" has no unit; write \"{plain}s\" for seconds"), report);
+                self.problem(
+                    &format!(
+                        "\"{text}\" has no unit; write \"{plain}s\" for seconds",
+                        text = cut(text),
+                        plain = cut(plain)
+                    ),
+                    report,
+                );
                 return None;
             }
             Ok(duration) => duration,
             Err(_) => {
-                self.problem(&format!("\"{text}\" is no duration; write \"10s\", \"500ms\" or \"2m 30s\""), report);
+                self.problem(
+                    &format!("\"{text}\" is no duration; write \"10s\", \"500ms\" or \"2m 30s\"", text = cut(text)),
+                    report,
+                );
                 return None;
             }
         };
@@ -105,7 +123,7 @@ impl<'a> Field<'a> {
             return Some(duration);
         }
         let (least, most) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
-        self.problem(&format!("\"{text}\" is out of range; write {least} to {most}"), report);
+        self.problem(&format!("\"{text}\" is out of range; write {least} to {most}", text = cut(text)), report);
         None
     }
 
@@ -132,20 +150,26 @@ impl<'a> Field<'a> {
         if digits && text.len() > 1 && text.starts_with('0') {
             let plain = text.trim_start_matches('0');
             let hint = match plain.parse() {
-                Ok(number) if range.contains(&number) => format!("{plain} if that is meant"),
+                Ok(number) if range.contains(&number) => format!("{plain} if that is meant", plain = cut(plain)),
                 _ => format!("{least} to {most}"),
             };
-            self.problem(&format!("\"{text}\" begins with 0, which some read as octal; write {hint}"), report);
+            self.problem(
+                &format!("\"{text}\" begins with 0, which some read as octal; write {hint}", text = cut(text)),
+                report,
+            );
             return None;
         }
         match text.parse() {
             Ok(number) if digits && range.contains(&number) => Some(number),
             _ if digits => {
-                self.problem(&format!("{text} is out of range; write {least} to {most}"), report);
+                self.problem(&format!("{text} is out of range; write {least} to {most}", text = cut(text)), report);
                 None
             }
             _ => {
-                self.problem(&format!("\"{text}\" is no whole number; write {least} to {most}"), report);
+                self.problem(
+                    &format!("\"{text}\" is no whole number; write {least} to {most}", text = cut(text)),
+                    report,
+                );
                 None
             }
         }
@@ -162,8 +186,11 @@ impl<'a> Field<'a> {
         let text = self.text(&one_of(&known), report)?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
-            let near = did_you_mean(text, known.iter().copied());
-            self.problem(&format!("\"{text}\" is not known here; write {}{near}", one_of(&known)), report);
+            let near = report.did_you_mean(text, known.iter().copied());
+            self.problem(
+                &format!("\"{text}\" is not known here; write {}{near}", one_of(&known), text = cut(text)),
+                report,
+            );
         }
         found
     }
@@ -177,7 +204,7 @@ impl<'a> Field<'a> {
             Some(_) => "is out of range",
             None => "is no share",
         };
-        self.problem(&format!("\"{text}\" {wrong}; write {least}% to {most}%"), report);
+        self.problem(&format!("\"{text}\" {wrong}; write {least}% to {most}%", text = cut(text)), report);
         None
     }
 
@@ -189,7 +216,10 @@ impl<'a> Field<'a> {
         } else if text.bytes().all(|byte| byte.is_ascii_digit()) {
             self.number(1..=usize::from(u16::MAX), report).map(Share::Count)
         } else {
-            self.problem(&format!("\"{text}\" is no count of nodes and no share; write 1 or \"50%\""), report);
+            self.problem(
+                &format!("\"{text}\" is no count of nodes and no share; write 1 or \"50%\"", text = cut(text)),
+                report,
+            );
             None
         }
     }
@@ -211,13 +241,19 @@ impl<'a> Field<'a> {
             (Some(address), Some(port)) => return Some(SocketAddr::new(address, port)),
             (Some(address), None) => {
                 let example = SocketAddr::new(address, 53);
-                self.problem(&format!("\"{text}\" has no port; write it: \"{example}\""), report);
+                self.problem(&format!("\"{text}\" has no port; write it: \"{example}\"", text = cut(text)), report);
             }
             _ if text.parse::<u16>().is_ok() => {
-                self.problem(&format!("\"{text}\" is a port alone; write \"127.0.0.1:{text}\""), report);
+                self.problem(
+                    &format!("\"{text}\" is a port alone; write \"127.0.0.1:{text}\"", text = cut(text)),
+                    report,
+                );
             }
             _ => self.problem(
-                &format!("\"{text}\" is no literal address and port (names are not looked up); write {EXAMPLES}"),
+                &format!(
+                    "\"{text}\" is no literal address and port (names are not looked up); write {EXAMPLES}",
+                    text = cut(text)
+                ),
                 report,
             ),
         }
@@ -239,7 +275,10 @@ impl<'a> Field<'a> {
             None
         } else if path.is_relative() && path.components().any(|part| part == Component::ParentDir) {
             self.problem(
-                &format!("\"{text}\" leaves the folder of this file by \"..\"; write an absolute path"),
+                &format!(
+                    "\"{text}\" leaves the folder of this file by \"..\"; write an absolute path",
+                    text = cut(text)
+                ),
                 report,
             );
             None
@@ -252,13 +291,18 @@ impl<'a> Field<'a> {
 /// What is wrong with a domain name, and for an internationalised one the form that DNS has.
 pub(super) fn name_problem(text: &str, error: &NameError) -> String {
     let ascii = || {
-        let ascii = Name::from_utf8(text).ok()?.to_ascii();
-        Some(format!("; write \"{}\"", ascii.trim_end_matches('.')))
+        let name = (text.len() <= LONGEST).then(|| Name::from_utf8(text).ok())??;
+        let ascii = name.to_ascii();
+        Some(format!("; write \"{}\"", cut(ascii.trim_end_matches('.'))))
     };
     match error {
         NameError::NotAscii => {
-            format!("\"{text}\" is not ASCII, DNS wants the encoded form{}", ascii().unwrap_or_default())
+            format!(
+                "\"{text}\" is not ASCII, DNS wants the encoded form{}",
+                ascii().unwrap_or_default(),
+                text = cut(text)
+            )
         }
-        other => format!("\"{text}\" is no domain name: {other}"),
+        other => format!("\"{text}\" is no domain name: {other}", text = cut(text)),
     }
 }

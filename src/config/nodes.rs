@@ -7,6 +7,7 @@ use std::{
 
 use super::{field::Field, problem::Report, settings::own_name, shape};
 use crate::cluster::{AdminState, Node, NodeName};
+use crate::text::cut;
 
 const EXAMPLE: &str = "a list of literal addresses, IPv6 in quotes: [192.0.2.10, \"2001:db8::10\"]";
 
@@ -68,7 +69,10 @@ fn node_index(field: Field<'_>, report: &mut Report) -> Option<String> {
     if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
         return Some(text.to_owned());
     }
-    field.problem(&format!("{text:?} cannot be part of a name; write letters, digits and \"-\""), report);
+    field.problem(
+        &format!("{text:?} cannot be part of a name; write letters, digits and \"-\"", text = cut(text)),
+        report,
+    );
     None
 }
 
@@ -106,7 +110,8 @@ fn address(field: Field<'_>, report: &mut Report) -> Option<IpAddr> {
         field.problem(
             &format!(
                 "\"{text}\" is no literal address (a name that rotad publishes would depend on itself); write \
-                 192.0.2.10 or \"2001:db8::10\""
+                 192.0.2.10 or \"2001:db8::10\"",
+                text = cut(text)
             ),
             report,
         );

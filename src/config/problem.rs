@@ -1,8 +1,10 @@
 //! What is wrong with a file, where, and what to write instead.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::text;
 
 /// Bytes of a line that is shown at all: finding a place in a longer one, for each of many problems, takes too long.
 const SNIPPET_LINE: usize = 1024;
@@ -83,15 +85,28 @@ impl Problem {
         Self { line, column, ..Self::of_file(file, message) }
     }
 
-    fn at(place: Place, source: &Source, lines: &Lines, message: String) -> Self {
-        let line = place.line as usize;
+    fn at(place: Place, source: &Source, line: &str, message: String) -> Self {
+        // Of a list the name alone: see `is_plain`.
+        let line = if place.file == 0 { line } else { line.split('#').next().unwrap_or_default().trim_end() };
+        let is_shown = place.file == 0 || is_plain(line.trim_start());
         Self {
             file: source.name.clone(),
-            line,
+            line: place.line as usize,
             column: place.column as usize,
             message,
-            extract: Extract::of(lines.line(&source.text, line), place),
+            extract: is_shown.then(|| Extract::of(line, place)).flatten(),
         }
+    }
+
+    /// The problem of a file that may be another one than was meant: neither its line nor what it quotes is shown, unless there
+    /// is no word in it that could be a secret.
+    pub(super) fn of_another_file(self, message: &str) -> Self {
+        let is_harmless =
+            |extract: &Extract| extract.text.split(|c: char| !c.is_alphanumeric()).all(|word| word.len() < 6);
+        if self.extract.as_ref().is_some_and(is_harmless) {
+            return self;
+        }
+        Self { message: message.to_owned(), extract: None, ..self }
     }
 
     /// The problem in one line: `file:line:column: message`.
@@ -127,93 +142,152 @@ impl Extract {
         }
         let first = place.column.saturating_sub(1) as usize;
         let skipped = first.saturating_sub(SNIPPET_RADIUS);
-        let mut text = String::new();
+        let mut shown = String::new();
         let mut marked = 0..0;
         let window = line.chars().skip(skipped).take(2 * SNIPPET_RADIUS);
         for (at, character) in window.enumerate().map(|(offset, character)| (offset + skipped, character)) {
             if at == first {
-                marked = text.len()..text.len();
+                marked = shown.len()..shown.len();
             }
             // What terminals would obey is not repeated to them.
-            text.push(if character.is_control() && character != '\t' { '\u{fffd}' } else { character });
+            shown.push(if text::is_obeyed(character) && character != '\t' { '\u{fffd}' } else { character });
             if at >= first && at < first + place.length.max(1) as usize {
-                marked.end = text.len();
+                marked.end = shown.len();
             }
         }
         if first >= line.chars().count() {
-            marked = text.len()..text.len();
+            marked = shown.len()..shown.len();
         }
-        (!text.trim().is_empty()).then_some(Self { text, marked })
+        (!shown.trim().is_empty()).then_some(Self { text: shown, marked })
     }
 }
 
-/// Where the lines of a text begin.
-#[derive(Debug)]
-struct Lines(Vec<usize>);
+/// The lines of a text, asked for in ascending order: a text of millions of them is walked once, and nothing is kept of it.
+struct Lines<'a> {
+    /// From the line `number` on.
+    rest: &'a str,
+    number: usize,
+}
 
-impl Lines {
-    fn of(text: &str) -> Self {
-        Self(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
+impl<'a> Lines<'a> {
+    const fn of(text: &'a str) -> Self {
+        Self { rest: text, number: 1 }
     }
 
     /// A line by its number from 1, without its end.
-    fn line<'a>(&self, text: &'a str, number: usize) -> &'a str {
-        let bound = |index: usize| self.0.get(index).copied().unwrap_or(text.len());
-        let index = number.saturating_sub(1);
-        text.get(bound(index)..bound(index + 1)).unwrap_or_default().trim_end_matches(['\n', '\r'])
+    fn line(&mut self, number: usize) -> &'a str {
+        while self.number < number {
+            let Some((_, rest)) = self.rest.split_once('\n') else { return "" };
+            self.rest = rest;
+            self.number += 1;
+        }
+        self.rest.split('\n').next().unwrap_or_default().trim_end_matches('\r')
     }
 }
+
+/// Problems of which so many are shown, the first in the order of the files; the rest is counted.
+const SHOWN: usize = 100;
+/// Problems that say which known word was meant: to look for it among thousands of words takes its time.
+const SUGGESTIONS: usize = 20;
+/// Octets of a message: those that rotad writes are shorter, but for names of which each is bounded.
+const MESSAGE: usize = 1_500;
 
 /// Collects what is found while the files are read.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    problems: Vec<(Place, String)>,
-    warnings: Vec<(Place, String)>,
+    problems: Found,
+    warnings: Found,
+    suggestions: usize,
+}
+
+/// The first of many findings, and how many there are.
+#[derive(Debug, Default)]
+struct Found {
+    first: BTreeSet<(Place, String)>,
+    count: usize,
+    /// How many of them were said before: what an anchor brings in twice is wrong twice.
+    repeated: usize,
+}
+
+impl Found {
+    fn add(&mut self, place: Place, message: impl FnOnce() -> String) {
+        self.count += 1;
+        let is_full = self.first.len() >= SHOWN;
+        if is_full && self.first.last().is_some_and(|(last, _)| *last < place) {
+            return;
+        }
+        // What a terminal would obey is not repeated to it.
+        let message = text::line(&message().replace(text::is_obeyed, "\u{fffd}"), MESSAGE).into_owned();
+        self.repeated += usize::from(!self.first.insert((place, message)));
+        if self.first.len() > SHOWN {
+            self.first.pop_last();
+        }
+    }
+
+    /// Those that are shown, and how many more there are.
+    fn place(self, sources: &[Source]) -> (Vec<Problem>, usize) {
+        let more = self.count.saturating_sub(self.repeated + self.first.len());
+        let mut walked: Option<(u32, Lines<'_>)> = None;
+        let mut shown = Vec::with_capacity(self.first.len());
+        for (place, message) in self.first {
+            let Some(source) = sources.get(place.file as usize) else { continue };
+            let lines = match &mut walked {
+                Some((file, lines)) if *file == place.file => lines,
+                other => &mut other.insert((place.file, Lines::of(&source.text))).1,
+            };
+            shown.push(Problem::at(place, source, lines.line(place.line as usize), message));
+        }
+        (shown, more)
+    }
 }
 
 impl Report {
     /// Something that refuses the file.
     pub fn problem(&mut self, place: Place, message: impl AsRef<str>) {
-        self.problems.push((place, printable(message.as_ref())));
+        self.problem_of(place, || message.as_ref().to_owned());
+    }
+
+    /// The same where there may be millions: the message is made for those that are shown.
+    pub fn problem_of(&mut self, place: Place, message: impl FnOnce() -> String) {
+        self.problems.add(place, message);
     }
 
     /// Something that deserves a look.
     pub fn warning(&mut self, place: Place, message: impl AsRef<str>) {
-        self.warnings.push((place, printable(message.as_ref())));
+        self.warnings.add(place, || message.as_ref().to_owned());
     }
 
     /// How many problems there are so far.
-    pub fn count(&self) -> usize {
-        self.problems.len()
+    pub const fn count(&self) -> usize {
+        self.problems.count
     }
 
-    /// Problems and warnings, each in the order of the files.
-    pub fn finish(self, sources: &[Source]) -> (Vec<Problem>, Vec<Problem>) {
-        let lines: Vec<Lines> = sources.iter().map(|source| Lines::of(&source.text)).collect();
-        let place = |mut found: Vec<(Place, String)>| -> Vec<Problem> {
-            found.sort();
-            found.dedup();
-            found
-                .into_iter()
-                .filter_map(|(place, message)| {
-                    Some(Problem::at(
-                        place,
-                        sources.get(place.file as usize)?,
-                        lines.get(place.file as usize)?,
-                        message,
-                    ))
-                })
-                .collect()
-        };
-        (place(self.problems), place(self.warnings))
+    /// The known word nearest to what was written, as the end of a message; empty when none is near, or when that was asked
+    /// often enough.
+    pub fn did_you_mean<'a>(&mut self, written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+        if self.suggestions >= SUGGESTIONS || written.len() > LONGEST_WORD {
+            return String::new();
+        }
+        self.suggestions += 1;
+        did_you_mean(written, known)
+    }
+
+    /// Problems and warnings, each in the order of the files, and how many there are of each beyond those.
+    pub fn finish(self, sources: &[Source]) -> [(Vec<Problem>, usize); 2] {
+        [self.problems, self.warnings].map(|found| found.place(sources))
     }
 }
 
-/// A message that repeats what the file has, without what terminals and line readers would obey.
-fn printable(message: &str) -> String {
-    message.replace(char::is_control, "\u{fffd}")
+/// Whether a word of a file could be a name in a list of names: letters, digits and what else names have, in labels that are
+/// not too long. Nothing else of a list is repeated: it may be a file that was not meant, with a secret in it.
+pub(super) fn is_plain(word: &str) -> bool {
+    word.len() <= 255
+        && word.split('.').all(|label| label.chars().count() <= 63)
+        && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '*'))
 }
 
+/// A word that is longer was not meant to be one of ours.
+const LONGEST_WORD: usize = 100;
 /// Words less alike than this (Jaro-Winkler, 0 to 1) are no slip of the fingers.
 const ALIKE: f64 = 0.78;
 

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     cluster::{CheckName, Pattern, Pinned, Publish, Service, ServiceName, Share, WhenDown},
     dns::{OwnerName, Ttl},
+    text::cut,
 };
 
 /// What services take from the rest of the file.
@@ -162,7 +163,10 @@ fn relative(text: &str, filled: &str, field: Field<'_>, report: &mut Report) -> 
     }
     if text.ends_with('.') {
         field.problem(
-            &format!("\"{text}\" is absolute; names are relative to the domain: leave the final dot out"),
+            &format!(
+                "\"{text}\" is absolute; names are relative to the domain: leave the final dot out",
+                text = cut(text)
+            ),
             report,
         );
         return false;
@@ -201,7 +205,10 @@ fn exchange_pattern(field: Field<'_>, report: &mut Report) -> Option<Pattern> {
     }
     if !filled.trim_end_matches('.').contains('.') {
         field.problem(
-            &format!("\"{text}\" is relative, an exchange is a full name; write \"{text}.{{domain}}\""),
+            &format!(
+                "\"{text}\" is relative, an exchange is a full name; write \"{text}.{{domain}}\"",
+                text = cut(text)
+            ),
             report,
         );
         return None;
@@ -218,7 +225,10 @@ fn pattern<'a>(field: Field<'a>, placeholders: &[&str], example: &str, report: &
     }
     if let Some(from) = rest.find(['{', '}']) {
         let wrong = rest.get(from..).and_then(|wrong| wrong.split_inclusive('}').next()).unwrap_or_default();
-        field.problem(&format!("\"{wrong}\" is no placeholder here; there are {}", placeholders.join(", ")), report);
+        field.problem(
+            &format!("\"{wrong}\" is no placeholder here; there are {}", placeholders.join(", "), wrong = cut(wrong)),
+            report,
+        );
         return None;
     }
     Some(text)

@@ -9,6 +9,7 @@ use super::{defaults, field::Field, problem::Report, shape};
 use crate::{
     cluster::{AllDown, Bind, KeySource, Safety, Share},
     control::CONTROL_SOCKET,
+    text::cut,
 };
 
 /// Any duration that is not nothing; a day is for ever here.
@@ -57,7 +58,10 @@ pub(super) fn bind(field: Field<'_>, folder: &Path, report: &mut Report) -> Opti
 fn credential_name(field: Field<'_>, report: &mut Report) -> Option<String> {
     let name = field.text("a credential's name, as in LoadCredential=NAME:PATH", report)?;
     if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {
-        field.problem(&format!("\"{name}\" is no credential's name; write NAME of LoadCredential=NAME:PATH"), report);
+        field.problem(
+            &format!("\"{name}\" is no credential's name; write NAME of LoadCredential=NAME:PATH", name = cut(name)),
+            report,
+        );
         return None;
     }
     Some(name.to_owned())
@@ -86,7 +90,7 @@ pub(super) fn own_name(name: &str, field: Field<'_>, report: &mut Report) -> boo
     if !good {
         report.problem(
             if field.key == name { field.key_at } else { field.node.at },
-            format!("{name:?} is no name; write 1 to 63 letters, digits, \"-\", \"_\" and dots"),
+            format!("{name:?} is no name; write 1 to 63 letters, digits, \"-\", \"_\" and dots", name = cut(name)),
         );
     }
     good

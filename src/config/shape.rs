@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, HashMap, hash_map};
 
 use super::{
     field::Field,
-    problem::{Place, Report, did_you_mean, one_of},
+    problem::{Place, Report, one_of},
     tree::{Node, Value},
 };
+use crate::text::cut;
 
 /// Shapes: a struct with a field for each key.
 macro_rules! shapes {
@@ -41,7 +42,7 @@ macro_rules! shapes {
 
 shapes! {
     /// The whole file.
-    File, "keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, http, nodes, defaults, checks, services, domains, domain_lists, safety }
+    File, "keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, nodes, defaults, checks, services, domains, domain_lists, safety }
     /// `bind`.
     Bind, "{ key_file: rotad.key }" { server, key_file, key_credential, timeout, connections, max_in_flight, allow_weak_keys }
     /// One of `nodes`.
@@ -78,12 +79,17 @@ fn known<'a>(
     for entry in entries {
         if known.contains(&entry.key) {
             keys.insert(entry.key, entry);
+        } else if object.is_empty() && entry.key == "http" {
+            // It was in samples, and whoever copied it waits for metrics that nobody serves.
+            let words =
+                "http: nothing listens for HTTP in this version: neither metrics nor a status page; leave the key out";
+            report.problem(entry.key_at, words);
         } else {
-            let hint = match did_you_mean(entry.key, known.iter().copied()) {
+            let hint = match report.did_you_mean(entry.key, known.iter().copied()) {
                 none if none.is_empty() => format!("; known are {}", one_of(known).replace(" or ", " and ")),
                 near => near,
             };
-            report.problem(entry.key_at, format!("{}there is no key \"{}\"{hint}", prefix(object), entry.key));
+            report.problem(entry.key_at, format!("{}there is no key \"{}\"{hint}", prefix(object), cut(entry.key)));
         }
     }
     Some(keys)
@@ -111,7 +117,7 @@ pub(super) fn entries<'a>(
                     format!(
                         "{}\"{}\" is given twice; the first is in line {}; keep one",
                         prefix(object),
-                        entry.key,
+                        cut(&entry.key),
                         first.line
                     ),
                 );

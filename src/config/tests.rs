@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::{Checked, Draft, Source, defaults, problem::did_you_mean, shape, status_socket_of};
 
+mod bounds;
+
 const SAMPLE: &str = include_str!("../../etc/cluster.yaml");
 
 fn check(text: &str) -> Checked {

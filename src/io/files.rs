@@ -9,18 +9,25 @@ use std::{
     sync::Arc,
 };
 
-use super::read_file::{Content, Links, ReadError, read_file};
+use super::{
+    memory,
+    read_file::{Content, Links, ReadError, read_file},
+};
 use crate::{
-    cluster::Cluster,
-    config::{self, Draft, Problem, Source},
+    cluster::{self, Cluster},
+    config::{self, Checked, Draft, Problem, Source},
+    text,
 };
 
 /// Bytes of cluster.yaml: 100,000 domains written out are 7 MB; more belongs in a domain list.
 pub const MAX_FILE: u64 = 8 << 20;
-/// Bytes of one domain list: two million domains.
-pub const MAX_LIST: u64 = 64 << 20;
+/// Bytes of the domain lists and `tls_ca` files together: a million domains and more. While one is read the unit's
+/// `MemoryMax` has to hold it twice.
+pub const MAX_NAMED: u64 = 32 << 20;
 /// Bytes of a `tls_ca` file: twenty times what a system trusts.
 pub const MAX_AUTHORITIES: u64 = 4 << 20;
+/// What the unit's `MemoryMax` allows.
+const UNIT_MEMORY: u64 = 512 << 20;
 /// Bytes of the key file: thousands of keys.
 pub const MAX_KEY: u64 = 1 << 20;
 
@@ -29,7 +36,7 @@ pub const MAX_KEY: u64 = 1 << 20;
 pub struct Loaded {
     /// What it says.
     pub cluster: Arc<Cluster>,
-    /// What deserves a look all the same.
+    /// What deserves a look all the same: the first hundred, and a line that counts the others.
     pub warnings: Vec<Problem>,
     /// The files that were read.
     pub inputs: Inputs,
@@ -79,11 +86,13 @@ impl Inputs {
     }
 }
 
-/// A file that was refused: everything that is wrong with it.
+/// A file that was refused: what is wrong with it.
 #[derive(Debug)]
 pub struct LoadError {
-    /// Every problem, in the order of the files. Never empty.
+    /// The first hundred problems, in the order of the files. Never empty.
     pub problems: Vec<Problem>,
+    /// How many there are beyond those.
+    pub more: usize,
     /// What deserves a look as well.
     pub warnings: Vec<Problem>,
     /// The files that were read.
@@ -91,19 +100,29 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    fn of(problem: Problem, inputs: Inputs) -> Self {
+        Self { problems: vec![problem], more: 0, warnings: Vec::new(), inputs }
+    }
+
+    /// How many problems there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.problems.len() + self.more
+    }
+
     /// The first problem in one line, and how many more there are.
     #[must_use]
     pub fn headline(&self) -> String {
         let first = self.problems.first().map(Problem::headline).unwrap_or_default();
-        match self.problems.len().saturating_sub(1) {
+        match self.count().saturating_sub(1) {
             0 => first,
             1 => format!("{first} (and 1 problem more)"),
-            more => format!("{first} (and {more} problems more)"),
+            more => format!("{first} (and {} problems more)", text::count(more)),
         }
     }
 }
 
-/// Every problem with its snippet.
+/// The problems with their snippets, and how many more there are.
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
@@ -112,7 +131,10 @@ impl fmt::Display for LoadError {
             }
             problem.fmt(f)?;
         }
-        Ok(())
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, "\n\nand {} more", text::count(more)),
+        }
     }
 }
 
@@ -122,37 +144,76 @@ impl std::error::Error for LoadError {}
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let mut inputs = Inputs::default();
     let name = path.display().to_string();
-    let text = match read(path, MAX_FILE, &mut inputs) {
-        Ok(text) => text,
+    let content = match read(path, MAX_FILE, &mut inputs) {
+        Ok(content) => content,
         Err(cause) => {
             let problem = match cause {
                 Unreadable::NoText { line, column } => Problem::of_place(name, line, column, NO_TEXT),
                 other => Problem::of_file(name, format!("cannot read it: {other}")),
             };
-            return Err(LoadError { problems: vec![problem], warnings: Vec::new(), inputs });
+            return Err(LoadError::of(problem, inputs));
         }
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let source = Source::new(name, &text);
-    drop(text);
-    let draft = Draft::new(&source, folder);
-    let lists = draft.lists().into_iter().map(|path| (path, MAX_LIST));
+    let source = Source::new(name, &content);
+    drop(content);
+    let memory = memory::limit();
+    let draft = Draft::new(&source, folder).at_most(most_domains(memory));
+    let lists = draft.lists().into_iter().map(|path| (path, MAX_NAMED));
     let authorities = draft.authorities().into_iter().map(|path| (path, MAX_AUTHORITIES));
+    let mut left = MAX_NAMED;
     let lists = lists.chain(authorities).map(|(path, most)| {
-        let source = read(&path, most, &mut inputs).map(|text| Source::new(path.display().to_string(), &text));
+        let text = read(&path, most, &mut inputs).and_then(|text| {
+            left = left.checked_sub(text.len() as u64).ok_or(Unreadable::TooLargeTogether(MAX_NAMED))?;
+            Ok(text)
+        });
+        let source = text.map(|text| Source::new(path.display().to_string(), &text));
         let source = source.map_err(|cause| cause.to_string());
         (path, source)
     });
     let lists = lists.collect();
-    let checked = draft.check(lists);
-    match checked.cluster {
-        Ok(cluster) => {
-            let key = cluster.bind.key.file();
-            let key = Inputs(key.map(|path| (path.to_owned(), Input::of(path, MAX_KEY))).into_iter().collect());
-            Ok(Loaded { cluster: Arc::new(cluster), warnings: checked.warnings, inputs, key })
-        }
-        Err(problems) => Err(LoadError { problems, warnings: checked.warnings, inputs }),
+    let Checked { cluster, more_problems, mut warnings, more_warnings } = draft.check(lists);
+    let cluster = match cluster {
+        Ok(cluster) => cluster,
+        Err(problems) => return Err(LoadError { problems, more: more_problems, warnings, inputs }),
+    };
+    if more_warnings > 0 {
+        warnings.push(Problem::of_file(&*source.name, format!("and {} warnings more", text::count(more_warnings))));
     }
+    if let Some(words) = memory_words(&cluster, memory) {
+        let problem = Problem::of_file(&*source.name, words);
+        if memory.is_some() {
+            return Err(LoadError::of(problem, inputs));
+        }
+        warnings.push(problem);
+    }
+    let key = cluster.bind.key.file();
+    let key = Inputs(key.map(|path| (path.to_owned(), Input::of(path, MAX_KEY))).into_iter().collect());
+    Ok(Loaded { cluster: Arc::new(cluster), warnings, inputs, key })
+}
+
+/// Domains that need not be looked at more closely: their names alone fill the memory.
+fn most_domains(memory: Option<u64>) -> usize {
+    let most = memory.map_or(u64::MAX, |limit| limit / cluster::LEAST_MEMORY_OF_A_DOMAIN);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// What is wrong with a cluster that needs more memory than there is.
+fn memory_words(cluster: &Cluster, limit: Option<u64>) -> Option<String> {
+    let need = cluster.memory();
+    let (limit, whose) = match limit {
+        Some(limit) => (limit, "this process may have"),
+        None => (UNIT_MEMORY, "the unit as it comes with rotad has"),
+    };
+    (need > limit).then(|| {
+        format!(
+            "{} domains need about {} MiB of memory, {whose} {} MiB: raise MemoryMax= (systemctl edit rotad) before they are \
+             listed, or give some of them a rotad of their own",
+            text::count(cluster.domains.len()),
+            text::count(usize::try_from(need >> 20).unwrap_or(usize::MAX)),
+            limit >> 20
+        )
+    })
 }
 
 /// Where the status socket is by a file that cannot be loaded.
@@ -179,6 +240,8 @@ enum Unreadable {
     File(#[from] ReadError),
     #[error("everybody can write it (mode {0:04o}), and so decide what is published; run `chmod o-w` on it")]
     Exposed(u32),
+    #[error("the files that are named here have more than {} MiB together", .0 >> 20)]
+    TooLargeTogether(u64),
     #[error("line {line}, column {column}: {NO_TEXT}")]
     NoText { line: usize, column: usize },
 }

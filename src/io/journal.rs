@@ -11,7 +11,7 @@ use std::{
     io::stderr,
     sync::{
         PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread,
@@ -40,6 +40,9 @@ use crate::{
 /// Events that wait for the journal: enough for a line about each of ten thousand zones.
 const QUEUE_LENGTH: usize = 16_384;
 
+/// Octets that wait for it: that many lines of the usual length.
+const QUEUE_SIZE: usize = 8 << 20;
+
 /// How often the folded repetitions are looked at.
 const FOLD_TICK: Duration = Duration::from_secs(5);
 
@@ -51,6 +54,9 @@ const FILTER: &str = "warn,rotad=info";
 
 /// The queue's end; `None` before [`init`] and after the farewell.
 static QUEUE: RwLock<Option<SyncSender<Event>>> = RwLock::new(None);
+
+/// Octets that are in the queue.
+static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
 /// Events that found the queue full since the last that did not.
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -99,9 +105,13 @@ pub fn init() -> Result<Farewell, Error> {
 
 /// Queues one event for the journal; never waits. Before [`init`] nothing happens.
 pub fn emit(event: &Event) {
-    if let Some(queue) = &*QUEUE.read().unwrap_or_else(PoisonError::into_inner)
-        && queue.try_send(event.clone()).is_err()
-    {
+    let queue = QUEUE.read().unwrap_or_else(PoisonError::into_inner);
+    let Some(queue) = &*queue else { return };
+    let event = event.clone().bounded();
+    let size = event.size();
+    let waiting = QUEUED.fetch_add(size, Ordering::Relaxed);
+    if waiting + size > QUEUE_SIZE || queue.try_send(event).is_err() {
+        QUEUED.fetch_sub(size, Ordering::Relaxed);
         LOST.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -121,7 +131,10 @@ fn write_events(queue: &Receiver<Event>) {
     let mut looked = clock::now();
     loop {
         match queue.recv_timeout(FOLD_TICK) {
-            Ok(event) => fold.push(event, clock::now()).iter().for_each(write),
+            Ok(event) => {
+                QUEUED.fetch_sub(event.size(), Ordering::Relaxed);
+                fold.push(event, clock::now()).iter().for_each(write);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -144,6 +157,8 @@ fn tell_lost() {
 
 /// Writes one event, with the names of its fields as they stand in the journal.
 fn write(event: &Event) {
+    // Once more: a summary has added its count.
+    let event = event.clone().bounded();
     // A level is a constant of its call site.
     macro_rules! entry {
         ($level:ident) => {
@@ -161,7 +176,7 @@ fn write(event: &Event) {
                 RCODE = event.rcode.as_deref(),
                 REASON = event.reason.as_deref(),
                 "{}",
-                text::printable(&event.message)
+                event.message
             )
         };
     }
@@ -220,6 +235,7 @@ where
             _ => "debug: ",
         };
         let time = humantime::format_rfc3339_seconds(clock::wall());
-        writeln!(writer, "{time} {level}{}", text::printable(&message))
+        // What libraries say in debugging lines comes here, too.
+        writeln!(writer, "{time} {level}{}", text::line(&message, text::LINE))
     }
 }

@@ -52,7 +52,7 @@ pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpA
             Kind::Exec(plugin) => Ok(Box::pin(exec::run(plugin, node, address, timeout)).await),
         }
     };
-    talk.await.unwrap_or_else(|refusal| refusal)
+    talk.await.unwrap_or_else(|refusal| refusal).bounded()
 }
 
 async fn secured(mut peer: Peer) -> Outcome {

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::super::{field::Field, problem::Report};
-use crate::check::{Exec, exec::PLACEHOLDERS};
+use crate::{
+    check::{Exec, exec::PLACEHOLDERS},
+    text::cut,
+};
 
 const EXAMPLE: &str = "[/usr/lib/nagios/plugins/check_dummy, \"0\"]";
 
@@ -21,7 +24,10 @@ pub(super) fn read(object: &str, check: Field<'_>, command: Option<Field<'_>>, r
         return None;
     };
     if !program.starts_with('/') {
-        let problem = format!("\"{program}\" is no absolute path, and no shell looks for it; write {EXAMPLE}");
+        let problem = format!(
+            "\"{program}\" is no absolute path, and no shell looks for it; write {EXAMPLE}",
+            program = cut(program)
+        );
         command.problem(&problem, report);
         return None;
     }

@@ -2,6 +2,7 @@
 
 use super::super::{defaults, field::Field, problem::Report};
 use crate::check::http::{Header, Http, Method};
+use crate::text::cut;
 
 pub(super) fn read(
     port: Option<u16>,
@@ -34,7 +35,8 @@ fn http_header(field: Field<'_>, report: &mut Report) -> Option<Header> {
     // RFC 9110 section 5.6.2.
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
-        let problem = format!("{name:?} is no header's name; write \"X-Ready: yes\" or \"X-Ready\" alone");
+        let problem =
+            format!("{name:?} is no header's name; write \"X-Ready: yes\" or \"X-Ready\" alone", name = cut(name));
         field.problem(&problem, report);
         return None;
     }
@@ -47,7 +49,10 @@ fn http_path(field: Field<'_>, report: &mut Report) -> Option<String> {
         return Some(path.to_owned());
     }
     field.problem(
-        &format!("{path:?} is no path of a request; begin with \"/\" and write blanks and others as %20"),
+        &format!(
+            "{path:?} is no path of a request; begin with \"/\" and write blanks and others as %20",
+            path = cut(path)
+        ),
         report,
     );
     None
@@ -62,7 +67,10 @@ fn http_host(field: Field<'_>, report: &mut Report) -> Option<String> {
     if good {
         return Some(host.to_owned());
     }
-    field.problem(&format!("{host:?} is no Host header; write a host name such as webmail.example.org"), report);
+    field.problem(
+        &format!("{host:?} is no Host header; write a host name such as webmail.example.org", host = cut(host)),
+        report,
+    );
     None
 }
 

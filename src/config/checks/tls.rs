@@ -9,6 +9,7 @@ use super::{
     Word,
 };
 use crate::check::tls::{Authorities, Begin, Tls};
+use crate::text::cut;
 
 /// What `tls` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,10 @@ fn server_name(field: Field<'_>, report: &mut Report) -> Option<ServerName<'stat
     let text = field.text("a host name such as mx.example.org", report)?;
     let name = ServerName::try_from(text.to_owned()).ok();
     if name.is_none() {
-        field.problem(&format!("{text:?} is no host's name; write one such as mx.example.org"), report);
+        field.problem(
+            &format!("{text:?} is no host's name; write one such as mx.example.org", text = cut(text)),
+            report,
+        );
     }
     name
 }

@@ -239,20 +239,20 @@ fn changes_are_told_in_words() {
     let old = load(yaml(&TWO));
     let new = load(
         yaml(&["192.0.2.9"])
-            .replace("rotad.key }", "rotad.key, server: 192.0.2.53 }\nhttp: 127.0.0.1:9553")
+            .replace("rotad.key }", "rotad.key, server: 192.0.2.53 }\ncluster: other")
             .replace("a.org: { services: [imap] }", "b.org: { services: [imap] }, c.org: { services: [imap] }"),
     );
     assert_eq!(
         old.changes(&new),
         [
+            "cluster changed",
             "bind changed",
-            "http changed",
             "node node01 removed",
             "node node00 changed",
             "2 domains added (b.org, c.org)",
             "domain a.org removed"
         ]
     );
-    assert_eq!(old.needs_restart(&new), ["bind.server", "http"]);
+    assert_eq!(old.needs_restart(&new), ["cluster", "bind.server"]);
     assert!(old.changes(&old).is_empty());
 }

@@ -1,0 +1,155 @@
+//! Files that are too large, too wrong, or not the ones that were meant.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{config::Problem, io::clock};
+
+const GOOD: &str = "\
+bind: { key_file: rotad.key }
+nodes: { node00: { addresses: [192.0.2.10] } }
+checks: { imap: { kind: imap } }
+services: { imap: { publish: address, name: imap, checks: [imap] } }
+";
+
+const LISTED: &str = "domain_lists: [{ file: list, services: [imap] }]\n";
+
+fn check_with(text: &str, list: &str, most: usize) -> Checked {
+    let source = Source::new("cluster.yaml", text);
+    let draft = Draft::new(&source, Path::new("")).at_most(most);
+    let lists = [("list".into(), Ok(Source::new("list", list)))];
+    draft.check(lists.into())
+}
+
+fn of_list(list: &str) -> Checked {
+    check_with(&format!("{GOOD}{LISTED}"), list, usize::MAX)
+}
+
+fn problems(checked: Checked) -> Vec<Problem> {
+    checked.cluster.expect_err("it is refused")
+}
+
+/// Everything that is said of a file.
+fn said(checked: Checked) -> String {
+    problems(checked).iter().map(|problem| format!("{problem}\n{problem:?}\n")).collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn d2_of_millions_of_problems_the_first_hundred_are_kept_and_the_rest_is_counted() {
+    let many = 1_000_000;
+    let begun = clock::now();
+    let checked = of_list(&"two words\n".repeat(many));
+    assert_eq!(checked.more_problems, many - 100);
+    let lines: Vec<_> = problems(checked).iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, (1..=100).collect::<Vec<_>>());
+    assert!(clock::now().duration_since(begun) < Duration::from_secs(20));
+    // In the order of the files, wherever they are found.
+    let text = format!("{GOOD}{LISTED}domains: {{ mydomain.org: {{ services: [none] }} }}\n");
+    let checked = check_with(&text, &"two words\n".repeat(200), usize::MAX);
+    assert_eq!((checked.more_problems, problems(checked)[0].file.clone()), (101, "cluster.yaml".to_owned()));
+}
+
+#[test]
+fn d2_more_domains_than_there_is_memory_for_are_refused() {
+    let list = (0..1_000).map(|at| format!("d{at}.example\n")).collect::<Vec<_>>().concat();
+    assert!(check_with(&format!("{GOOD}{LISTED}"), &list, 1_000).cluster.is_ok());
+    let refused = said(check_with(&format!("{GOOD}{LISTED}"), &list, 999));
+    assert!(refused.contains("there are more than 999 domains, and no memory for more"), "{refused}");
+}
+
+#[test]
+fn d5_thousands_of_services_and_of_unknown_references_are_told_soon() {
+    let services = (0..4_000)
+        .map(|at| format!("  service{at:04}: {{ publish: address, name: s{at}, checks: [imap] }}\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let unknown: Vec<_> = (0..4_000).map(|at| format!("servise{at:04}")).collect();
+    let head = GOOD.rsplit_once("services:").unwrap().0;
+    let text =
+        format!("{head}services:\n{services}domains: {{ mydomain.org: {{ services: [{}] }} }}\n", unknown.join(", "));
+    let begun = clock::now();
+    let checked = check(&text);
+    assert_eq!(checked.more_problems, 3_900);
+    let problems = problems(checked);
+    let hints = problems.iter().filter(|problem| problem.message.contains("did you mean")).count();
+    assert_eq!((problems.len(), hints), (100, 20));
+    assert!(clock::now().duration_since(begun) < Duration::from_secs(5), "{:?}", clock::now().duration_since(begun));
+}
+
+#[test]
+fn d9_whatever_is_too_long_is_cut_wherever_it_stands() {
+    let long = "x".repeat(8 << 20);
+    let list = of_list(&long);
+    let scalars = ["ttl: L\n", "cluster: L\n", "http: L\n", "state_dir: L\n", "L: 1\n", "safety: { all_down: L }\n"];
+    let services =
+        ["L: {}", "a: { publish: L }", "a: { publish: address, name: L }", "a: { publish: mx, exchange: L }", "a: L"];
+    let services = services.map(|service| format!("services: {{ {service} }}\n"));
+    let domains =
+        ["L: { services: [imap] }", "d.org: { services: [L] }", "d.org: { services: L }", "d.org: { zone: L }"];
+    let domains = domains.map(|domain| format!("domains: {{ {domain} }}\n"));
+    let checks =
+        ["L: { kind: imap }", "a: { kind: L }", "a: { kind: exec, command: [L] }", "a: { kind: http, path: L }"];
+    let checks = checks.map(|check| format!("checks: {{ {check} }}\n"));
+    let texts = scalars.map(str::to_owned).into_iter().chain(services).chain(domains).chain(checks);
+    let texts =
+        texts.chain(["nodes: { L: { addresses: [L], admin_state: L, index: L } }\n".to_owned(), "L".to_owned()]);
+    for (text, checked) in
+        texts.map(|text| (text.clone(), check(&text.replace('L', &long)))).chain([("a list".to_owned(), list)])
+    {
+        for problem in problems(checked) {
+            assert!(
+                problem.message.len() <= 1_500 && problem.to_string().len() <= 2_000,
+                "{text}: {}",
+                problem.message.len()
+            );
+            assert!(!problem.message.contains(&long[..300]), "{text}: {}", problem.message);
+        }
+    }
+}
+
+#[test]
+fn d15_what_nothing_obeys_is_refused() {
+    let good = format!("{GOOD}domains: {{ mydomain.org: {{ services: [imap] }} }}\n");
+    assert!(check(&good).cluster.is_ok());
+    let refused = said(check(&format!("{good}http: 127.0.0.1:9553\n")));
+    assert!(refused.contains("http: nothing listens for HTTP in this version"), "{refused}");
+    // Keys of designs to come, at every level.
+    for (from, to) in [
+        ("cluster.yaml", "notify: []"),
+        ("{ publish: address,", "{ publish: address, tiers: [[node00]],"),
+        ("{ kind: imap", "{ kind: imap, login: { user: a }"),
+        ("{ addresses: [192.0.2.10]", "{ addresses: [192.0.2.10], weight: 1"),
+        ("{ key_file: rotad.key", "{ key_file: rotad.key, servers: {}"),
+    ] {
+        let text = if good.contains(from) { good.replace(from, to) } else { format!("{good}{to}\n") };
+        assert!(said(check(&text)).contains("there is no key "), "{text}");
+    }
+}
+
+#[test]
+fn d10_a_file_that_is_no_list_is_not_repeated() {
+    let key = "key \"rotad\" {\n\talgorithm hmac-sha256;\n\tsecret \"bWFya2VyLXNlY3JldA==\";\n};\n";
+    let pem = "-----BEGIN PRIVATE KEY-----\nbWFya2VyMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTU\nbWFya2Vy9Us8cKj+MzEfYyjiWA4/4Mg==\n\
+               bWFya2VyShortLine\n-----END PRIVATE KEY-----\n";
+    let shadow = "root:$6$bWFya2Vy$salt:19000:0:99999:7:::\n";
+    let json = "{\n  \"password\": \"bWFya2Vy\",\n  \"token\": \"bWFya2Vy.x/y\"\n}\n";
+    let pass = "bWFya2Vy!\n";
+    let mixed = "good.example\nbWFya2Vy+more\n";
+    for text in [key, pem, shadow, json, pass, mixed] {
+        let told = said(of_list(text));
+        assert!(told.contains("list") && !told.contains("bWFy"), "{text}: {told}");
+        // The same in the place of the file itself.
+        let told = said(check(text));
+        assert!(!told.contains("bWFy"), "{text}: {told}");
+    }
+    for text in ["password: bWFya2Vy\n", "- bWFya2Vy\n", "bWFya2Vy", "a: !bWFya2Vy b\n", "*bWFya2Vy", "bWFya2Vy: 1\n"] {
+        let told = said(check(text));
+        assert!(told.contains("is it another file?") && !told.contains("bWFy"), "{text}: {told}");
+    }
+    // A list whose one line is wrong shows it, if it could be a name.
+    let told = said(of_list("good.example\nbad..example\n"));
+    assert!(
+        told.contains("\"bad..example\" is no domain name: a label is empty") && told.contains("2 | bad..example"),
+        "{told}"
+    );
+}

@@ -241,6 +241,7 @@ impl Outcome {
             | Self::Fail(reason)
             | Self::Busy(reason)
             | Self::Out(reason)
+            | Self::Maint(reason)
             | Self::Unknown(reason) => (reason, None),
         };
         for text in [Some(reason), warning].into_iter().flatten() {

@@ -22,6 +22,8 @@ pub use self::{
     question::{Role, permission_query, role_of, role_query, time_signed},
     reading::{Reading, Soa, Unusable, any_query, soa_of, soa_query},
     survey::{AnyAnswer, Findings, Survey, any_answer},
-    transfer::{is_transfer, is_whole, leave_out_subzone, possible_subzones, transfer_query, transferred},
+    transfer::{
+        asks_for_all, is_transfer, is_whole, leave_out_subzone, possible_subzones, transfer_query, transferred,
+    },
     verdict::{Answer, Garbage, TsigTrouble, Verdict, judge},
 };

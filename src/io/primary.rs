@@ -49,11 +49,13 @@ pub struct Lost {
     pub reason: String,
     /// Whether a byte of the request may have left. If not, it was certainly not applied.
     pub sent: bool,
+    /// Whether an answer came to a question for all that there is, with a record whose form is not known here.
+    pub is_odd: bool,
 }
 
 impl Lost {
     fn unsent(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), sent: false }
+        Self { reason: reason.into(), sent: false, is_odd: false }
     }
 }
 
@@ -156,7 +158,20 @@ impl Primary {
     /// # Errors
     /// [`ReadError`]: nothing is known of the zone.
     pub async fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, ReadError> {
-        let survey = Survey::new(zone, owners, self.any_answer(zone).await?)?;
+        match self.read_by(zone, owners, self.any_answer(zone).await?).await {
+            // PowerDNS answers ANY for a name without records of its own with a record of type 0 (measured).
+            Err(ReadError::Lost(lost)) if lost.is_odd => self.read_by(zone, owners, AnyAnswer::Part).await,
+            read => read,
+        }
+    }
+
+    async fn read_by(
+        &self,
+        zone: &OwnerName,
+        owners: &BTreeSet<OwnerName>,
+        any: AnyAnswer,
+    ) -> Result<Reading, ReadError> {
+        let survey = Survey::new(zone, owners, any)?;
         let answers = self.ask_all(zone, survey.questions()?).await?;
         let findings = survey.findings(&answers)?;
         let doubts = survey.doubts(&findings)?;
@@ -270,7 +285,9 @@ impl Primary {
 }
 
 async fn received(answer: oneshot::Receiver<Result<Answer, Lost>>) -> Result<Answer, Lost> {
-    answer.await.unwrap_or_else(|_| Err(Lost { reason: "the connection's task has ended".into(), sent: true }))
+    answer
+        .await
+        .unwrap_or_else(|_| Err(Lost { reason: "the connection's task has ended".into(), sent: true, is_odd: false }))
 }
 
 fn signed(answer: Answer) -> Result<Message, TsigTrouble> {

@@ -29,6 +29,12 @@ pub fn is_transfer(asked: &Message) -> bool {
     asked.queries.iter().any(|query| query.query_type == RecordType::AXFR)
 }
 
+/// Whether a message asks for whatever there is in a zone or at a name.
+#[must_use]
+pub fn asks_for_all(asked: &Message) -> bool {
+    asked.queries.iter().any(|query| matches!(query.query_type, RecordType::AXFR | RecordType::ANY))
+}
+
 /// Whether the first message of the answer to [`transfer_query`] is the last, too: the zone's SOA stands at either end
 /// (RFC 5936 section 2.2), and an error comes alone.
 #[must_use]

@@ -3,7 +3,7 @@
 //! `updates` has the answers to an UPDATE, `order` what loss, replay and rivalry do, `reads` how a zone is read,
 //! `transfers` how it is read as a whole, `hidden` what stands between a zone and what it holds.
 
-mod hidden;
+pub mod hidden;
 mod order;
 mod reads;
 mod transfers;

@@ -23,4 +23,5 @@ mod operator;
 mod plain;
 mod policy;
 mod rotation;
+mod servers;
 mod unit;

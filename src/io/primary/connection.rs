@@ -31,7 +31,7 @@ use super::Lost;
 use crate::{
     io::{clock, pulse::STILL},
     tsig::{Key, Signed},
-    update::{Answer, Garbage, is_transfer, is_whole, judge},
+    update::{Answer, Garbage, asks_for_all, is_transfer, is_whole, judge},
 };
 
 /// An unused connection is closed after this long: before BIND does (`tcp-idle-timeout`, 30 s), so that no request
@@ -80,7 +80,7 @@ impl Line {
                     // Those who queued meanwhile would wait as long for the same.
                     let mut next = Some(first);
                     while let Some(request) = next {
-                        let _ = request.reply.send(Err(Lost { reason: reason.clone(), sent: false }));
+                        let _ = request.reply.send(Err(Lost { reason: reason.clone(), sent: false, is_odd: false }));
                         next = requests.try_recv().ok();
                     }
                 }
@@ -212,7 +212,7 @@ impl<'a> Session<'a> {
         let (length, mut signed) = match framed {
             Ok(framed) => framed,
             Err(reason) => {
-                let _ = reply.send(Err(Lost { reason, sent: false }));
+                let _ = reply.send(Err(Lost { reason, sent: false, is_odd: false }));
                 return;
             }
         };
@@ -253,9 +253,9 @@ impl<'a> Session<'a> {
             let is_transfer = is_transfer(&waiting.asked);
             let answer = match judge(answer, &waiting.asked, &waiting.signed, &waiting.key, self.line.epoch()) {
                 Ok(answer) => Ok(answer),
-                // One odd record somewhere in the zone: whoever asked for the zone can ask otherwise.
-                Err(garbage @ Garbage::Undecodable(_)) if is_transfer => {
-                    Err(Lost { reason: garbage.to_string(), sent: true })
+                // One odd record somewhere in the zone or at the name: whoever asked for all of it can ask otherwise.
+                Err(garbage @ Garbage::Undecodable(_)) if asks_for_all(&waiting.asked) => {
+                    Err(Lost { reason: garbage.to_string(), sent: true, is_odd: true })
                 }
                 Err(garbage) => return Err(garbage.to_string()),
             };
@@ -290,7 +290,7 @@ impl<'a> Session<'a> {
         drop(self.stream);
         for (id, waiting) in self.waiting {
             let sent = !self.unsent.iter().any(|(unsent, _)| *unsent == id);
-            let _ = waiting.reply.send(Err(Lost { reason: reason.clone(), sent }));
+            let _ = waiting.reply.send(Err(Lost { reason: reason.clone(), sent, is_odd: false }));
         }
     }
 }

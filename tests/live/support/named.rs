@@ -1,5 +1,6 @@
 //! A private `named`: own port, directory and keys; it ends with the test.
 
+mod product;
 mod zone;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 
 use hickory_proto::{
     op::{Message, Query},
-    rr::{Name, RData, RecordType},
+    rr::{Name, RData, Record, RecordType},
 };
 use rotad::{
     cluster::{Bind, KeySource},
@@ -27,6 +28,7 @@ use rotad::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+pub use product::Product;
 pub use zone::Zone;
 
 /// The key that zones accept updates from unless they say otherwise.
@@ -50,6 +52,7 @@ pub struct Builder {
     keys: Vec<(String, String)>,
     options: String,
     storage: Option<PathBuf>,
+    product: Product,
 }
 
 impl Builder {
@@ -57,6 +60,13 @@ impl Builder {
     #[allow(dead_code, reason = "the benches compare storages")]
     pub fn stored_in(mut self, storage: &Path) -> Self {
         self.storage = Some(storage.to_owned());
+        self
+    }
+
+    /// Another server than BIND.
+    #[allow(dead_code, reason = "the benches ask BIND alone")]
+    pub const fn product(mut self, product: Product) -> Self {
+        self.product = product;
         self
     }
 
@@ -100,6 +110,7 @@ impl Builder {
             zones: self.zones,
             keys,
             options: self.options,
+            product: self.product,
         };
         // A free port may be taken by another test before named binds it.
         for _ in 0..5 {
@@ -124,6 +135,7 @@ pub struct Named {
     zones: Vec<Zone>,
     keys: Vec<String>,
     options: String,
+    product: Product,
 }
 
 impl Named {
@@ -192,28 +204,25 @@ impl Named {
             writeln!(conf, "zone \"{name}\" {{ {statements} file \"{name}.zone\"; }};").expect("a String grows");
         }
         fs::write(self.path().join("named.conf"), conf).expect("named.conf");
+        self.product.configure(self);
     }
 
     /// Starts the process and waits until it serves; false: another process has the port.
     fn spawn(&mut self) -> bool {
         let log = File::create(self.path().join("named.log")).expect("a log");
-        let child = command("named")
-            .args(["-g", "-c"])
-            .arg(self.path().join("named.conf"))
-            .stderr(log)
-            .stdout(Stdio::null())
-            .spawn();
+        let child = self.product.command(self).stderr(log).stdout(Stdio::null()).spawn();
         self.child = Some(child.unwrap_or_else(|error| missing("named", &error)));
+        let product = self.product;
         let mut log = String::new();
         eventually("named runs", || {
             log = self.log();
             let ended = self.child.as_mut().expect("just started").try_wait().expect("its state");
-            let taken = log.contains("address in use");
+            let taken = product.is_port_taken(&log);
             assert!(ended.is_none() || taken, "named has ended: {log}");
-            taken || log.lines().any(|line| line.ends_with(" running"))
+            taken || product.is_up(&log)
         });
         // It says "running" even when it could not listen.
-        let taken = self.log().contains("address in use");
+        let taken = product.is_port_taken(&self.log());
         if taken {
             self.kill();
         }
@@ -303,6 +312,26 @@ impl Named {
         Message::from_vec(&answer.expect("an answer")).expect("a DNS message")
     }
 
+    /// Every record of a zone, without the last SOA, in as many messages as it takes.
+    pub fn transfer(&self, zone: &str) -> Vec<Record> {
+        let mut asked = Message::query();
+        asked.add_query(Query::query(Name::from_ascii(format!("{zone}.")).expect("a name"), RecordType::AXFR));
+        let mut stream = TcpStream::connect(self.address()).expect("it listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+        send(&mut stream, &asked.to_vec().expect("a small message")).expect("it reads");
+        let mut records: Vec<Record> = Vec::new();
+        loop {
+            let answer = receive(&mut stream).expect("an answer");
+            let answer = Message::from_vec(&answer).expect("a DNS message");
+            assert!(!answer.answers.is_empty(), "{zone} is transferred: {answer}");
+            records.extend(answer.answers);
+            if records.len() > 1 && records.last().is_some_and(|last| matches!(last.data, RData::SOA(_))) {
+                records.pop();
+                return records;
+            }
+        }
+    }
+
     fn data(&self, name: &str, rtype: RecordType) -> BTreeSet<String> {
         let answer = self.query(name, rtype);
         answer
@@ -369,8 +398,16 @@ pub fn primary(bind: &Bind) -> Primary {
 pub fn exchange(server: SocketAddr, message: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server)?;
     stream.set_read_timeout(Some(DEADLINE))?;
+    send(&mut stream, message)?;
+    receive(&mut stream)
+}
+
+fn send(stream: &mut TcpStream, message: &[u8]) -> std::io::Result<()> {
     stream.write_all(&u16::try_from(message.len()).expect("a small message").to_be_bytes())?;
-    stream.write_all(message)?;
+    stream.write_all(message)
+}
+
+fn receive(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut answer = vec![0; u16::from_be_bytes(length).into()];

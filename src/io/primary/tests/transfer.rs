@@ -162,3 +162,26 @@ async fn a_server_of_many_large_zones_is_not_asked_for_more() {
     assert_eq!(transfers.load(Ordering::Relaxed), LARGE_ZONES + 1, "another key may get what that one did not");
     serve.abort();
 }
+
+#[tokio::test]
+async fn a_record_of_no_known_form_is_asked_around() {
+    let (listener, primary) = server().await;
+    let serve = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        loop {
+            let request = receive(&mut stream).await;
+            let query = &request.0.queries[0];
+            let reply = match (query.query_type, query.name.to_ascii().as_str()) {
+                (RecordType::SOA, _) => part(&request, ResponseCode::NoError, vec![soa()]),
+                (RecordType::ANY, "example.org.") => part(&request, ResponseCode::NoError, vec![soa(), ns()]),
+                (RecordType::ANY, "imap.example.org.") => [&request.0.id.to_be_bytes()[..], b"no message"].concat(),
+                (RecordType::A, "imap.example.org.") => part(&request, ResponseCode::NoError, vec![address(4)]),
+                _ => part(&request, ResponseCode::NoError, Vec::new()),
+            };
+            send(&mut stream, &reply).await;
+        }
+    });
+    let reading = primary.read(&zone(), &[OwnerName::from_presentation("imap.example.org")].into()).await.unwrap();
+    serve.abort();
+    assert_eq!(reading.rrsets.values().map(|set| set.rdata.len()).collect::<Vec<_>>(), [1], "on the same connection");
+}

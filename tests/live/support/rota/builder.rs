@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     super::{
-        named::{KEY, Named, Zone},
+        named::{KEY, Named, Product, Zone},
         proxy::Proxy,
     },
     Daemon, Member, Rota,
@@ -29,6 +29,7 @@ pub struct Builder {
     log: Option<&'static str>,
     options: Vec<String>,
     proxy: bool,
+    product: Product,
 }
 
 impl Builder {
@@ -106,6 +107,13 @@ impl Builder {
         self
     }
 
+    /// Another primary than BIND.
+    #[allow(dead_code, reason = "the benches ask BIND alone")]
+    pub fn product(mut self, product: Product) -> Self {
+        self.product = product;
+        self
+    }
+
     /// The daemon reaches `named` through a [`Proxy`].
     pub fn proxy(mut self) -> Self {
         self.proxy = true;
@@ -126,7 +134,7 @@ impl Builder {
 
     /// Everything but the daemon.
     pub fn build(mut self) -> Rota {
-        let mut named = Named::builder().option("allow-transfer { any; };");
+        let mut named = Named::builder().product(self.product).option("allow-transfer { any; };");
         for zone in self.zones.values() {
             named = named.zone(zone.clone());
         }

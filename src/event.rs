@@ -102,6 +102,12 @@ kinds! {
     ZoneRecovered = Info, "1d8b499f57604230a952f6166fe0b585";
     /// A zone holds data that is not ours: nothing is written.
     ZoneForeign = Error, "73a95ac3396346ee829e070416773a85";
+    /// A set of the file holds data of strangers: it is left, and the rest of the zone goes on.
+    RrsetForeign = Error, "33fad47538ab4bf39e47f44425c7ab47";
+    /// BIND has acknowledged a change and does not show it: what it lets us read is behind.
+    CopyBehind = Warning, "b1a7f22bb1934dffb28ddd34ad31e4e2";
+    /// BIND lowers the TTLs of a zone: `max-zone-ttl`.
+    TtlLimited = Warning, "da17a3f1e1df45e9896106042a154e84";
     /// Another instance owns a zone: nothing is written.
     ZoneStandby = Warning, "69b98f4cc9bb4bc6ae36aaa4a84bbf26";
     /// A managed `RRset` was changed by somebody else; it is put back unless it is right as it is now.

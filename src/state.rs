@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     check::Target,
     cluster::{CheckName, NodeName},
-    dns::{OwnerName, Rdata, RdataSet, RrType, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, RrsetId, Ttl},
     flap::Past,
     overrides::Hold,
     status::Stamp,
@@ -77,6 +77,8 @@ struct Written {
     marks: BTreeMap<String, Mark>,
     #[serde(default)]
     generations: BTreeMap<String, u64>,
+    #[serde(default)]
+    ttl_limits: BTreeMap<String, u32>,
     /// Zone, then "owner type".
     #[serde(default)]
     left_over: BTreeMap<String, BTreeMap<String, WrittenLeftOver>>,
@@ -151,7 +153,7 @@ impl State {
 
     /// `None`: some entry is unknown to this version.
     fn of_written(written: Written) -> Option<Self> {
-        let Written { cluster, owner, zones, mut marks, generations, left_over, hold, damping } = written;
+        let Written { cluster, owner, zones, mut marks, generations, ttl_limits, left_over, hold, damping } = written;
         let mut memories: BTreeMap<OwnerName, Memory> = BTreeMap::new();
         for (zone, sets) in zones {
             let sets = sets.iter().map(|(id, data)| parse_set(id, data));
@@ -165,6 +167,9 @@ impl State {
         }
         for (zone, generation) in generations {
             memories.entry(OwnerName::from_presentation(&zone)).or_default().generation = Some(generation);
+        }
+        for (zone, limit) in ttl_limits {
+            memories.entry(OwnerName::from_presentation(&zone)).or_default().ttl_limit = Some(Ttl(limit));
         }
         for (zone, sets) in left_over {
             let sets = sets.iter().map(|(id, set)| parse_left_over(id, set));

@@ -7,12 +7,14 @@
 //!   +--------+                   |         v                                    v
 //!       ^                        |      in_sync --- 60 s ---> Serial          Read back --> in_sync, or failing
 //!       |                        +-- serial moved, 15 min -------+              | with what BIND ignored
-//!       +--- health, file, timer     answer lost, guard failed <----------------+
+//!       +--- health, file, timer     answer lost, guard failed <----------------+ not shown yet: later again,
+//!                                                                                 and meanwhile it is written to
 //! ```
 //!
 //! Whatever happens, the next step is worked out from the newest snapshot: no step is queued.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
@@ -20,18 +22,23 @@ use std::{
 
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, RdataSet, RrType, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, RdataSet, RrsetId},
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets},
     status::ZoneState,
-    update::{GenerationRrset, Update},
+    update::{GenerationRrset, Update, Verdict},
 };
 
 mod answer;
+mod guard;
 mod hidden;
+mod limit;
 mod look;
 mod memory;
 mod owner;
+mod pending;
+mod show;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -39,9 +46,11 @@ mod turn;
 mod words;
 
 use self::{
+    guard::Attempt,
     hidden::Hidden,
     look::READ_EVERY,
     owner::is_known,
+    pending::Pending,
     trouble::{Portion, Trouble, skip_troubles},
 };
 pub use self::{
@@ -53,7 +62,7 @@ pub use self::{
 /// First and longest wait before something that BIND refused is tried again.
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How often in a row a zone may be other than expected before that is a failure.
-const PATIENCE: u32 = 3;
+const PATIENCE: u32 = 8;
 
 /// One zone.
 #[derive(Debug)]
@@ -70,12 +79,25 @@ pub struct Zone {
     believed: Option<Seen>,
     /// The names that are being read.
     asked: BTreeSet<OwnerName>,
+    /// Whether they are those of messages that BIND has acknowledged.
+    reads_back: bool,
     /// The generation that we know to be ours.
     generation: Option<u64>,
-    /// A generation that a message without an answer may have brought about, of this life or of an earlier one.
-    maybe: Option<u64>,
+    /// The highest generation that may be our own doing: that of a message without an answer, of this life or of an
+    /// earlier one. `None`: this run has not read the record yet, and whatever it says under our name is ours.
+    reach: Option<u64>,
+    /// Whether one step further may still be that of an earlier life, which what is read had not shown.
+    has_grace: bool,
+    /// The serial by which the zone was recognized, until it is read.
+    recognized: Option<u32>,
     /// The message without an answer, until the record tells what became of it.
     lost: Option<Sent>,
+    /// Messages that BIND has acknowledged and no reading has shown yet.
+    pending: Pending,
+    /// Guards that did not hold since the record was last read as `read`.
+    tried: Vec<Attempt>,
+    /// The record as BIND let us read it last.
+    read: Option<GenerationRrset>,
     /// Somebody else writes under our name: a copy of this machine.
     twin: bool,
     /// Whether it has something to delete once no MX of another zone points to it.
@@ -84,11 +106,15 @@ pub struct Zone {
     at_rest: bool,
     /// Take the zone over at the next read, whoever owns it.
     adopt: bool,
+    /// Sets with data of strangers that an operator lets us take over.
+    adopted: BTreeSet<RrsetId>,
+    /// Sets with data of strangers at names of the file: they are left.
+    foreign: BTreeMap<RrsetId, RdataSet>,
     /// What the state directory remembers, or will.
     memory: Arc<Memory>,
     /// Whether it may still be as it was left by an earlier run.
     may_be_as_left: bool,
-    /// The message under way or to be verified.
+    /// The message under way.
     sent: Option<Sent>,
     /// Changes that BIND refused or ignored.
     troubles: BTreeMap<RrsetId, Trouble>,
@@ -96,8 +122,12 @@ pub struct Zone {
     portion: Portion,
     /// Failures in a row of the zone as a whole.
     failures: u32,
+    /// Guards that did not hold, in a row.
+    overtaken: u32,
     wake_at: Option<Instant>,
     read_at: Option<Instant>,
+    /// When it is to be read although it was read not long ago.
+    reread_at: Option<Instant>,
     polled_at: Option<Instant>,
 }
 
@@ -112,15 +142,19 @@ struct Seen {
     hidden: Hidden,
 }
 
-/// The message under way; while it is, nothing else is sent. Once BIND applied it, it is to be read back.
+/// A message of ours.
 #[derive(Debug)]
 struct Sent {
     changes: Vec<Change>,
     /// What each change was made from: its words are made when it is told, for a dead node has thousands of them.
     why: Vec<Option<Recipe>>,
+    /// The record that it required.
+    guard: GenerationRrset,
+    /// Whether it required the sets that it changes to be as they were read.
+    exact: bool,
     generation: u64,
-    /// Once BIND applied it: until when the reading may still show the zone as it was.
-    visible_by: Instant,
+    /// By how much it moves the serial.
+    steps: u32,
 }
 
 impl Zone {
@@ -135,21 +169,31 @@ impl Zone {
             seen: None,
             believed: None,
             asked: BTreeSet::new(),
+            reads_back: false,
             generation: None,
-            maybe: None,
+            reach: None,
+            has_grace: false,
+            recognized: None,
             lost: None,
+            pending: Pending::default(),
+            tried: Vec::new(),
+            read: None,
             twin: false,
             waits: false,
             at_rest: false,
             adopt: false,
+            adopted: BTreeSet::new(),
+            foreign: BTreeMap::new(),
             may_be_as_left: memory.mark.is_some(),
             memory,
             sent: None,
             troubles: BTreeMap::new(),
             portion: Portion::Whole,
             failures: 0,
+            overtaken: 0,
             wake_at: None,
             read_at: None,
+            reread_at: None,
             polled_at: None,
         }
     }
@@ -164,13 +208,6 @@ impl Zone {
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
-    }
-
-    /// The generation and serial as last read.
-    #[must_use]
-    pub fn marks(&self) -> (Option<u64>, Option<u32>) {
-        let generation = self.seen.as_ref().and_then(|seen| seen.generation.record()).map(|record| record.generation);
-        (generation.or(self.generation), self.seen.as_ref().map(|seen| seen.serial))
     }
 
     /// What is to be remembered of it.
@@ -197,79 +234,6 @@ impl Zone {
         self.seen.is_some() || self.state == ZoneState::Failing
     }
 
-    /// Whether a message of ours is to be read back: what is left is to tell of it.
-    #[must_use]
-    pub const fn is_being_read_back(&self) -> bool {
-        self.sent.is_some()
-    }
-
-    /// Whether nothing of ours is left in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.memory.owned.is_empty() && self.sent.is_none() && self.lost.is_none()
-    }
-
-    /// Whether it has something to delete once no MX of another zone points to it.
-    #[must_use]
-    pub const fn waits_for_others(&self) -> bool {
-        self.waits
-    }
-
-    /// The exchange of each MX in it. `None`: it could point anywhere, for nothing is known of a zone before it is
-    /// read. While it cannot be read, what we published counts: one zone out of reach must not stop the cleaning of all
-    /// others.
-    #[must_use]
-    pub fn targets(&self) -> Option<Vec<&OwnerName>> {
-        match &self.seen {
-            Some(seen) => {
-                let seen_sets = seen.rrsets.iter().map(|(id, set)| (id, &set.rdata));
-                Some(exchanges(seen_sets.chain(self.hidden_owned(seen))))
-            }
-            // It may never be read again; but a lost message may have written an MX that we do not remember.
-            None if self.state == ZoneState::Failing && self.lost.is_none() => {
-                Some(exchanges(self.memory.owned.iter()))
-            }
-            None => None,
-        }
-    }
-
-    /// How many `RRsets` the zone holds for us, and how many of them an edit would change or delete now.
-    #[must_use]
-    pub fn edit_size(&self, turn: Turn<'_>) -> (usize, usize) {
-        let recipes = turn.recipes();
-        let is_ours = self.seen.as_ref().is_none_or(|seen| self.not_ours(turn, seen, &recipes).is_none());
-        if !is_ours {
-            return (self.memory.owned.len(), 0);
-        }
-        // An edit counts although BIND is out of reach: what we published stands in for what cannot be read.
-        let published = self.seen.as_ref().map_or_else(|| self.remembered(&recipes), |seen| seen.rrsets.clone());
-        let plan = self.diff(turn, &published, &recipes);
-        let by_edit = |change: &&Change| {
-            self.memory.owned.contains_key(&change.id) && plan::is_by_edit(change, recipes.get(&change.id))
-        };
-        (self.memory.owned.len(), plan.changes.iter().filter(by_edit).count())
-    }
-
-    /// What the zone holds as far as we remember. TTLs are not remembered.
-    fn remembered(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> Rrsets {
-        let sets = self.memory.owned.iter().map(|(id, rdata)| {
-            let ttl = recipes.get(id).map_or(Ttl(0), |recipe| recipe.ttl);
-            (id.clone(), Rrset { ttl, rdata: rdata.clone() })
-        });
-        sets.collect()
-    }
-
-    /// The plan for the zone as it stands, for showing; `None` while it has not been read.
-    #[must_use]
-    pub fn preview(&self, turn: Turn<'_>) -> Option<Preview> {
-        let seen = self.seen.as_ref()?;
-        let recipes = turn.recipes();
-        let plan = self.diff(turn, &seen.rrsets, &recipes);
-        let claim = self.claims(seen, &recipes);
-        let is_first = seen.generation.record().is_none();
-        Some(Preview { zone: self.name.clone(), plan, claim, is_first, not_ours: self.not_ours(turn, seen, &recipes) })
-    }
-
     /// Whether it waits for nothing but the next look at its serial.
     #[must_use]
     pub const fn is_at_rest(&self) -> bool {
@@ -285,8 +249,8 @@ impl Zone {
     pub fn next(&mut self, turn: Turn<'_>) -> (Step, Vec<Event>) {
         self.wake_at = None;
         self.waits = false;
-        if let Some(sent) = &self.sent {
-            return (Step::Read(sent.changes.iter().map(|change| change.id.owner.clone()).collect()), Vec::new());
+        if self.seen.is_some() && self.pending.must_look(turn.now) {
+            return (self.read_pending(), Vec::new());
         }
         if self.may_be_as_left {
             return (Step::Serial, Vec::new());
@@ -301,49 +265,73 @@ impl Zone {
             return (self.read_all(names), Vec::new());
         };
         if let Some((state, words)) = self.not_ours(turn, seen, &recipes) {
+            self.foreign.clear();
             let events = self.enter(state, Some(words), None);
             return (self.poll(turn, names), events);
         }
-        let mut plan = self.diff(turn, &seen.rrsets, &recipes);
-        let claim = self.claims(seen, &recipes) || self.lost.is_some();
+        let Some(attempt) = self.attempt(turn.me, seen) else {
+            let words = words::not_what_is_read(&self.name);
+            return (Step::Rest, self.fail(turn.now, words, Some(Verdict::GuardFailed.code().to_owned())));
+        };
+        let published = self.published(turn.me, seen, &attempt);
+        let mut plan = self.diff(turn, &published, &recipes);
+        let claim = self.claims(seen, &recipes) || self.lost.is_some() || self.is_behind_memory(turn.me, seen);
+        let proves = turn.may_write && self.pending.must_prove(turn.now);
+        let foreign = self.all_strangers(turn, &published, &recipes, &plan);
+        // What was taken over, or went, is no matter of leave any more.
+        let owned = &self.memory.owned;
+        self.adopted.retain(|id| !owned.contains_key(id) && published.contains_key(id));
         let held = turn.hold_edits && hold_edits(&mut plan, &recipes);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
-        plan::keep_names(&mut plan.changes, &seen.rrsets, &recipes);
-        plan::keep_targets(&mut plan, &seen.rrsets, turn.is_target_elsewhere);
-        if plan.changes.is_empty() && !claim {
+        plan::keep_names(&mut plan.changes, &published, &recipes);
+        plan::keep_targets(&mut plan, &published, turn.is_target_elsewhere);
+        let mut events = self.tell_strangers(foreign, &recipes);
+        if plan.changes.is_empty() && !claim && !proves {
             let wrong = self.what_is_wrong(&plan);
             self.waits = !plan.waiting.is_empty();
             let (state, words) = match plan.waiting.first() {
                 _ if wrong.is_some() => (ZoneState::Failing, wrong),
                 Some(id) => (ZoneState::Pending, Some(words::waiting(id))),
                 None if held => (ZoneState::Pending, None),
+                None if !self.pending.is_empty() => (ZoneState::Pending, self.behind(turn.now)),
                 None => (ZoneState::InSync, None),
             };
             self.failures = 0;
             self.portion = Portion::Whole;
             self.remember(turn, &recipes, state == ZoneState::InSync);
-            let events = self.enter(state, words, None);
+            events.extend(self.enter(state, words, None));
             return (self.poll(turn, names), events);
         }
         if !turn.may_write {
-            let events = self.wait();
+            events.extend(self.wait());
             return (self.poll(turn, names), events);
         }
+        if plan.changes.is_empty() {
+            self.pending.proving();
+        }
+        if self.adopt {
+            self.adopted.extend(recipes.keys().filter(|id| !self.memory.owned.contains_key(*id)).cloned());
+        }
         let changes = self.portion.of(plan.changes);
-        // After a record that was deleted we go on from the last one: generations only grow.
-        let generation = self.marks().0.unwrap_or(0).saturating_add(1);
-        let record = turn.me.record(generation);
-        let guard = seen.generation.clone();
+        let Attempt { guard, exact } = attempt;
+        let generation = self.next_generation(&guard);
         // What does not fit is planned again next turn, from what is published then.
-        let whole = Update { zone: self.name.clone(), guard, record, changes };
-        let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, Vec::new()) };
+        let record = turn.me.record(generation);
+        let whole = Update { zone: self.name.clone(), guard: guard.clone(), record, changes };
+        let Some(mut update) = whole.split().into_iter().next() else { return (Step::Rest, events) };
         self.sent = Some(Sent {
             why: update.changes.iter().map(|change| recipes.remove(&change.id)).collect(),
             changes: update.changes.clone(),
+            guard,
+            exact,
             generation,
-            visible_by: turn.now,
+            steps: 1,
         });
-        (Step::Write(update), self.wait())
+        if !exact {
+            guard::replace_whole(&mut update.changes);
+        }
+        events.extend(self.wait());
+        (Step::Write(update), events)
     }
 
     /// Something is to be written. What failed stays so until it succeeds.
@@ -354,32 +342,47 @@ impl Zone {
     /// The names that must be read: those of the file, those that we own, and those that we may have written. And
     /// before a name goes, the names above it: somebody's MX may stand there and point to it.
     fn names(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> BTreeSet<OwnerName> {
-        let lost = self.lost.iter().flat_map(|sent| &sent.changes).map(|change| &change.id);
+        let sent = self.lost.iter().chain(self.pending.messages());
+        let sent = sent.flat_map(|sent| &sent.changes).map(|change| &change.id);
         let leaving = self.memory.owned.keys().filter(|id| !recipes.contains_key(*id));
         let above = leaving.flat_map(|id| id.owner.ancestors()).map(OwnerName::from_presentation);
         let above = above.filter(|name| name.is_at_or_below(&self.name));
-        recipes.keys().chain(self.memory.owned.keys()).chain(lost).map(|id| id.owner.clone()).chain(above).collect()
+        recipes.keys().chain(self.memory.owned.keys()).chain(sent).map(|id| id.owner.clone()).chain(above).collect()
     }
 
     fn read_all(&mut self, names: BTreeSet<OwnerName>) -> Step {
         self.asked.clone_from(&names);
+        self.reads_back = false;
         let is_first = self.read_at.is_none() && self.seen.is_none() && self.believed.is_none();
         // What went wrong once is tried the plain way.
         if is_first && self.failures == 0 { Step::FirstRead(names) } else { Step::Read(names) }
     }
 
+    /// Reads what BIND has acknowledged.
+    fn read_pending(&mut self) -> Step {
+        let changes = self.pending.messages().flat_map(|sent| &sent.changes);
+        self.asked = changes.map(|change| change.id.owner.clone()).collect();
+        self.reads_back = true;
+        Step::Read(self.asked.clone())
+    }
+
     fn diff(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
+        let goes = self.adopted_in_the_way(published, recipes);
+        let owned = if goes.is_empty() { Cow::Borrowed(&self.memory.owned) } else { Cow::Owned(self.with(goes)) };
         let mut plan = plan::diff(Inputs {
             recipes,
             all_down: turn.cluster.safety.all_down,
             published,
-            owned: &self.memory.owned,
+            owned: &owned,
             is_known: &|id, rdata| is_known(turn, id, rdata),
             is_target_elsewhere: turn.is_target_elsewhere,
         });
         if let Some(seen) = &self.seen {
             hidden::leave_out(&mut plan, &seen.hidden, recipes);
         }
+        plan.changes.retain(|change| !limit::is_met(self.memory.ttl_limit, change));
+        let strangers = self.strangers(turn, published, recipes);
+        plan.changes.retain(|change| !strangers.contains_key(&change.id));
         plan
     }
 
@@ -394,11 +397,6 @@ impl Zone {
             more => Some(format!("{list}; and {more} more")),
         }
     }
-}
-
-/// The exchange of each MX. It is asked for at every turn of a zone: no other set is looked into.
-fn exchanges<'a>(sets: impl Iterator<Item = (&'a RrsetId, &'a RdataSet)>) -> Vec<&'a OwnerName> {
-    sets.filter(|(id, _)| id.rtype == RrType::Mx).flat_map(|(_, rdata)| rdata).filter_map(plan::exchange).collect()
 }
 
 /// Leaves of each change that comes from an edit what comes from health; whether there were any.

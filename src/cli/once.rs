@@ -22,7 +22,7 @@ use crate::{
     state::State,
     status::{Clocks, ZoneState},
     text::age,
-    zone::{Identity, Zone},
+    zone::Identity,
 };
 
 /// `rotad plan`: what would be changed now. Never writes.
@@ -120,7 +120,7 @@ async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Pulse) -> Resul
             Some(Ok((name, Some(done)))) => rota.done(clock::now(), &name, done).iter().for_each(journal::emit),
             Some(_) => {}
             // An inline-signing zone shows what was written a moment later: until then it is not known to be right.
-            None => match rota.wake_at().filter(|_| rota.zones().values().any(Zone::is_being_read_back)) {
+            None => match rota.wake_at().filter(|_| rota.zones().values().any(|zone| zone.is_being_read_back(now))) {
                 Some(at) => sleep_until(at.into()).await,
                 None => return Ok(rota),
             },

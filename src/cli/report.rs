@@ -112,7 +112,8 @@ impl Set {
 
     /// The generation record: shown when the zone gets its first one.
     fn record(preview: &Preview, me: &Identity) -> Self {
-        let record = GenerationRecord { cluster: me.cluster.clone(), owner: me.owner.clone(), generation: 1 };
+        let (cluster, owner) = (me.cluster.clone(), me.owner.clone());
+        let record = GenerationRecord { cluster, owner, generation: preview.generation };
         let owner = format!("_rotad.{}", preview.zone);
         let line = format!("+ {owner}. 0 IN TXT \"{record}\"");
         Self { owner, rrtype: "TXT", diff: vec![line] }

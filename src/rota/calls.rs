@@ -25,6 +25,14 @@ impl Rota {
         }
     }
 
+    /// Has every zone read at its next turn, and what is wrong there repaired.
+    pub fn read_anew(&mut self) {
+        for zone in self.zones.values_mut() {
+            zone.read_anew();
+        }
+        self.call_all();
+    }
+
     /// Gives a zone a turn, for something has changed.
     pub(super) fn call(&mut self, name: &OwnerName) {
         if let Some(zone) = self.zones.get_mut(name) {
@@ -40,7 +48,7 @@ impl Rota {
         }
         let has_clients = self.layout.zones.get(name).is_some_and(|zone| zone.has_client_names);
         let urgency = match self.zones.get(name) {
-            Some(zone) if zone.is_being_read_back() => Urgency::ReadBack,
+            Some(zone) if zone.has_something_to_read_back() => Urgency::ReadBack,
             _ if has_clients => Urgency::Clients,
             _ => Urgency::Exchanges,
         };

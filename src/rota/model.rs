@@ -395,3 +395,26 @@ pub(crate) fn targets(cluster: &Cluster) -> impl Iterator<Item = Target> {
         })
     })
 }
+
+impl Rota {
+    /// What `rotad adopt` does to a zone.
+    pub(crate) fn adopt_zone(&mut self, zone: &str) {
+        self.zones.get_mut(zone).unwrap().adopt();
+        self.call(&name(zone));
+    }
+
+    /// What it does to a set.
+    pub(crate) fn adopt_set(&mut self, zone: &OwnerName, id: RrsetId) {
+        self.zones.get_mut(zone).unwrap().adopt_sets([id]);
+        self.call(zone);
+    }
+
+    /// What it does to all sets.
+    pub(crate) fn adopt_all_sets(&mut self) {
+        for zone in self.zones.values_mut() {
+            let ids: Vec<_> = zone.foreign().keys().cloned().collect();
+            zone.adopt_sets(ids);
+        }
+        self.call_all();
+    }
+}

@@ -48,6 +48,7 @@ impl Rest {
             "zones" if !value.is_object() => (Some(value), None),
             "zones" => entries(value, |_, sets| entries(sets, set)),
             "marks" => entries(value, |_, mark| record::<Mark>(mark, &["serial", "generation", "ttls"])),
+            "ttl_limits" => entries(value, |_, limit| whole(u32::deserialize(&limit).is_ok(), limit)),
             "generations" => entries(value, |_, generation| whole(generation.is_u64(), generation)),
             "left_over" => entries(value, |_, sets| entries(sets, left_over)),
             "hold" => hold(value),

@@ -25,7 +25,8 @@ fn remembered() -> State {
         missing: [parse_rdata(RrType::A, "192.0.2.11").unwrap()].into(),
     };
     let left_over = BTreeMap::from([(parse_id("old.example.org A").unwrap(), left)]);
-    let memory = Memory { owned: owned.collect(), mark: Some(mark), generation: Some(u64::MAX), left_over };
+    let (generation, ttl_limit) = (Some(u64::MAX), Some(Ttl(300)));
+    let memory = Memory { owned: owned.collect(), mark: Some(mark), generation, ttl_limit, left_over };
     let bare = Memory { generation: Some(7), ..Memory::default() };
     let zones = [("example.org", memory), ("bare.test", bare)];
     let zones = zones.map(|(zone, memory)| (OwnerName::parse(zone).unwrap(), Arc::new(memory))).into();
@@ -129,6 +130,7 @@ fn other_files_are_refused() {
         ("zones", json!({"a.test": []})),
         ("marks", json!("none")),
         ("generations", json!([1])),
+        ("ttl_limits", json!({"a.test": -1})),
         ("left_over", json!({"a.test": 1})),
         ("damping", json!(true)),
     ] {
@@ -236,7 +238,7 @@ proptest! {
     /// Whatever another version puts in besides: what is known comes out, and what is not stays.
     #[test]
     fn unknown_entries_stay_where_they_are(
-        at in prop::sample::select(vec!["", "zones", "marks", "generations", "left_over", "hold", "damping"]),
+        at in prop::sample::select(vec!["", "zones", "marks", "generations", "ttl_limits", "left_over", "hold", "damping"]),
         zone in prop::bool::ANY,
         name in "[a-z]{3,12}_x",
         value in prop_oneof![
@@ -253,6 +255,7 @@ proptest! {
         };
         // A number there is a generation of a zone.
         prop_assume!(!(at == "generations" && value.as_u64().is_some()));
+        prop_assume!(!(at == "ttl_limits" && value.as_u64().is_some_and(|limit| limit <= u64::from(u32::MAX))));
         place[name] = value;
         let state = State::decode(&file("9", &document.to_string())).unwrap();
         prop_assert_eq!(&state.zones["example.org"].owned, &known.zones["example.org"].owned);

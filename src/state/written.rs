@@ -18,6 +18,7 @@ impl Serialize for State {
         let owning = || self.zones.iter().filter(|(_, memory)| !memory.owned.is_empty());
         let marks = || owning().filter_map(|(zone, memory)| Some((zone.as_str(), memory.mark.as_ref()?)));
         let generations = || self.zones.iter().filter_map(|(zone, memory)| Some((zone.as_str(), memory.generation?)));
+        let ttl_limits = || self.zones.iter().filter_map(|(zone, memory)| Some((zone.as_str(), memory.ttl_limit?.0)));
         let leaving = || self.zones.iter().filter(|(_, memory)| !memory.left_over.is_empty());
         let mut written = serializer.serialize_map(None)?;
         written.serialize_entry("cluster", &self.me.cluster)?;
@@ -28,6 +29,9 @@ impl Serialize for State {
         }
         if generations().next().is_some() {
             written.serialize_entry("generations", &Map(generations))?;
+        }
+        if ttl_limits().next().is_some() {
+            written.serialize_entry("ttl_limits", &Map(ttl_limits))?;
         }
         if leaving().next().is_some() {
             let left_over = || leaving().map(|(zone, memory)| (zone.as_str(), left_over(memory)));

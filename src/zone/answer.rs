@@ -7,31 +7,31 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{Done, PATIENCE, Portion, READ_EVERY, RETRY, Seen, Sent, Trouble, Turn, Zone, owner::is_me, words};
+use super::{
+    Done, PATIENCE, Portion, READ_EVERY, RETRY, SERIAL_EVERY, Seen, Sent, Trouble, Turn, Zone, guard::Attempt,
+    hidden::Hidden, limit, owner::is_ours, pending::View, words,
+};
 use crate::{
+    dns::RrsetId,
     event::{Event, Kind},
     plan::{Change, Rrsets},
     status::ZoneState,
     update::{GenerationRrset, Reading, Verdict},
 };
 
-/// How long an update may take from NOERROR until it is seen, and how often we look.
-const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-
 impl Zone {
     /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
     pub fn forget(&mut self) {
         self.at_rest = false;
-        if let Some(sent) = self.sent.take() {
-            self.maybe = Some(sent.generation);
-            self.lost = Some(sent);
-        }
+        self.reads_back = false;
+        self.lost = self.sent.take().or_else(|| self.lost.take());
+        // Whatever happened meanwhile did not happen before our eyes.
+        self.reach = None;
         self.lose_sight();
     }
 
     /// It is to be read before anything else.
-    fn lose_sight(&mut self) {
+    pub(super) fn lose_sight(&mut self) {
         if let Some(seen) = self.seen.take() {
             self.believed = Some(seen);
         }
@@ -41,15 +41,11 @@ impl Zone {
     pub fn done(&mut self, turn: Turn<'_>, done: Done) -> Vec<Event> {
         let was_at_rest = std::mem::take(&mut self.at_rest);
         match done {
-            Done::Read(Ok(reading)) => match self.sent.take() {
-                // An inline-signing zone shows an update a moment after NOERROR (measured).
-                Some(sent) if turn.now < sent.visible_by && is_before(&reading, &sent) => {
-                    self.sent = Some(sent);
-                    self.wake_at = Some(turn.now + LOOK_AGAIN);
-                    Vec::new()
-                }
-                Some(sent) => self.read_back(turn, sent, reading),
-                None => self.read(turn, reading),
+            Done::Read(Ok(reading)) => match (std::mem::take(&mut self.reads_back), self.seen.is_some()) {
+                (true, true) => self.read_back(turn, reading),
+                // It was lost sight of meanwhile.
+                (true, false) => Vec::new(),
+                (false, _) => self.read(turn, reading),
             },
             Done::Serial(Ok(serial)) => {
                 self.polled_at = Some(turn.now);
@@ -64,68 +60,101 @@ impl Zone {
                 Vec::new()
             }
             Done::Read(Err(failure)) | Done::Serial(Err(failure)) => {
-                // What was written but not read back is looked for when the zone can be read again.
-                self.lost = self.sent.take().or_else(|| self.lost.take());
+                self.reads_back = false;
                 self.fail(turn.now, failure.words, failure.code)
             }
             Done::Write(Ok(verdict)) => self.written(turn, &verdict),
             Done::Write(Err(failure)) => {
                 let sent = self.sent.take();
                 if failure.sent {
-                    self.maybe = sent.as_ref().map(|sent| sent.generation);
-                    self.lost = sent;
+                    self.reach = self.reach.max(sent.as_ref().map(|sent| sent.generation));
+                    self.lost = sent.or_else(|| self.lost.take());
                 }
                 self.fail(turn.now, failure.words, failure.code)
             }
         }
     }
 
-    /// A whole reading: the zone is what it says, and whose it is follows from the generation.
+    /// A whole reading: the zone is what it says, but for what it does not show yet, and whose it is follows from the
+    /// generation.
     fn read(&mut self, turn: Turn<'_>, reading: Reading) -> Vec<Event> {
-        let mut events = Vec::new();
         let known = self.generation;
         self.lose_sight();
-        let ours = reading.generation.record().filter(|record| is_me(record, turn.me));
+        if self.read.as_ref() != Some(&reading.generation) {
+            self.tried.clear();
+            self.read = Some(reading.generation.clone());
+        }
+        // It was not recognized: the serial is the same, and the record is not.
+        if self.recognized.take() == Some(reading.soa.serial) && self.reach.is_some() {
+            self.reach = None;
+        }
+        let mut events = Vec::new();
+        let ours = is_ours(&reading.generation, turn.me);
         let is_others = ours.is_none() && reading.generation != GenerationRrset::Absent;
-        if let Some(record) = ours {
-            let forward = known.is_some_and(|known| record.generation > known);
-            self.twin = forward && self.maybe != Some(record.generation) && !self.adopt;
-            if !self.twin {
-                events.extend(self.went_back(record.generation));
-                self.learn(record.generation);
-                // A message of an earlier life may be late, as may one that was given up: both take the next number.
-                let late = known.is_none() || (self.maybe.is_some() && known == self.generation);
-                self.maybe = late.then(|| record.generation.saturating_add(1));
-            }
-            if let Some(sent) = self.lost.take_if(|sent| sent.generation <= record.generation)
-                && sent.generation == record.generation
-            {
-                events.extend(self.confirm(sent, &reading.rrsets).0);
-            }
-        } else if is_others {
+        match self.pending.view(&reading.generation, turn.me) {
+            View::Behind => events.extend(self.is_shown_late(turn.now)),
+            View::UpTo(_) | View::Other => events.extend(self.now_is(turn, ours, &reading)),
+        }
+        if is_others && self.pending.is_empty() {
             self.lost = None;
         }
-        if known.is_some() && known == self.generation && !self.twin && !is_others {
+        if known.is_some() && known == self.generation && !self.twin && (!is_others || !self.pending.is_empty()) {
             events.extend(self.drift(turn, &reading));
         }
         self.believed = None;
         self.read_at = Some(turn.now);
+        self.reread_at = None;
         self.polled_at = Some(turn.now);
         let names = std::mem::take(&mut self.asked);
-        let Reading { soa, generation, rrsets, blocked } = reading;
+        let Reading { soa, generation, mut rrsets, blocked } = reading;
+        self.pending.apply(&mut rrsets);
+        for sent in self.pending.messages() {
+            limit::apply(self.memory.ttl_limit, &mut rrsets, &sent.changes);
+        }
+        let pending = self.pending.generation().map(|generation| (&turn.me.record(generation)).into());
+        let generation = pending.unwrap_or(generation);
         self.seen = Some(Seen { serial: soa.serial, generation, rrsets, names, hidden: blocked });
         self.forget_other_mark(turn.me);
         events
     }
 
-    /// A zone restored from a backup has an older record: we go on from it, but somebody should know.
-    fn went_back(&self, generation: u64) -> Option<Event> {
-        let known = self.generation.filter(|known| generation < *known)?;
-        let words = format!(
-            "{}: the generation went back from {known} to {generation}: was the zone restored from a backup? it is brought up to date",
-            self.name
-        );
-        Some(Event::new(Kind::Drift, words).zone(&self.name).generation(generation))
+    /// The record is not behind what BIND has acknowledged: takes in a generation of our own, if it has one.
+    fn now_is(&mut self, turn: Turn<'_>, ours: Option<u64>, reading: &Reading) -> Vec<Event> {
+        let (found, hidden) = (&reading.rrsets, &reading.blocked);
+        let mut events = Vec::new();
+        // Of what somebody else has overwritten the rest is told.
+        let until = match ours {
+            Some(generation) => generation,
+            None => u64::MAX,
+        };
+        let shown = self.pending.take_up_to(until);
+        let lost = self.lost.as_ref().map(|sent| sent.generation);
+        let highest = [ours, lost, self.memory.generation].into_iter().flatten().max().unwrap_or(0);
+        if self.reach.is_none() {
+            // A message of an earlier life may be late.
+            self.reach = Some(highest.saturating_add(1));
+            self.has_grace = true;
+        }
+        let Some(generation) = ours else { return events };
+        if let Some(sent) = shown {
+            events.extend(self.confirm(turn.now, sent, found, hidden));
+        }
+        let is_forward = self.generation.is_some_and(|known| generation > known);
+        let has_grace = self.has_grace;
+        self.has_grace &= !is_forward;
+        self.twin = self.reach.is_some_and(|reach| generation > reach) && !has_grace && !self.adopt;
+        if !self.twin {
+            if self.pending.is_empty() {
+                self.learn(generation);
+            }
+            self.reach = self.reach.max(Some(generation));
+        }
+        if let Some(sent) = self.lost.take_if(|sent| sent.generation <= generation)
+            && sent.generation == generation
+        {
+            events.extend(self.confirm(turn.now, sent, found, hidden));
+        }
+        events
     }
 
     /// Managed `RRsets` that are no longer what we last saw there: somebody edited them by hand.
@@ -133,7 +162,9 @@ impl Zone {
         let Some(seen) = &self.believed else { return Vec::new() };
         let (believed, now) = (&seen.rrsets, &reading.rrsets);
         let recipes = turn.recipes();
-        let managed = recipes.keys().filter(|id| self.memory.owned.contains_key(*id));
+        let under_way: BTreeSet<_> =
+            self.pending.messages().flat_map(|sent| &sent.changes).map(|change| &change.id).collect();
+        let managed = recipes.keys().filter(|id| self.memory.owned.contains_key(*id) && !under_way.contains(id));
         let visible = managed.filter(|id| !seen.is_hidden(id) && !reading.blocked.contains_key(&id.owner));
         let edited: Vec<_> = visible.filter(|id| believed.get(*id) != now.get(*id)).collect();
         if edited.is_empty() {
@@ -152,36 +183,26 @@ impl Zone {
 
     /// BIND's answer to our message.
     fn written(&mut self, turn: Turn<'_>, verdict: &Verdict) -> Vec<Event> {
-        if matches!(verdict, Verdict::Applied) {
-            if let (Some(seen), Some(sent)) = (&mut self.seen, &mut self.sent) {
-                sent.visible_by = turn.now + VISIBLE_WITHIN;
-                seen.generation = (&turn.me.record(sent.generation)).into();
-                // The record moved on: a message that was given up can do nothing any more.
-                self.lost = None;
-                if self.generation.is_none() {
-                    // Of an earlier life, whose record was deleted, one may still be late.
-                    self.maybe = Some(sent.generation.saturating_add(1));
-                }
-                let generation = sent.generation;
-                self.learn(generation);
-                self.twin = false;
-                self.adopt = false;
-                self.portion = self.portion.after_success();
-            }
-            return Vec::new();
-        }
         let sent = self.sent.take();
+        if matches!(verdict, Verdict::Applied) {
+            return sent.map(|sent| self.applied(turn, sent)).unwrap_or_default();
+        }
         if *verdict != Verdict::GuardFailed {
             // What BIND refuses now it may apply later, should somebody replay it when the cause is mended.
-            self.maybe = sent.as_ref().map(|sent| sent.generation);
+            self.reach = self.reach.max(sent.as_ref().map(|sent| sent.generation));
         }
         match verdict {
             // Somebody else wrote in between: the next reading tells who, or what was edited by hand. If it finds
-            // nothing, again and again, then BIND does not update what it lets us read.
+            // nothing, then BIND updates something else than it lets us read.
             Verdict::GuardFailed => {
+                self.tried.extend(sent.map(|sent| Attempt { guard: sent.guard, exact: sent.exact }));
+                if self.seen.as_ref().is_some_and(|seen| self.attempt(turn.me, seen).is_none()) {
+                    // What BIND has acknowledged is not there any more: the zone is what is read.
+                    self.pending.take_up_to(u64::MAX);
+                }
                 self.lose_sight();
-                if self.failures < PATIENCE {
-                    self.failures = self.failures.saturating_add(1);
+                self.overtaken = self.overtaken.saturating_add(1);
+                if self.overtaken < PATIENCE {
                     return Vec::new();
                 }
                 self.fail(turn.now, words::guard_failed(&self.name), Some(verdict.code().to_owned()))
@@ -189,6 +210,40 @@ impl Zone {
             Verdict::Refused | Verdict::ServFail => self.refused(turn.now, verdict, sent),
             other => self.fail(turn.now, other.words(&self.name), Some(other.code().to_owned())),
         }
+    }
+
+    /// BIND has applied a message. The record has moved on: nothing that was sent before can do anything any more.
+    fn applied(&mut self, turn: Turn<'_>, sent: Sent) -> Vec<Event> {
+        let guard = is_ours(&sent.guard, turn.me);
+        let went_back = guard.and_then(|guard| self.went_back(guard));
+        if let Some(lost) = self.lost.take()
+            && guard == Some(lost.generation)
+        {
+            self.acknowledged(turn.now, &turn.me.record(lost.generation), lost);
+        }
+        // Of an earlier life, whose record was deleted, one may still be late.
+        let late = u64::from(self.generation.is_none());
+        self.reach = self.reach.max(Some(sent.generation.saturating_add(late)));
+        self.learn(sent.generation);
+        self.tried.clear();
+        self.overtaken = 0;
+        self.has_grace = false;
+        self.twin = false;
+        self.adopt = false;
+        self.portion = self.portion.after_success();
+        self.acknowledged(turn.now, &turn.me.record(sent.generation), sent);
+        went_back.into_iter().collect()
+    }
+
+    /// A zone restored from a backup has an older record: we go on from it, but somebody should know. That it is so, and
+    /// not merely what is read, BIND has proved by a guard that held.
+    fn went_back(&self, generation: u64) -> Option<Event> {
+        let known = self.memory.generation.filter(|known| generation < *known)?;
+        let words = format!(
+            "{}: the generation went back from {known} to {generation}: was the zone restored from a backup? it is brought up to date",
+            self.name
+        );
+        Some(Event::new(Kind::Drift, words).zone(&self.name).generation(generation))
     }
 
     /// BIND refused a message: is it the zone as a whole, or one name in it? Halve until that one stands alone.
@@ -218,10 +273,11 @@ impl Zone {
 
     /// The guilty stand alone: they wait, and the rest goes on.
     fn blame(&mut self, now: Instant, verdict: &Verdict, guilty: &[Change]) -> Vec<Event> {
-        for Change { id, .. } in guilty {
+        for Change { id, before, after } in guilty {
             let tries = self.troubles.get(id).map_or(0, |trouble| trouble.tries).saturating_add(1);
             let words = format!("{id}: {}", verdict.words(&self.name));
-            let trouble = Trouble { words, tries, until: now + self.backoff(tries), only: None };
+            let change = (before.clone(), after.clone());
+            let trouble = Trouble { words, tries, until: now + self.backoff(tries), change, is_refused: true };
             self.troubles.insert(id.clone(), trouble);
         }
         self.portion = Portion::Parts(usize::MAX);
@@ -229,56 +285,82 @@ impl Zone {
     }
 
     /// NOERROR is not "applied" (measured): what was changed is read, and only then told.
-    fn read_back(&mut self, turn: Turn<'_>, sent: Sent, reading: Reading) -> Vec<Event> {
-        let read_generation = reading.generation.record().map(|record| record.generation);
-        let Some(seen) = self.seen.as_mut().filter(|_| read_generation == Some(sent.generation)) else {
+    fn read_back(&mut self, turn: Turn<'_>, reading: Reading) -> Vec<Event> {
+        let generation = match self.pending.view(&reading.generation, turn.me) {
+            View::Behind => return self.is_shown_late(turn.now),
+            View::UpTo(generation) => generation,
             // Somebody wrote after us: the whole reading tells who, and what is left of ours.
-            (self.seen, self.lost) = (None, Some(sent));
-            return Vec::new();
+            View::Other => {
+                self.lose_sight();
+                return Vec::new();
+            }
         };
-        let moved_by_us_alone = reading.soa.serial == seen.serial.wrapping_add(1);
+        let names = std::mem::take(&mut self.asked);
+        let changes = self.pending.messages().flat_map(|sent| &sent.changes);
+        let ours: BTreeSet<_> = changes.map(|change| change.id.clone()).collect();
+        let (Some(sent), Some(seen)) = (self.pending.take_up_to(generation), &mut self.seen) else { return Vec::new() };
+        if reading.soa.serial != seen.serial.wrapping_add(sent.steps) {
+            // A hand edit beside our message, perhaps: the serial will not tell of it again. Or BIND takes the date for
+            // the serial, or signs; so it is the next look that reads, not this one.
+            self.reread_at.get_or_insert(turn.now + SERIAL_EVERY);
+        }
         seen.serial = reading.soa.serial;
-        let read: BTreeSet<_> = sent.changes.iter().map(|change| &change.id.owner).collect();
-        seen.rrsets.retain(|id, _| !read.contains(&id.owner));
-        seen.rrsets.extend(reading.rrsets);
-        seen.hidden.retain(|name, _| !read.contains(name));
-        seen.hidden.extend(reading.blocked);
-        let hidden = seen.hidden.clone();
-        let published = seen.rrsets.clone();
-        self.polled_at = Some(turn.now);
-        if !moved_by_us_alone {
-            // A hand edit beside our message, perhaps: the serial will not tell of it again.
+        seen.hidden.retain(|name, _| !names.contains(name));
+        seen.hidden.extend(reading.blocked.clone());
+        let beside = |id: &RrsetId| names.contains(&id.owner) && !ours.contains(id);
+        let mut published = reading.rrsets;
+        let is_other = seen.rrsets.iter().any(|(id, set)| beside(id) && published.get(id) != Some(set))
+            || published.keys().any(|id| beside(id) && !seen.rrsets.contains_key(id));
+        if is_other {
+            // What is not ours to tell of here is told by the whole reading.
             self.read_at = None;
         }
-        let (events, ignored) = self.confirm(sent, &published);
+        published.retain(|id, _| !beside(id));
+        published.extend(
+            seen.rrsets.iter().filter(|(id, _)| !ours.contains(*id)).map(|(id, set)| (id.clone(), set.clone())),
+        );
+        let found = published.clone();
+        self.pending.apply(&mut published);
+        seen.rrsets = published;
+        self.polled_at = Some(turn.now);
+        self.confirm(turn.now, sent, &found, &reading.blocked)
+    }
+
+    /// Tells of the changes of an applied message that are there, and notes those that are not.
+    fn confirm(&mut self, now: Instant, sent: Sent, found: &Rrsets, hidden: &Hidden) -> Vec<Event> {
+        let Sent { changes, why, generation, .. } = sent;
+        let mut events: Vec<_> = self.learn_limit(changes.iter(), found).into_iter().collect();
+        let is_there = |change: &Change| {
+            let (found, after) = (found.get(&change.id), change.after.as_ref());
+            found == after || limit::is_lowered(found, after)
+        };
+        let (there, ignored): (Vec<_>, Vec<_>) = changes.into_iter().zip(why).partition(|(change, _)| is_there(change));
+        self.own(there.iter().map(|(change, _)| change));
+        for (change, why) in there {
+            self.troubles.remove(&change.id);
+            if change.before == change.after {
+                continue;
+            }
+            let words = words::change(&change, why.as_ref());
+            let event = Event::new(Kind::Published, format!("{words} (generation {generation})"));
+            events.push(event.zone(&self.name).rrset(&change.id).generation(generation));
+        }
         // What is hidden may well have been applied.
-        for change in ignored.into_iter().filter(|change| !hidden.contains_key(&change.id.owner)) {
-            let words = words::ignored(&change, &published);
-            let only = Some((published.get(&change.id).cloned(), change.after));
-            self.troubles.insert(change.id, Trouble { words, tries: 1, until: turn.now + READ_EVERY, only });
+        for (change, _) in ignored.into_iter().filter(|(change, _)| !hidden.contains_key(&change.id.owner)) {
+            let words = words::ignored(&change, found);
+            let change_now = (found.get(&change.id).cloned(), change.after);
+            let until = now + READ_EVERY;
+            self.troubles.insert(change.id, Trouble { words, tries: 1, until, change: change_now, is_refused: false });
         }
         events
     }
 
-    /// Tells of the changes of an applied message that are there, and gives back those that are not.
-    fn confirm(&mut self, sent: Sent, found: &Rrsets) -> (Vec<Event>, Vec<Change>) {
-        let Sent { changes, why, generation, .. } = sent;
-        let (there, ignored): (Vec<_>, Vec<_>) =
-            changes.into_iter().zip(why).partition(|(change, _)| found.get(&change.id) == change.after.as_ref());
-        self.own(there.iter().map(|(change, _)| change));
-        let events = there.into_iter().map(|(change, why)| {
-            self.troubles.remove(&change.id);
-            let words = words::change(&change, why.as_ref());
-            let event = Event::new(Kind::Published, format!("{words} (generation {generation})"));
-            event.zone(&self.name).rrset(&change.id).generation(generation)
-        });
-        (events.collect(), ignored.into_iter().map(|(change, _)| change).collect())
-    }
-
     /// The zone as a whole cannot be read or written: tell it and wait. It is read before the next message, for time
     /// passes until then: a frozen zone is one that somebody edits.
-    fn fail(&mut self, now: Instant, words: String, rcode: Option<String>) -> Vec<Event> {
+    pub(super) fn fail(&mut self, now: Instant, words: String, rcode: Option<String>) -> Vec<Event> {
         self.lose_sight();
+        self.tried.clear();
+        self.overtaken = 0;
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
         // Without an answer it is the server that fails, not the zone: that is told once, for all zones.
@@ -322,9 +404,4 @@ impl Zone {
         event.rcode = rcode;
         vec![event]
     }
-}
-
-/// Whether a reading shows the zone as it was before a message that BIND has applied.
-fn is_before(reading: &Reading, sent: &Sent) -> bool {
-    reading.generation.record().is_none_or(|record| record.generation < sent.generation)
 }

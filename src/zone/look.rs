@@ -17,8 +17,42 @@ pub const EARLY: Duration = Duration::from_secs(2);
 pub(super) const READ_EVERY: Duration = Duration::from_mins(15);
 
 impl Zone {
+    /// It is to be read whole at its next turn.
+    pub const fn read_anew(&mut self) {
+        self.at_rest = false;
+        self.read_at = None;
+        self.may_be_as_left = false;
+    }
+
+    /// What BIND would not take before is tried once more at its next turn.
+    pub fn try_anew(&mut self, now: Instant) {
+        for trouble in self.troubles.values_mut() {
+            trouble.until = now;
+        }
+        self.remember_limit(None);
+    }
+
+    /// Its serial is to be looked at at its next turn.
+    pub const fn look_anew(&mut self) {
+        self.at_rest = false;
+        self.polled_at = None;
+    }
+
+    /// Whether it was read whole since a moment.
+    #[must_use]
+    pub fn was_read_since(&self, at: Instant) -> bool {
+        self.seen.is_some() && self.read_at.is_some_and(|read| read >= at)
+    }
+
     /// The step of a zone that has nothing to write: look whether it is still what we believe.
     pub(super) fn poll(&mut self, turn: Turn<'_>, names: BTreeSet<OwnerName>) -> Step {
+        let retries = self.troubles.values().map(|trouble| trouble.until).filter(|until| *until > turn.now);
+        let retries = retries.min();
+        if !self.pending.is_empty() {
+            // It is looked at often enough, and what is read says little.
+            self.wake_at = [retries, self.pending.wake_at(turn.may_write)].into_iter().flatten().min();
+            return Step::Rest;
+        }
         if self.must_read(turn.now) || self.hides(turn) {
             return self.read_all(names);
         }
@@ -27,14 +61,13 @@ impl Zone {
         if self.must_look(turn.now) {
             return Step::Serial;
         }
-        let retries = self.troubles.values().map(|trouble| trouble.until).filter(|until| *until > turn.now);
-        self.wake_at = retries.chain(self.next_look()).min();
+        self.wake_at = [retries, self.next_look()].into_iter().flatten().min();
         Step::Rest
     }
 
     /// Whether it is time to read it whole.
     pub(super) fn must_read(&self, now: Instant) -> bool {
-        self.read_at.is_none_or(|at| now >= at + READ_EVERY)
+        self.read_at.is_none_or(|at| now >= at + READ_EVERY) || self.reread_at.is_some_and(|at| now + EARLY >= at)
     }
 
     /// Whether it is time to look at its serial.

@@ -33,8 +33,10 @@ pub struct Memory {
     pub owned: Owned,
     /// How it was left, if it held what we published and nothing else that we would read.
     pub mark: Option<Mark>,
-    /// The highest generation that is known to be ours.
+    /// The highest generation that is known to be ours: generations go on from it, whatever becomes of the record.
     pub generation: Option<u64>,
+    /// The highest TTL that BIND lets the zone have, where it has lowered one of ours.
+    pub ttl_limit: Option<Ttl>,
     /// What the file no longer gives and still stands in DNS. Nothing of it is in `owned`.
     pub left_over: BTreeMap<RrsetId, LeftOver>,
 }
@@ -94,7 +96,9 @@ impl Zone {
         let mark = mark.clone();
         self.learn(mark.generation);
         // A message of an earlier life may be late.
-        self.maybe = Some(mark.generation.saturating_add(1));
+        self.reach = self.memory.generation.max(Some(mark.generation)).map(|highest| highest.saturating_add(1));
+        self.has_grace = true;
+        self.recognized = Some(serial);
         self.seen = Some(Seen {
             serial,
             generation: (&turn.me.record(mark.generation)).into(),
@@ -139,8 +143,7 @@ impl Zone {
         let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &RdataSet::default())?.rdata.clone())));
         let owned: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
         let mark = if is_right { Mark::new(seen, &owned, turn.me) } else { None };
-        let (generation, left_over) = (self.memory.generation, self.memory.left_over.clone());
-        self.keep(Memory { owned, mark, generation, left_over });
+        self.keep(Memory { owned, mark, ..Memory::clone(&self.memory) });
     }
 
     /// Notes what a message of ours is known to have changed.
@@ -152,8 +155,14 @@ impl Zone {
                 None => owned.remove(&change.id),
             };
         }
-        let (generation, left_over) = (self.memory.generation, self.memory.left_over.clone());
-        self.keep(Memory { owned, mark: None, generation, left_over });
+        self.keep(Memory { owned, mark: None, ..Memory::clone(&self.memory) });
+    }
+
+    /// Notes the highest TTL that BIND lets the zone have.
+    pub(super) fn remember_limit(&mut self, ttl_limit: Option<Ttl>) {
+        if self.memory.ttl_limit != ttl_limit {
+            self.keep(Memory { ttl_limit, ..Memory::clone(&self.memory) });
+        }
     }
 
     /// The old pointer stays if nothing changed: who saves it looks for another pointer.

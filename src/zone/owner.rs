@@ -12,6 +12,13 @@ use crate::{
 };
 
 impl Zone {
+    /// Whether the generation of its record cannot grow any more: nobody can take it over.
+    #[must_use]
+    pub fn is_at_the_end(&self) -> bool {
+        let record = self.seen.as_ref().and_then(|seen| seen.generation.record());
+        record.is_some_and(|record| record.generation == u64::MAX)
+    }
+
     /// An operator takes the zone over, whoever owns it.
     pub const fn adopt(&mut self) {
         self.adopt = true;
@@ -24,6 +31,9 @@ impl Zone {
         seen: &Seen,
         recipes: &BTreeMap<RrsetId, Recipe>,
     ) -> Option<(ZoneState, String)> {
+        if let Some(record) = seen.generation.record().filter(|record| record.generation == u64::MAX) {
+            return Some((ZoneState::Foreign, words::cannot_grow(&self.name, record)));
+        }
         if self.adopt {
             return None;
         }
@@ -60,6 +70,12 @@ impl Zone {
 /// Whether a record is our own.
 pub(super) fn is_me(record: &GenerationRecord, me: &Identity) -> bool {
     record.cluster == me.cluster && record.owner == me.owner
+}
+
+/// The generation that a record of our own has. One that cannot grow any more is nobody's doing that counts.
+pub(super) fn is_ours(record: &GenerationRrset, me: &Identity) -> Option<u64> {
+    let record = record.record().filter(|record| is_me(record, me) && record.generation < u64::MAX)?;
+    Some(record.generation)
 }
 
 /// Whether data belongs to this cluster: a node's address, an exchange or an alias of the file.

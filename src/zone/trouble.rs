@@ -17,8 +17,17 @@ pub(super) struct Trouble {
     pub(super) words: String,
     pub(super) tries: u32,
     pub(super) until: Instant,
-    /// An ignored change is tried at once when it would be another one.
-    pub(super) only: Option<(Option<Rrset>, Option<Rrset>)>,
+    /// What BIND let stand, and what it should have become.
+    pub(super) change: (Option<Rrset>, Option<Rrset>),
+    /// Refused, not ignored: an ignored change is tried at once when it would be another one.
+    pub(super) is_refused: bool,
+}
+
+impl Trouble {
+    /// Whether it is about this very change.
+    pub(super) fn is_of(&self, change: &Change) -> bool {
+        (&self.change.0, &self.change.1) == (&change.before, &change.after)
+    }
 }
 
 /// How much of a plan goes into a message.
@@ -63,9 +72,8 @@ impl Portion {
 pub(super) fn skip_troubles(troubles: &mut BTreeMap<RrsetId, Trouble>, now: Instant, plan: &mut Plan) {
     troubles.retain(|id, _| plan.changes.iter().any(|change| change.id == *id));
     plan.changes.retain(|change| {
-        troubles.get(&change.id).is_none_or(|trouble| {
-            let same = trouble.only.as_ref().is_none_or(|only| (&only.0, &only.1) == (&change.before, &change.after));
-            now >= trouble.until || !same
-        })
+        troubles
+            .get(&change.id)
+            .is_none_or(|trouble| now >= trouble.until || !(trouble.is_refused || trouble.is_of(change)))
     });
 }

@@ -108,6 +108,8 @@ pub struct Preview {
     pub claim: bool,
     /// Whether the zone has no record of ours yet.
     pub is_first: bool,
+    /// The generation that the next message would write.
+    pub generation: u64,
     /// Why nothing would be written at all.
     pub not_ours: Option<(ZoneState, String)>,
 }

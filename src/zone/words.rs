@@ -5,10 +5,10 @@ use std::fmt::Write;
 use crate::{
     cluster::AdminState,
     desired::{Contribution, Member, Recipe},
-    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
     plan::{Change, Rrsets},
     standings::{Standing, Why},
-    text,
+    text::{self, printable},
     update::GenerationRecord,
 };
 
@@ -140,6 +140,55 @@ pub(super) fn other_cluster(zone: &OwnerName, record: &GenerationRecord) -> Stri
         "cluster \"{}\" writes this zone (owner {}, generation {}): nothing is written; take the zone out of one of \
          the two files, or run `rotad adopt {zone}` to take it over",
         record.cluster, record.owner, record.generation
+    )
+}
+
+/// A generation that no message can raise.
+pub(super) fn cannot_grow(zone: &OwnerName, record: &GenerationRecord) -> String {
+    format!(
+        "the generation at _rotad.{zone} is {}, the last there is, and no message could raise it: nothing is written; \
+         nobody has written that often, so somebody made it by hand: delete the TXT record at _rotad.{zone}, and rotad \
+         goes on from the generation that it remembers",
+        record.generation
+    )
+}
+
+/// A set of strangers at a name of the file.
+pub(super) fn foreign_set(id: &RrsetId, data: &RdataSet) -> String {
+    let list: Vec<_> = data.iter().map(ToString::to_string).collect();
+    format!(
+        "{id} holds {}, which rotad did not publish and not all of which are nodes of this cluster: it is left as it is, \
+         and the rest of the zone goes on; delete it, or run `rotad adopt {} {}` to take it over",
+        printable(&list.join(", ")),
+        id.owner,
+        id.rtype
+    )
+}
+
+/// A reading that does not show what BIND has acknowledged.
+pub(super) fn behind(zone: &OwnerName, generation: u64) -> String {
+    format!(
+        "{zone}: BIND has acknowledged generation {generation} and does not show it yet: the signed copy of the zone \
+         (`inline-signing`), or the secondary that `bind.server` names, is behind; changes are sent on all the same, and \
+         it is read again until it shows them"
+    )
+}
+
+/// BIND lowers our TTLs.
+pub(super) fn limited(zone: &OwnerName, id: &RrsetId, ours: Ttl, theirs: Ttl) -> String {
+    format!(
+        "{id}: BIND lowered the TTL {ours} of the file to {theirs}, the `max-zone-ttl` of the zone {zone} or of its \
+         dnssec-policy: that is taken as right; set the `ttl` of the file to {theirs} at most, or raise max-zone-ttl and \
+         run `rotad sync {zone}`"
+    )
+}
+
+/// What is read and what is updated are not the same, however often it is read.
+pub(super) fn not_what_is_read(zone: &OwnerName) -> String {
+    format!(
+        "named refuses every update (NXRRSET), for it updates something else than it lets us read, and that does not \
+         change: the signed copy of the zone (`inline-signing`) or the copy of a secondary is behind, or `match-clients` \
+         of a view sends queries and updates to two zones named {zone}"
     )
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{data, id, name, rrset};
 use crate::{
-    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
     plan::{self, Rrsets},
     update::{GenerationRecord, GenerationRrset, Occlusion, Reading, Soa, Txt, Update, Verdict},
     zone::Failure,
@@ -60,9 +60,23 @@ pub(crate) struct Bind {
     pub quota: BTreeMap<OwnerName, usize>,
     /// Zones that are not served.
     pub gone: BTreeSet<OwnerName>,
+    /// Zones whose readers see an older copy: one that is signed, or a secondary's.
+    pub behind: BTreeMap<OwnerName, Content>,
+    /// Whether such a copy follows at the next update (BIND 9.18), not by itself.
+    pub wakes: bool,
+    /// `max-zone-ttl` of every zone.
+    pub max_ttl: Option<Ttl>,
+    /// By how much an update moves a serial, if that is not by one.
+    pub leap: Option<u32>,
 }
 
 impl Bind {
+    /// From now on readers of a zone see it as it is now.
+    pub fn fall_behind(&mut self, zone: &OwnerName) {
+        let content = self.zones.get(zone).cloned().unwrap_or_default();
+        self.behind.entry(zone.clone()).or_insert(content);
+    }
+
     pub fn update(&mut self, update: &Update) -> Verdict {
         if self.gone.contains(&update.zone) {
             return Verdict::NotAuth;
@@ -97,7 +111,8 @@ impl Bind {
                 }
                 let most = self.quota.get(&change.id.owner).copied().unwrap_or(usize::MAX);
                 let rdata = set.rdata.iter().take(most).cloned().collect();
-                after.rrsets.insert(change.id.clone(), Rrset { ttl: set.ttl, rdata });
+                let ttl = self.max_ttl.map_or(set.ttl, |most| set.ttl.min(most));
+                after.rrsets.insert(change.id.clone(), Rrset { ttl, rdata });
             }
         }
         // `check-mx`: an exchange that is added must have an address, if it lies in the zone.
@@ -110,8 +125,14 @@ impl Bind {
         if exchanges.any(bare) {
             return Verdict::Refused;
         }
-        after.serial += 1;
+        after.serial += self.leap.unwrap_or(1);
+        // A copy that wakes at this update shows this one, too.
+        let wakes =
+            self.wakes && self.behind.get(&update.zone).is_some_and(|shown| shown.generation != zone.generation);
         *zone = after;
+        if wakes {
+            self.behind.remove(&update.zone);
+        }
         Verdict::Applied
     }
 
@@ -119,7 +140,7 @@ impl Bind {
         if self.gone.contains(zone) {
             return Err(Failure { words: "not served".to_owned(), code: Some("NOERROR".to_owned()), sent: false });
         }
-        let content = self.zones.get(zone).cloned().unwrap_or_default();
+        let content = self.behind.get(zone).or_else(|| self.zones.get(zone)).cloned().unwrap_or_default();
         let hidden = |owner: &&OwnerName| {
             let cut = content.cuts.iter().find(|cut| owner.is_at_or_below(cut))?;
             Some(((*owner).clone(), Occlusion::Delegation(cut.clone())))

@@ -1,0 +1,75 @@
+//! What a message requires of the zone's record, and what is tried when that does not hold although nothing that can be
+//! read has moved: then BIND updates something newer than it lets us read.
+
+use std::borrow::Cow;
+
+use super::{Identity, Seen, Zone, owner::is_me};
+use crate::{
+    plan::{self, Change, Rrsets},
+    update::GenerationRrset,
+};
+
+/// What a message requires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// The record.
+    pub(super) guard: GenerationRrset,
+    /// Also the sets that it changes, as they were read. Otherwise it replaces them whole, for they may be other than
+    /// what is read.
+    pub(super) exact: bool,
+}
+
+impl Zone {
+    /// What the next message requires: the record as last read or as our last message wrote it; and if BIND says that
+    /// this is not there, the record of a message of ours that may have been applied. `None`: nothing is left to try.
+    pub(super) fn attempt(&self, me: &Identity, seen: &Seen) -> Option<Attempt> {
+        let first = Attempt { guard: seen.generation.clone(), exact: self.pending.is_empty() };
+        if self.tried.is_empty() {
+            return Some(first);
+        }
+        let read = seen.generation.record().filter(|record| is_me(record, me)).map(|record| record.generation);
+        // Behind the record of somebody else there is nothing of ours.
+        let is_ours = read.is_some() || seen.generation == GenerationRrset::Absent;
+        let lost = self.lost.as_ref().map(|sent| sent.generation);
+        let maybe = [lost, self.memory.generation, self.generation, self.reach].into_iter().flatten();
+        let maybe = maybe.filter(|generation| is_ours && Some(*generation) > read);
+        let maybe = maybe.map(|generation| Attempt { guard: (&me.record(generation)).into(), exact: false });
+        let last = Attempt { exact: false, ..first.clone() };
+        [first].into_iter().chain(maybe).chain([last]).find(|attempt| !self.tried.contains(attempt))
+    }
+
+    /// The generation that the next message writes: above any that we know to have been ours, for a record that was
+    /// deleted, or went back with a backup, must not let an old message be applied. One that cannot grow any more is
+    /// passed over: it is foreign until somebody deletes it.
+    pub(super) fn next_generation(&self, guard: &GenerationRrset) -> u64 {
+        let guard = guard.record().map(|record| record.generation);
+        let known = [guard, self.generation, self.memory.generation].into_iter().flatten();
+        known.filter(|generation| *generation < u64::MAX).max().unwrap_or(0).saturating_add(1)
+    }
+
+    /// What the zone holds if the guard of an attempt does.
+    pub(super) fn published<'a>(&self, me: &Identity, seen: &'a Seen, attempt: &Attempt) -> Cow<'a, Rrsets> {
+        match &self.lost {
+            Some(lost) if !attempt.exact && attempt.guard == (&me.record(lost.generation)).into() => {
+                let mut published = seen.rrsets.clone();
+                plan::apply(&mut published, &lost.changes);
+                Cow::Owned(published)
+            }
+            _ => Cow::Borrowed(&seen.rrsets),
+        }
+    }
+
+    /// Whether our record is older than one that we wrote: the zone is out of a backup, or what is read is behind. One
+    /// message tells, and takes the record past what could be replayed.
+    pub(super) fn is_behind_memory(&self, me: &Identity, seen: &Seen) -> bool {
+        let record = seen.generation.record().filter(|record| is_me(record, me));
+        record.is_some_and(|record| self.memory.generation > Some(record.generation))
+    }
+}
+
+/// Lets each change replace its set whatever it holds.
+pub(super) fn replace_whole(changes: &mut [Change]) {
+    for change in changes.iter_mut().filter(|change| change.after.is_some()) {
+        change.before = None;
+    }
+}

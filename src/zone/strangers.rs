@@ -1,0 +1,93 @@
+//! Data of strangers at names of the file, in a zone that is ours: they are left alone, each set by itself, until an
+//! operator lets us take it over.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Owned, Turn, Zone,
+    owner::{is_known, is_me},
+    words,
+};
+use crate::{
+    desired::Recipe,
+    dns::{RrType, RrsetId},
+    event::{Event, Kind},
+    plan::{Plan, Rrsets},
+};
+
+impl Zone {
+    /// Sets of strangers at names of the file, which are left.
+    #[must_use]
+    pub const fn foreign(&self) -> &Owned {
+        &self.foreign
+    }
+
+    /// An operator takes sets over.
+    pub fn adopt_sets(&mut self, ids: impl IntoIterator<Item = RrsetId>) {
+        self.adopted.extend(ids);
+    }
+
+    /// The sets that the file names, that we do not own, and that hold data which we do not know.
+    pub(super) fn strangers(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Owned {
+        // Before there is a record of ours the zone is foreign as a whole.
+        let record = self.seen.as_ref().and_then(|seen| seen.generation.record());
+        if self.adopt || !record.is_some_and(|record| is_me(record, turn.me)) {
+            return BTreeMap::new();
+        }
+        let not_owned = |id: &&RrsetId| !self.memory.owned.contains_key(*id) && !self.adopted.contains(*id);
+        let strange = |id: &RrsetId| {
+            let set = published.get(id)?;
+            let is_strange = set.rdata.iter().any(|rdata| !is_known(turn, id, rdata));
+            is_strange.then(|| (id.clone(), set.rdata.clone()))
+        };
+        recipes.keys().filter(not_owned).filter_map(strange).collect()
+    }
+
+    /// The same, with those that stand in the way of one of ours.
+    pub(super) fn all_strangers(
+        &self,
+        turn: Turn<'_>,
+        published: &Rrsets,
+        recipes: &BTreeMap<RrsetId, Recipe>,
+        plan: &Plan,
+    ) -> Owned {
+        let mut foreign = self.strangers(turn, published, recipes);
+        for blocked in plan.blocked.keys() {
+            let theirs = in_the_way(blocked);
+            let theirs = theirs.filter(|id| !self.memory.owned.contains_key(id) && !self.adopted.contains(id));
+            foreign.extend(theirs.filter_map(|id| Some((id.clone(), published.get(&id)?.rdata.clone()))));
+        }
+        foreign
+    }
+
+    /// Notes the strangers' sets, and tells of new ones. One in the way is told with what it stands in the way of.
+    pub(super) fn tell_strangers(&mut self, foreign: Owned, recipes: &BTreeMap<RrsetId, Recipe>) -> Vec<Event> {
+        let before = std::mem::replace(&mut self.foreign, foreign);
+        let new = self.foreign.iter().filter(|(id, data)| before.get(*id) != Some(*data));
+        let events = new
+            .filter(|(id, _)| recipes.contains_key(*id))
+            .map(|(id, data)| Event::new(Kind::RrsetForeign, words::foreign_set(id, data)).zone(&self.name).rrset(id));
+        events.collect()
+    }
+
+    /// Sets that an operator took over because they stand in the way of one of ours: they go.
+    pub(super) fn adopted_in_the_way(&self, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Owned {
+        let ids = self.adopted.iter().filter(|id| !recipes.contains_key(*id));
+        let ids = ids.filter(|id| in_the_way(id).any(|ours| recipes.contains_key(&ours)));
+        ids.filter_map(|id| Some((id.clone(), published.get(id)?.rdata.clone()))).collect()
+    }
+
+    /// What we own, with more.
+    pub(super) fn with(&self, more: Owned) -> Owned {
+        let mut owned = self.memory.owned.clone();
+        owned.extend(more);
+        owned
+    }
+}
+
+/// The sets that cannot stand beside this one (RFC 1034 section 3.6.2).
+fn in_the_way(id: &RrsetId) -> impl Iterator<Item = RrsetId> {
+    let (owner, is_alias) = (id.owner.clone(), id.rtype == RrType::Cname);
+    let others = RrType::ALL.into_iter().filter(move |rtype| (*rtype == RrType::Cname) != is_alias);
+    others.map(move |rtype| RrsetId { owner: owner.clone(), rtype })
+}

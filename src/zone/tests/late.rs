@@ -1,0 +1,216 @@
+//! What is read is older than what is updated: a signed copy, a secondary.
+
+use super::*;
+
+/// A published zone whose readers see it as it is now, whatever is written.
+fn behind(services: &str) -> World {
+    let mut world = published(services);
+    world.bind.fall_behind(&name(ZONE));
+    world
+}
+
+/// No line speaks of a rival, a copy of this machine or a backup, and the zone is no failing one.
+fn expect_no_alarm(world: &mut World) {
+    let alarms = [Kind::Drift, Kind::ZoneStandby, Kind::ZoneForeign, Kind::ZoneFailing];
+    let told: Vec<_> = world.us().events.iter().filter(|event| alarms.contains(&event.kind)).collect();
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
+fn a_message_that_is_not_shown_yet_is_neither_backup_nor_rival() {
+    let mut world = behind("imap, smtp");
+    world.node("node01", Down);
+    world.pass(Duration::from_secs(4));
+    assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.10");
+    assert_eq!(world.us().state(ZONE), ZoneState::Pending);
+    // A change of plan does not wait for the copy.
+    world.all(Up);
+    world.node("node00", Down);
+    world.run();
+    assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.11");
+    assert_eq!(world.sent.len(), 2);
+    world.pass(Duration::from_millis(200));
+    expect_no_alarm(&mut world);
+    world.bind.behind.clear();
+    world.pass(Duration::from_secs(6));
+    assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::InSync, 2));
+    expect_no_alarm(&mut world);
+    // What became of both is told once.
+    assert_eq!(
+        world.us().told(Kind::Published),
+        [
+            "imap.example.org A: removed 192.0.2.10 (node00 is down), added 192.0.2.11 (node01 is up), now 192.0.2.11 \
+             (generation 3)",
+            "smtp.example.org A: removed 192.0.2.10 (node00 is down), added 192.0.2.11 (node01 is up), now 192.0.2.11 \
+             (generation 3)"
+        ]
+        .map(|told| told.replace(
+            "removed 192.0.2.10 (node00 is down), added 192.0.2.11 (node01 is up)",
+            "removed 192.0.2.10 (node00 is down)"
+        ))
+    );
+}
+
+#[test]
+fn a_copy_that_shows_the_first_of_two_messages_is_still_behind() {
+    let mut world = behind("imap");
+    world.node("node01", Down);
+    world.run();
+    let first = world.bind.zones[&name(ZONE)].clone();
+    world.node("node01", Up);
+    world.run();
+    world.bind.behind.insert(name(ZONE), first);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.us().state(ZONE), ZoneState::Pending);
+    assert_eq!(world.us().told(Kind::Published).len(), 1, "what is shown is told");
+    world.bind.behind.clear();
+    world.pass(Duration::from_secs(6));
+    assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::InSync, 2));
+    expect_no_alarm(&mut world);
+}
+
+#[test]
+fn a_copy_that_needs_a_further_update_gets_one() {
+    let mut world = behind("imap");
+    world.bind.wakes = true;
+    world.node("node01", Down);
+    world.pass(Duration::from_secs(4));
+    assert_eq!(world.sent.len(), 1);
+    world.pass(Duration::from_secs(7));
+    assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::InSync, 2));
+    assert!(world.sent[1].update.changes.is_empty());
+    expect_no_alarm(&mut world);
+}
+
+#[test]
+fn a_copy_that_stays_behind_is_looked_at_with_a_back_off_and_told_once() {
+    let mut world = behind("imap");
+    world.node("node01", Down);
+    let mut readings = 0;
+    let until = world.now + Duration::from_mins(10);
+    while world.now < until {
+        let now = world.now;
+        while world.us().start(now) {
+            readings += usize::from(matches!(world.us().in_flight[0].1, Step::Read(_)));
+            world.finish(0, 0, Fate::Answered);
+        }
+        world.now = world.us().rota.wake_at().unwrap();
+    }
+    assert!((20..200).contains(&readings), "{readings}");
+    assert!(world.sent.len() < 10, "{} messages", world.sent.len());
+    assert!(world.us().error(ZONE).contains("does not show it yet"), "{}", world.us().error(ZONE));
+    expect_no_alarm(&mut world);
+    let told = world.us().told(Kind::CopyBehind);
+    assert!(told.len() == 1 && told[0].contains("inline-signing") && told[0].contains("secondary"), "{told:?}");
+    world.bind.behind.clear();
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.us().told(Kind::ZoneRecovered), ["example.org: in sync again, was pending"]);
+}
+
+#[test]
+fn a_lost_answer_and_a_copy_behind_are_settled_by_the_record_that_was_sent() {
+    for wakes in [true, false] {
+        let mut world = behind("imap");
+        world.bind.wakes = wakes;
+        world.node("node01", Down);
+        until_write(&mut world);
+        world.finish(0, 0, Fate::AnswerLost);
+        world.pass(Duration::from_secs(30));
+        assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.10");
+        world.node("node01", Up);
+        world.pass(Duration::from_secs(30));
+        assert_eq!(world.zone(ZONE).get("imap.example.org A"), BOTH);
+        world.bind.behind.clear();
+        world.pass(Duration::from_secs(30));
+        assert_eq!(world.us().state(ZONE), ZoneState::InSync);
+        expect_no_alarm(&mut world);
+    }
+}
+
+#[test]
+fn who_starts_beside_a_copy_that_is_behind_goes_on_all_the_same() {
+    // What was saved may be from before the message, or from after it.
+    for saved_late in [false, true] {
+        let file = file("imap");
+        let mut world = behind("imap");
+        let before = world.us().remembered();
+        world.node("node01", Down);
+        world.run();
+        let saved = if saved_late { world.us().remembered() } else { before };
+        world.restart(0, &file, saved);
+        world.node("node01", Down);
+        world.node("node00", Up);
+        world.pass(Duration::from_secs(30));
+        world.node("node01", Up);
+        world.node("node00", Down);
+        world.pass(Duration::from_secs(30));
+        assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.11", "{saved_late}");
+        expect_no_alarm(&mut world);
+        world.bind.behind.clear();
+        world.pass(Duration::from_secs(60));
+        assert_eq!(world.us().state(ZONE), ZoneState::InSync, "{saved_late}");
+    }
+}
+
+#[test]
+fn what_people_do_to_a_zone_whose_copy_is_behind_does_not_stop_us() {
+    // freeze, edit, thaw: the record is as it was, the set is not, and nobody can read that.
+    let mut world = behind("imap");
+    world.zone(ZONE).edit("imap.example.org A", "60 192.0.2.10 203.0.113.1");
+    world.node("node01", Down);
+    world.pass(Duration::from_secs(3));
+    assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.10");
+    world.bind.behind.clear();
+    world.pass(Duration::from_secs(10));
+    assert_eq!(world.us().state(ZONE), ZoneState::InSync);
+    expect_no_alarm(&mut world);
+}
+
+#[test]
+fn a_backup_that_takes_an_acknowledged_message_back_is_told_and_made_up_for() {
+    for change in [false, true] {
+        let mut world = behind("imap");
+        let backup = world.bind.zones.clone();
+        world.node("node01", Down);
+        world.pass(Duration::from_secs(1));
+        world.bind.zones = backup;
+        world.bind.behind.clear();
+        if change {
+            world.node("node01", Up);
+            world.node("node00", Down);
+        }
+        world.pass(Duration::from_secs(if change { 1 } else { 10 }));
+        let wanted = if change { "192.0.2.11" } else { "192.0.2.10" };
+        assert_eq!(world.zone(ZONE).get("imap.example.org A"), wanted);
+        let told = world.us().told(Kind::Drift);
+        assert!(told.len() == 1 && told[0].contains("went back from 2 to 1"), "{told:?}");
+        assert_eq!(world.zone(ZONE).record().unwrap().generation, 3);
+        assert_eq!(world.us().state(ZONE), ZoneState::InSync);
+    }
+}
+
+#[test]
+fn a_rival_that_takes_over_behind_an_old_copy_is_recognized_when_it_is_shown() {
+    let mut world = behind("imap");
+    world.node("node01", Down);
+    world.pass(Duration::from_secs(1));
+    world.zone(ZONE).generation = record("mail", "them", 9);
+    world.bind.behind.clear();
+    world.pass(Duration::from_secs(10));
+    assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::Standby, 1));
+}
+
+#[test]
+fn a_zone_that_is_taken_over_behind_an_old_copy_is_ours_at_once() {
+    let mut world = World::new(&file("imap"));
+    world.zone(ZONE).generation = record("mail", "them", 9);
+    world.bind.fall_behind(&name(ZONE));
+    world.run();
+    assert_eq!(world.us().state(ZONE), ZoneState::Standby);
+    world.us().rota.adopt_zone(ZONE);
+    world.pass(Duration::from_secs(3));
+    assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::Pending, 1));
+    world.bind.behind.clear();
+    world.pass(Duration::from_secs(10));
+    assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::InSync, 1));
+}

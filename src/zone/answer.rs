@@ -122,12 +122,7 @@ impl Zone {
     fn now_is(&mut self, turn: Turn<'_>, ours: Option<u64>, reading: &Reading) -> Vec<Event> {
         let (found, hidden) = (&reading.rrsets, &reading.blocked);
         let mut events = Vec::new();
-        // Of what somebody else has overwritten the rest is told.
-        let until = match ours {
-            Some(generation) => generation,
-            None => u64::MAX,
-        };
-        let shown = self.pending.take_up_to(until);
+        let shown = self.pending.take_up_to(ours.unwrap_or(u64::MAX));
         let lost = self.lost.as_ref().map(|sent| sent.generation);
         let highest = [ours, lost, self.memory.generation].into_iter().flatten().max().unwrap_or(0);
         if self.reach.is_none() {

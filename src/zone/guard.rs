@@ -34,8 +34,8 @@ impl Zone {
         let maybe = [lost, self.memory.generation, self.generation, self.reach].into_iter().flatten();
         let maybe = maybe.filter(|generation| is_ours && Some(*generation) > read);
         let maybe = maybe.map(|generation| Attempt { guard: (&me.record(generation)).into(), exact: false });
-        let last = Attempt { exact: false, ..first.clone() };
-        [first].into_iter().chain(maybe).chain([last]).find(|attempt| !self.tried.contains(attempt))
+        let whole = Attempt { exact: false, ..first.clone() };
+        [first].into_iter().chain(maybe).chain([whole]).find(|attempt| !self.tried.contains(attempt))
     }
 
     /// The generation that the next message writes: above any that we know to have been ours, for a record that was

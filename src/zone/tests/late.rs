@@ -147,7 +147,7 @@ fn who_starts_beside_a_copy_that_is_behind_goes_on_all_the_same() {
         assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.11", "{saved_late}");
         expect_no_alarm(&mut world);
         world.bind.behind.clear();
-        world.pass(Duration::from_secs(60));
+        world.pass(Duration::from_mins(1));
         assert_eq!(world.us().state(ZONE), ZoneState::InSync, "{saved_late}");
     }
 }

@@ -269,7 +269,13 @@ async fn relay(mut from: OwnedReadHalf, to: &Way, back: Option<&Way>, shared: &S
         // Before it is known that a message is held.
         let mut released = shared.released.subscribe();
         match shared.fate(&message, back.is_some()) {
-            Fate::Pass => send(to, &message).await?,
+            Fate::Pass => {
+                let sent = send(to, &message).await;
+                // That a client has gone ends nothing: what it sent may be held, and still arrives.
+                if back.is_some() {
+                    sent?;
+                }
+            }
             Fate::Lose => {}
             Fate::Cut(octets) => {
                 let framed = frame(&message);

@@ -86,7 +86,7 @@ pub struct Health {
     pub passes: u32,
     /// Failures in a row.
     pub failures: u32,
-    /// When it was last heard to be well, or to ask to be out.
+    /// When it was last heard to be well, or to ask to be out: when that probe was begun, for what it says is no newer.
     pub passed_at: Option<Instant>,
     /// When it began to fail: the first failure since the last pass; while it is down, of the row that took it down.
     pub failing_since: Option<Instant>,
@@ -137,7 +137,7 @@ impl Health {
     pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> News {
         let before = (self.state, self.is_reserve(), self.wish);
         self.answers = self.answers.saturating_add(1);
-        let held = self.count(timing, now, &outcome);
+        let held = self.count(timing, now, &outcome, took);
         let decided = if self.unmade == timing.fall && !self.wish_stands() {
             (self.passes, self.failures, self.hold, self.wish) = (0, 0, None, AdminState::Ready);
             Some((State::Unknown, self.unmade))
@@ -175,12 +175,18 @@ impl Health {
         News { transition, notice, held, matters: before != (self.state, self.is_reserve(), self.wish) }
     }
 
+    /// When the last probe that has ended was begun.
+    #[must_use]
+    pub fn asked_at(&self) -> Option<Instant> {
+        self.last_at.and_then(|at| at.checked_sub(self.took.unwrap_or_default()))
+    }
+
     /// Counts an outcome. The hold that begins with it: it would have brought the target up.
-    fn count(&mut self, timing: &Timing, now: Instant, outcome: &Outcome) -> Option<Hold> {
+    fn count(&mut self, timing: &Timing, now: Instant, outcome: &Outcome, took: Duration) -> Option<Hold> {
         match outcome {
             Outcome::Pass(_) | Outcome::Warn { .. } => {
                 (self.passes, self.failures, self.unmade) = (self.passes.saturating_add(1), 0, 0);
-                self.passed_at = Some(now);
+                self.passed_at = now.checked_sub(took);
                 if self.state != State::Down {
                     self.failing_since = None;
                 } else if self.passes == timing.rise && self.wish == AdminState::Ready {
@@ -201,7 +207,8 @@ impl Health {
             }
             Outcome::Out(_) | Outcome::Maint(_) => {
                 (self.passes, self.failures, self.unmade) = (0, self.failures.saturating_add(1), 0);
-                (self.failing_since, self.passed_at, self.hold, self.was_busy) = (None, Some(now), None, false);
+                (self.failing_since, self.passed_at, self.hold, self.was_busy) =
+                    (None, now.checked_sub(took), None, false);
                 self.wish = if matches!(outcome, Outcome::Out(_)) { AdminState::Drain } else { AdminState::Down };
             }
             Outcome::Unknown(_) => self.unmade = self.unmade.saturating_add(1),

@@ -260,7 +260,7 @@ impl Schedule {
         for (place, watched) in self.watched.iter_mut().enumerate() {
             let (node, health) = (&watched.target.node, &watched.health);
             let is_steady = health.state == State::Up && health.failures == 0;
-            let is_asked = health.last_at.is_none_or(|at| at >= from);
+            let is_asked = health.asked_at().is_none_or(|at| at >= from);
             if is_steady && !is_asked && asked.as_ref() != Some(node) && !heard.contains(node) {
                 asked = Some(node.clone());
                 if watched.due.is_some_and(|due| due > now) {

@@ -107,6 +107,19 @@ fn who_is_heard_meanwhile_clears_us_at_once() {
 }
 
 #[test]
+fn who_was_asked_before_it_began_says_nothing_of_it() {
+    let mut world = World::new(3, 1);
+    world.all("n0", false);
+    // Its answer was under way when n0 failed for the first time, and is looked at later.
+    let n1 = world.health.values_mut().nth(1).unwrap();
+    n1.observe(&world.timing, world.now, Outcome::Pass("late".to_owned()), 3 * SECOND);
+    world.judge();
+    assert_eq!(world.suspects(), ["n0 c0"]);
+    world.ask("n1", true);
+    assert_eq!(world.suspects(), [""; 0]);
+}
+
+#[test]
 fn when_all_go_down_at_once_we_are_blind_until_they_are_back() {
     let mut world = World::new(3, 2);
     assert_eq!(world.all("n0", false), "");

@@ -22,9 +22,9 @@ fn three() -> Builder {
 
 const NODES: [&str; 3] = ["node00", "node01", "node02"];
 
-fn all(rota: &mut Rota, act: fn(&mut Rota, &str)) {
+fn revive_all(rota: &mut Rota) {
     for node in NODES {
-        act(rota, node);
+        rota.revive(node);
     }
 }
 
@@ -43,13 +43,13 @@ fn check(rota: &Rota, node: &str, check: &str) -> Value {
 fn when_all_nodes_go_at_once_we_suspect_ourselves_and_dns_stays() {
     let mut rota = three().start();
     let (serial, records) = (rota.serial("mydomain.org"), rota.records("mydomain.org"));
-    all(&mut rota, Rota::kill);
+    rota.kill_together(&NODES);
     expect_mode(&mut rota, "blind");
     rota.expect_journal(
         "blind: 3 of 3 nodes went down within 10s, which is more likely our own network: nothing is written",
     );
     assert!(rota.run(&["status"]).out.contains("blind: too many nodes went down at once, nothing is written"));
-    all(&mut rota, Rota::revive);
+    revive_all(&mut rota);
     expect_mode(&mut rota, "active");
     rota.expect_journal("no node is down any more");
     rota.expect_in_sync();
@@ -60,7 +60,7 @@ fn when_all_nodes_go_at_once_we_suspect_ourselves_and_dns_stays() {
 fn who_does_not_come_back_with_the_others_is_taken_out() {
     let mut rota = three().start();
     let serial = rota.serial("mydomain.org");
-    all(&mut rota, Rota::kill);
+    rota.kill_together(&NODES);
     expect_mode(&mut rota, "blind");
     assert_eq!(rota.serial("mydomain.org"), serial);
     rota.revive("node00");
@@ -86,8 +86,7 @@ fn references_tell_a_dead_cluster_from_a_dead_network() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut rota = three().safety("blind_share: 60%").safety(&format!("references: [\"{closed}\"]")).start();
     let serial = rota.serial("mydomain.org");
-    rota.kill("node01");
-    rota.kill("node02");
+    rota.kill_together(&["node01", "node02"]);
     expect_mode(&mut rota, "blind");
     rota.expect_journal("blind: 2 of 3 nodes went down within 10s");
     rota.expect_journal("nothing is written until the references answer or nodes return");
@@ -104,7 +103,7 @@ fn with_a_reference_that_answers_we_never_go_blind() {
     let reference = Node::start("127.0.0.1:0", Script::tcp());
     let mut rota =
         three().safety(&format!("references: [\"{}\"]", reference.address())).safety("all_down: all").start();
-    all(&mut rota, Rota::kill);
+    rota.kill_together(&NODES);
     rota.expect_journal("service imap A on node00, node01, node02: too few healthy nodes");
     rota.expect_a("imap.mydomain.org", NODES);
     rota.expect_in_sync();
@@ -115,8 +114,7 @@ fn a_place_for_everyone_does_not_wait_for_our_sight() {
     let mut rota = three().safety("all_down: all").start();
     rota.kill("node00");
     rota.expect_a("imap.mydomain.org", ["node01", "node02"]);
-    rota.kill("node01");
-    rota.kill("node02");
+    rota.kill_together(&["node01", "node02"]);
     expect_mode(&mut rota, "blind");
     rota.expect_a("imap.mydomain.org", NODES);
     rota.revive("node02");

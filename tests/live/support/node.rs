@@ -4,9 +4,10 @@
 //! [`Node::start`] returns, and every socket of it is closed when [`Node::stop`] returns.
 
 use std::{
+    collections::BTreeSet,
     io::ErrorKind,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     thread,
     time::Duration,
 };
@@ -170,9 +171,30 @@ impl Script {
     }
 }
 
+/// The addresses of nodes that answer nothing more, though their sockets may not be closed as yet. Whoever goes together
+/// goes at one instant: sockets are closed one after another, and a probe may come in between.
+#[derive(Clone, Default)]
+pub struct Gone(Arc<RwLock<BTreeSet<SocketAddr>>>);
+
+impl Gone {
+    /// From now on these answer nothing.
+    pub fn together(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(addresses);
+    }
+
+    fn has(&self, address: SocketAddr) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&address)
+    }
+
+    fn is_back(&self, address: SocketAddr) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&address);
+    }
+}
+
 /// A node that listens, or did.
 pub struct Node {
     address: SocketAddr,
+    gone: Gone,
     script: Script,
     seen: Arc<Mutex<Seen>>,
     running: Option<Running>,
@@ -213,8 +235,14 @@ fn bind(address: SocketAddr) -> TcpListener {
 impl Node {
     /// Listens on an address, "127.0.1.1:2525"; port 0 picks a free one.
     pub fn start(address: &str, script: Script) -> Self {
+        Self::start_among(&Gone::default(), address, script)
+    }
+
+    /// The same for one of several that may go together.
+    pub fn start_among(gone: &Gone, address: &str, script: Script) -> Self {
         let mut node = Self {
             address: address.parse().expect("an address and port"),
+            gone: gone.clone(),
             script,
             seen: Arc::default(),
             running: None,
@@ -229,10 +257,16 @@ impl Node {
         let listener = bind(self.address);
         listener.set_nonblocking(true).expect("a listener can be made so");
         self.address = listener.local_addr().expect("it is bound");
+        self.gone.is_back(self.address);
         let (stop, stopped) = oneshot::channel();
-        let (script, seen) = (self.script.clone(), Arc::clone(&self.seen));
+        let talk = Talk {
+            script: self.script.clone(),
+            seen: Arc::clone(&self.seen),
+            gone: self.gone.clone(),
+            at: self.address,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let thread = thread::spawn(move || runtime.block_on(serve(listener, script, seen, stopped)));
+        let thread = thread::spawn(move || runtime.block_on(serve(listener, talk, stopped)));
         self.running = Some(Running { stop, thread });
     }
 
@@ -272,7 +306,16 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().expect("a node does not panic")
 }
 
-async fn serve(listener: TcpListener, script: Script, seen: Arc<Mutex<Seen>>, mut stopped: oneshot::Receiver<()>) {
+/// What is done with each connection.
+#[derive(Clone)]
+struct Talk {
+    script: Script,
+    seen: Arc<Mutex<Seen>>,
+    gone: Gone,
+    at: SocketAddr,
+}
+
+async fn serve(listener: TcpListener, talk: Talk, mut stopped: oneshot::Receiver<()>) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime is there");
     let mut talks = JoinSet::new();
     loop {
@@ -283,8 +326,8 @@ async fn serve(listener: TcpListener, script: Script, seen: Arc<Mutex<Seen>>, mu
                 return;
             }
             Ok((stream, _)) = listener.accept() => {
-                lock(&seen).connections += 1;
-                talks.spawn(play(stream, script.clone(), Arc::clone(&seen)));
+                lock(&talk.seen).connections += 1;
+                talks.spawn(play(stream, talk.clone()));
             }
             Some(_) = talks.join_next() => {}
         }
@@ -292,9 +335,14 @@ async fn serve(listener: TcpListener, script: Script, seen: Arc<Mutex<Seen>>, mu
 }
 
 /// Plays the script to one connection, and notes where it goes wrong.
-async fn play(stream: TcpStream, script: Script, seen: Arc<Mutex<Seen>>) {
+async fn play(stream: TcpStream, Talk { script, seen, gone, at }: Talk) {
     let mut stream: BufReader<Box<dyn Wire>> = BufReader::new(Box::new(stream));
     for step in script.0 {
+        if gone.has(at) {
+            // As a port that is closed: no goodbye.
+            let _is_tls = stream.get_ref().tcp().map(TcpStream::set_zero_linger);
+            return;
+        }
         let played = match step {
             Step::Tls(server) => match TlsAcceptor::from(server).accept(stream).await {
                 Ok(secured) => {

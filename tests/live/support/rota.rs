@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use super::{
     named::Named,
-    node::{Node, Script},
+    node::{Gone, Node, Script},
     proxy::Proxy,
 };
 
@@ -66,6 +66,7 @@ pub struct Rota {
     directory: Option<TempDir>,
     yaml: String,
     members: BTreeMap<String, Member>,
+    gone: Gone,
     network: u16,
     /// Of each check, the same on every node.
     ports: BTreeMap<&'static str, u16>,
@@ -153,7 +154,7 @@ impl Rota {
                     "smtp" => Script::smtp(),
                     _ => Script::http(200, "login"),
                 };
-                member.doors.push(Node::start(&SocketAddr::new(*address, *port).to_string(), script));
+                member.doors.push(Node::start_among(&self.gone, &SocketAddr::new(*address, *port).to_string(), script));
             }
         }
         self.members.insert(member.name.clone(), member);
@@ -180,7 +181,16 @@ impl Rota {
 
     /// A node stops to listen, on every port.
     pub fn kill(&mut self, node: &str) {
-        self.doors(node, |_| true).for_each(Node::stop);
+        self.kill_together(&[node]);
+    }
+
+    /// Nodes stop to listen, all at one instant.
+    pub fn kill_together(&mut self, nodes: &[&str]) {
+        let doors = nodes.iter().flat_map(|node| &self.member(node).doors);
+        self.gone.together(doors.map(Node::address));
+        for node in nodes {
+            self.doors(node, |_| true).for_each(Node::stop);
+        }
     }
 
     /// It listens again.

@@ -10,6 +10,7 @@ use std::{
 use super::{
     super::{
         named::{KEY, Named, Product, Zone},
+        node::Gone,
         proxy::Proxy,
     },
     Daemon, Member, Rota,
@@ -154,6 +155,7 @@ impl Builder {
         let mut rota = Rota {
             yaml: String::new(),
             members: BTreeMap::new(),
+            gone: Gone::default(),
             daemon: Daemon::new(&directory.path().join("cluster.yaml"), self.log),
             proxy: self.proxy.then(|| Proxy::start(named.address())),
             directory: Some(directory),

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Everything that must hold before a change goes in: format, lints, tests, documents. Installs what is missing (Debian,
-# as root). No test skips in silence: what cannot run fails here. With --real also the checks of real servers: Postfix,
-# Dovecot and nginx, each run by its test on loopback ports of its own, and Knot DNS and PowerDNS as primaries.
+# as root). No test skips in silence: what cannot run fails here. With --real also the checks of real servers (Postfix,
+# Dovecot and nginx, each run by its test on loopback ports of its own), Knot DNS and PowerDNS as primaries, and the live
+# tests a second time, against the other BIND of 9.18 and 9.20: see tests/bind.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -50,9 +51,17 @@ for component in fmt clippy; do
     cargo $component --version >/dev/null 2>&1 || fail "cargo $component is missing; rustup component add rustfmt clippy"
 done
 echo "complete: $(cargo --version), $(named -v)"
+# As "9.18": one of the live tests compares it with what answers.
+series() { "$1" -v | sed -n 's/^BIND \([0-9]*\.[0-9]*\)\..*/\1/p'; }
+if [ -n "$real" ]; then
+    other=$(bash tests/bind.sh) || fail "there is no second BIND"
+    echo "beside it: $("$other/named" -v)"
+    [ "$(series named)" != "$(series "$other/named")" ] || fail "both are BIND $(series named)"
+fi
 
 step "shellcheck"
-shellcheck -x .ci/run tests/run.sh tests/bench.sh tests/install.sh docs/demo.sh || fail "shellcheck"
+shellcheck -x .ci/run tests/run.sh tests/bench.sh tests/soak.sh tests/bind.sh tests/install.sh docs/demo.sh ||
+    fail "shellcheck"
 
 step "cargo fmt --check"
 cargo fmt --check || fail "format; run: cargo fmt"
@@ -70,6 +79,14 @@ fi
 
 # The same random cases each time, so that a red run is the change's doing. Other seeds: PROPTEST_RNG_SEED=$RANDOM.
 export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-2136}"
+
+if [ -n "$real" ]; then
+    version=$(series "$other/named")
+    step "live tests on BIND $version"
+    ROTAD_TEST_BIND=$other ROTAD_TEST_BIND_VERSION=$version \
+        cargo test --locked --no-fail-fast --test live </dev/null || fail "live tests on BIND $version"
+fi
+
 # Last, so that the results are the last lines.
-step "cargo test"
-cargo test --locked --no-fail-fast </dev/null || fail "tests"
+step "cargo test, on BIND $(series named)"
+ROTAD_TEST_BIND_VERSION=$(series named) cargo test --locked --no-fail-fast </dev/null || fail "tests"

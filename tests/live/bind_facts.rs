@@ -9,12 +9,18 @@ mod reads;
 mod transfers;
 mod updates;
 
+use hickory_proto::{
+    op::{Message, Query},
+    rr::{DNSClass, Name, RecordType},
+};
 use rotad::{
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
     io::primary::{Lost, Primary},
     plan::Change,
     update::{GenerationRecord, GenerationRrset, Update, Verdict},
 };
+
+use crate::support::named::{Named, VERSION, exchange};
 
 const ZONE: &str = "example.org";
 
@@ -91,5 +97,21 @@ impl Writer {
     async fn probe(&self, changes: &[Change]) -> Verdict {
         let ids: Vec<_> = changes.iter().map(|change| change.id.clone()).collect();
         self.primary.permission(&self.zone, true, &ids).await.expect("an answer")
+    }
+}
+
+/// `$ROTAD_TEST_BIND_VERSION` is the series that whoever started the tests meant: "9.20".
+#[test]
+fn the_bind_that_was_asked_for_answers() {
+    let named = Named::with_zone(ZONE);
+    let mut question = Query::query(Name::from_ascii("version.bind.").unwrap(), RecordType::TXT);
+    question.set_query_class(DNSClass::CH);
+    let mut message = Message::query();
+    message.add_query(question);
+    let answer = exchange(named.address(), &message.to_vec().unwrap()).unwrap();
+    let answer = Message::from_vec(&answer).unwrap();
+    assert_eq!(answer.answers.first().map(|record| record.data.to_string()).as_ref(), Some(&*VERSION), "{answer}");
+    if let Ok(asked) = std::env::var("ROTAD_TEST_BIND_VERSION") {
+        assert!(VERSION.starts_with(&format!("{asked}.")), "{} instead of {asked}", *VERSION);
     }
 }

@@ -106,6 +106,7 @@ async fn a_paused_named_loses_the_message_and_the_record_tells_what_became_of_it
     assert!(lost.sent, "{lost}");
     assert_eq!(lost.to_string(), format!("named at {}: no answer in 500ms", named.address()));
     named.resume();
+    writer.primary = named.primary();
     // BIND may apply the abandoned message now, later or never, RST or not: each turn reads before it writes.
     let mut turns = 0;
     loop {

@@ -89,7 +89,9 @@ async fn what_is_not_the_zones_own_data_is_an_error() {
 
 #[tokio::test]
 async fn a_secondary_answers_reads_and_its_soa_names_the_primary() {
-    let main = Named::builder().zone(Zone::new(ZONE).records("imap A 192.0.2.1")).start();
+    let main = Named::builder()
+        .zone(Zone::new(ZONE).records("imap A 192.0.2.1").statement("allow-transfer { any; };"))
+        .start();
     let secondary = Named::builder().zone(Zone::secondary(ZONE, main.port)).start();
     eventually("the secondary has the zone", || !secondary.a("imap.example.org").is_empty());
     let reading = secondary.primary().read(&name(ZONE), &owners(&["imap"])).await.unwrap();

@@ -1,10 +1,10 @@
 //! What a zone transfer tells, beside the questions for each name.
 
-use hickory_proto::rr::RecordType;
+use hickory_proto::{op::ResponseCode, rr::RecordType};
 use rotad::{io::primary::ReadError, update::Unusable};
 
 use super::{ZONE, name};
-use crate::support::named::{Named, Zone, eventually};
+use crate::support::named::{Named, VERSION, Zone, eventually};
 
 /// Something of all that a transfer shows otherwise than the answers do.
 const RECORDS: &str = "imap A 192.0.2.1\nimap A 192.0.2.2\nimap AAAA 2001:db8::1\nimap MX 10 imap\nimap TXT text\n\
@@ -28,7 +28,7 @@ fn served(named: &Named) -> usize {
 async fn a_transfer_tells_what_the_questions_tell() {
     for dnssec in ["", "dnssec-policy default; inline-signing no;", "dnssec-policy default; inline-signing yes;"] {
         let zone = Zone::new(ZONE).records(RECORDS).statement(dnssec);
-        let named = Named::builder().zone(zone).option("querylog yes;").start();
+        let named = Named::builder().zone(zone).option("querylog yes; allow-transfer { any; };").start();
         if !dnssec.is_empty() {
             let signature = || named.query("upper.example.org", RecordType::RRSIG).answers.pop();
             eventually("the zone is signed", || signature().is_some());
@@ -50,6 +50,18 @@ async fn a_transfer_tells_what_the_questions_tell() {
             assert_eq!(readings.0.blocked.is_empty(), owner == "tree", "{owner}");
         }
     }
+}
+
+/// Which is why the first reading of a zone does not rely on one.
+#[tokio::test]
+async fn without_allow_transfer_9_18_gives_the_zone_to_everybody_and_9_20_to_nobody() {
+    let named = Named::builder().zone(Zone::new(ZONE).records(RECORDS)).start();
+    let answer = named.query(ZONE, RecordType::AXFR);
+    let is_open = VERSION.starts_with("9.18.");
+    assert_eq!(answer.answers.len() > 1, is_open, "{}: {answer}", *VERSION);
+    assert_eq!(answer.response_code == ResponseCode::Refused, !is_open, "{}: {answer}", *VERSION);
+    let reading = named.primary().first_read(&name(ZONE), &owners(&["imap"])).await.unwrap();
+    assert_eq!(reading.rrsets.len(), 3);
 }
 
 #[tokio::test]
@@ -82,7 +94,9 @@ async fn who_may_not_ask_reads_nothing_though_transfers_are_open() {
 async fn large_zones_and_used_up_transfers_are_asked_for_by_name() {
     let large = (0..20_000).fold(Zone::new(ZONE), |zone, at| zone.records(&format!("host-{at} A 192.0.2.1")));
     let zones = (0..100).map(|at| format!("z{at}.example"));
-    let builder = Named::builder().zone(large.records("imap A 192.0.2.1")).option("transfers-out 1; querylog yes;");
+    let builder = Named::builder()
+        .zone(large.records("imap A 192.0.2.1"))
+        .option("transfers-out 1; querylog yes; allow-transfer { any; };");
     let named =
         zones.clone().fold(builder, |builder, zone| builder.zone(Zone::new(&zone).records("imap A 192.0.2.1"))).start();
     let primary = std::sync::Arc::new(named.primary());

@@ -73,7 +73,7 @@ async fn an_unsigned_update_is_refused_without_signature() {
 async fn five_causes_give_one_signed_refusal() {
     let main = Named::builder()
         .key("other", "hmac-sha256")
-        .zone(Zone::read_only("none.example").records("imap A 192.0.2.9"))
+        .zone(Zone::read_only("none.example").records("imap A 192.0.2.9").statement("allow-transfer { any; };"))
         .zone(Zone::read_only("other.example").statement("allow-update { key other; };"))
         .zone(Zone::new("frozen.example"))
         .zone(Zone::with_policy("policy.example", &format!("grant {KEY} name imap.policy.example A;")))

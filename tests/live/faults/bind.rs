@@ -92,7 +92,8 @@ fn b10_a_frozen_zone_is_told_and_follows_after_the_thaw() {
 
 #[test]
 fn b11_a_secondary_takes_no_update_and_that_is_told() {
-    let primary = crate::support::named::Named::with_zone(ZONE);
+    let primary =
+        crate::support::named::Named::builder().zone(Zone::new(ZONE).statement("allow-transfer { any; };")).start();
     primary.nsupdate("zone mydomain.org\nupdate add www.mydomain.org 60 A 192.0.2.80").unwrap();
     let mut rota = beside(Zone::secondary(ZONE, primary.port));
     expect_told(&mut rota, &["REFUSED", "this server is a secondary of mydomain.org"]);

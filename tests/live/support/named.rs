@@ -1,4 +1,6 @@
 //! A private `named`: own port, directory and keys; it ends with the test.
+//!
+//! It is the installed one, or that of the folder in `$ROTAD_TEST_BIND`, as `tests/bind.sh` prints it.
 
 mod product;
 mod zone;
@@ -12,7 +14,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::Arc,
+    sync::{Arc, LazyLock},
     thread,
     time::Duration,
 };
@@ -35,6 +37,15 @@ pub use zone::Zone;
 pub const KEY: &str = "rotad";
 
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What `named -v` says: "9.18.49-1~deb12u3-Debian". The first test that asks shows it, past what is captured.
+pub static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let output = of_bind("named").arg("-v").output().unwrap_or_else(|error| missing("named", &error));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = said.split_whitespace().nth(1).unwrap_or_else(|| panic!("no version: {output:?}")).to_owned();
+    let _closed = writeln!(std::io::stderr(), "the named of these tests is BIND {version}");
+    version
+});
 
 /// Waits until `state` holds.
 pub fn eventually(what: &str, mut state: impl FnMut() -> bool) {
@@ -91,6 +102,7 @@ impl Builder {
 
     /// Starts it, and waits until it serves.
     pub fn start(self) -> Named {
+        LazyLock::force(&VERSION);
         let storage = self.storage.unwrap_or_else(std::env::temp_dir);
         let directory = tempfile::Builder::new().prefix("named-").tempdir_in(storage).expect("a temporary directory");
         let mut made = vec![("rndc".to_owned(), "hmac-sha256".to_owned()), (KEY.to_owned(), "hmac-sha256".to_owned())];
@@ -188,11 +200,13 @@ impl Named {
 
     fn configure(&self) {
         let mut conf = format!(
-            "options {{ directory \"{directory}\"; pid-file none; lock-file none; session-keyfile none;\n\
+            "options {{ directory \"{directory}\"; pid-file none; {lock} session-keyfile none;\n\
              listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 port {port} {{ ::1; }};\n\
              notify no; recursion no; dnssec-validation no; {options} }};\n\
              controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }} keys {{ rndc; }}; }};\n",
             directory = self.path().display(),
+            // 9.20 has no lock file any more, and refuses the option.
+            lock = if VERSION.starts_with("9.18.") { "lock-file none;" } else { "" },
             port = self.port,
             control = self.control,
             options = self.options,
@@ -287,7 +301,7 @@ impl Named {
 
     /// Runs `rndc`.
     pub fn rndc(&self, arguments: &[&str]) -> Result<(), String> {
-        let mut rndc = command("rndc");
+        let mut rndc = of_bind("rndc");
         rndc.args(["-s", "127.0.0.1", "-p", &self.control.to_string(), "-k"])
             .arg(self.key_file("rndc"))
             .args(arguments);
@@ -296,7 +310,7 @@ impl Named {
 
     /// Changes a zone by hand, past rotad.
     pub fn nsupdate(&self, script: &str) -> Result<(), String> {
-        let mut nsupdate = command("nsupdate");
+        let mut nsupdate = of_bind("nsupdate");
         nsupdate.arg("-k").arg(self.key_file(KEY)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = nsupdate.spawn().unwrap_or_else(|error| missing("nsupdate", &error));
         let script = format!("server 127.0.0.1 {}\n{script}\nsend\n", self.port);
@@ -431,7 +445,7 @@ fn free_port() -> u16 {
 }
 
 fn keygen(directory: &Path, name: &str, algorithm: &str) {
-    let output = command("tsig-keygen").args(["-a", algorithm, name]).output();
+    let output = of_bind("tsig-keygen").args(["-a", algorithm, name]).output();
     let output = output.unwrap_or_else(|error| missing("tsig-keygen", &error));
     said(&output).expect("tsig-keygen makes a key");
     let mut file = File::options()
@@ -441,6 +455,12 @@ fn keygen(directory: &Path, name: &str, algorithm: &str) {
         .open(directory.join(format!("{name}.key")))
         .expect("a key file");
     file.write_all(&output.stdout).expect("a key file");
+}
+
+/// A program of BIND, of the folder in `$ROTAD_TEST_BIND` if there is one.
+fn of_bind(program: &str) -> Command {
+    let folder = std::env::var_os("ROTAD_TEST_BIND");
+    folder.map_or_else(|| command(program), |folder| Command::new(Path::new(&folder).join(program)))
 }
 
 /// Debian keeps named and its tools in /usr/sbin, which is not on everybody's path.

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{Named, Zone, command, said};
+use super::{Named, Zone, command, of_bind, said};
 
 /// Which server it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Product {
         let mut server;
         match self {
             Self::Bind => {
-                server = command("named");
+                server = of_bind("named");
                 server.arg("-g").arg("-c").arg(format!("{path}/named.conf"));
             }
             Self::Knot => {

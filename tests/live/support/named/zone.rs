@@ -29,7 +29,7 @@ impl Zone {
         Self::read_only(name).statement(&format!("update-policy {{ {rules} }};"))
     }
 
-    /// A secondary of the server on `port`.
+    /// A secondary of the server on `port`, which must allow the transfer: 9.20 does not by default.
     pub fn secondary(name: &str, port: u16) -> Self {
         let statements =
             format!("type secondary; primaries port {port} {{ 127.0.0.1; }}; allow-update-forwarding {{ none; }};");

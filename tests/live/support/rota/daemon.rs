@@ -5,10 +5,10 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rotad::io::clock;
@@ -28,6 +28,16 @@ pub struct Ran {
     pub err: String,
 }
 
+/// A line of the journal.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// When it came.
+    #[allow(dead_code, reason = "the soak wants it")]
+    pub at: Instant,
+    /// All of it.
+    pub text: String,
+}
+
 /// The daemon of a file, which runs or does not.
 pub struct Daemon {
     file: PathBuf,
@@ -35,7 +45,7 @@ pub struct Daemon {
     log: Option<&'static str>,
     /// What stands before the program: `faketime` and the like.
     before: Vec<String>,
-    journal: Arc<Mutex<String>>,
+    journal: Arc<Mutex<Vec<Line>>>,
     child: Option<Child>,
 }
 
@@ -70,9 +80,8 @@ impl Daemon {
         let journal = Arc::clone(&self.journal);
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                let mut journal = journal.lock().expect("whoever writes does not panic");
-                journal.push_str(&line);
-                journal.push('\n');
+                let line = Line { at: clock::now(), text: line };
+                journal.lock().expect("whoever writes does not panic").push(line);
             }
         });
         self.child = Some(child);
@@ -81,6 +90,12 @@ impl Daemon {
             assert!(ended.is_none(), "rotad has ended: {}", daemon.journal());
             daemon.try_status().is_some()
         });
+    }
+
+    /// How it ended by itself, if it did.
+    #[allow(dead_code, reason = "the soak watches it")]
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().expect("its state")
     }
 
     /// Whether it was started and not stopped.
@@ -127,7 +142,17 @@ impl Daemon {
 
     /// What the daemons of this file have written so far.
     pub fn journal(&self) -> String {
-        self.journal.lock().expect("whoever writes does not panic").clone()
+        self.lines().iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
+    }
+
+    /// The lines of the journal from the n-th on.
+    #[allow(dead_code, reason = "the soak asks when they came")]
+    pub fn lines_from(&self, n: usize) -> Vec<Line> {
+        self.lines().get(n..).unwrap_or_default().to_vec()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.journal.lock().expect("whoever writes does not panic")
     }
 
     // --- commands ---------------------------------------------------------------------------------------------------

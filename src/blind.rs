@@ -115,6 +115,11 @@ impl Blind {
         self.is_blind() || !self.suspects.is_empty()
     }
 
+    /// The suspects after an edit, some of which may be asked something else now.
+    pub fn follow(&mut self, suspects: BTreeSet<Target>) {
+        self.suspects = suspects;
+    }
+
     /// All references answered a question that was asked then.
     pub fn referred(&mut self, asked_at: Instant) {
         self.referred_at = self.referred_at.max(Some(asked_at));
@@ -131,19 +136,22 @@ impl Blind {
             self.settled = self.settled.max(self.referred_at);
         }
         let nodes = self.nodes(targets.clone());
+        // While we are blind, who is asked something else by an edit is as suspect as it was.
+        let is_open =
+            |target: &Target, health: &Health| self.is_blind() && is_on_trial(health) && self.suspects.contains(target);
         let fell_now = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) <= rules.within);
         // Those that were up when it began.
         let base: Vec<_> = nodes.iter().filter(|node| node.is_well || node.is_suspect || fell_now(node.fell)).collect();
         let down = base.iter().filter(|node| !node.is_well).count();
         let candidates = targets.filter(|(target, health)| {
-            let may_be = self.suspects.contains(target) || fell_now(health.flaps.last());
-            health.state == State::Down && may_be && self.failing(health).is_some()
+            let may_be = self.suspects.contains(target) || fell_now(health.fell);
+            health.state == State::Down && may_be && self.failing(health).is_some() || is_open(target, health)
         });
         let heard_before = |at| base.iter().filter(|node| node.heard.is_none_or(|heard| heard < at)).count();
         let is_met = rules.are_met(down, base.len());
         let was_blind = self.is_blind();
         let suspects: BTreeSet<_> = candidates
-            .filter(|(_, health)| {
+            .filter(|(_, health): &(&Target, &Health)| {
                 let silent = || self.failing(health).map_or(0, heard_before);
                 was_blind || is_met || rules.are_met(silent(), base.len())
             })
@@ -175,12 +183,15 @@ impl Blind {
                 nodes.push(Seen { node: Some(&target.node), ..Seen::default() });
             }
             let Some(seen) = nodes.last_mut() else { continue };
-            // Who asks to be out is heard, and no victim of our network.
-            seen.is_well |= health.is_well() || health.wish != AdminState::Ready;
+            // Who asks to be out is heard, and no victim of our network. Who was well when an edit asked something else of
+            // it is taken for well until it has answered.
+            let was_well = health.trial.is_some_and(|trial| trial.was_well);
+            let is_new = was_well && is_on_trial(health) && !self.suspects.contains(target);
+            seen.is_well |= health.is_well() || health.wish != AdminState::Ready || is_new;
             seen.heard = seen.heard.max(health.passed_at);
             seen.is_suspect |= self.suspects.contains(target);
             if health.state == State::Down && self.failing(health).is_some() {
-                seen.fell = seen.fell.max(health.flaps.last());
+                seen.fell = seen.fell.max(health.fell);
             }
         }
         nodes
@@ -210,6 +221,11 @@ impl Blind {
         *self = Self { settled: Some(now), ..Self::default() };
         Event::new(Kind::BlindOver, format!("no longer blind, after {lasted}: {rest}")).reason(rest)
     }
+}
+
+/// Whether what is asked is new, and nothing is decided.
+fn is_on_trial(health: &Health) -> bool {
+    health.state == State::Unknown && health.trial.is_some()
 }
 
 fn begins(down: usize, all: usize, rules: &Rules) -> Event {

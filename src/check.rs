@@ -29,6 +29,15 @@ pub struct Check {
     pub timing: Timing,
 }
 
+impl Check {
+    /// Whether the answers to one say what those to the other would: the same is asked, perhaps at other times. What a
+    /// plugin is told of the node is a part of its question.
+    #[must_use]
+    pub fn asks_like(&self, other: &Self, of_one_node: bool) -> bool {
+        (&self.kind, &self.tls) == (&other.kind, &other.tls) && (of_one_node || !matches!(self.kind, Kind::Exec(_)))
+    }
+}
+
 /// When a check is asked, and how many answers in a row decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
@@ -56,6 +65,12 @@ impl Timing {
     #[must_use]
     pub fn longest_return(&self) -> Duration {
         self.down_interval.saturating_add(self.fast_interval.saturating_mul(self.rise))
+    }
+
+    /// How long it may take until a node that does not answer is seen to be down, asked as one in doubt.
+    #[must_use]
+    pub fn longest_fall(&self) -> Duration {
+        self.fast_interval.saturating_add(self.fast_interval.max(self.timeout).saturating_mul(self.fall))
     }
 }
 

@@ -22,7 +22,7 @@ use std::{
 };
 
 use crate::{
-    check::Check,
+    check::{Check, Timing},
     dns::{OwnerName, Ttl},
 };
 
@@ -357,8 +357,22 @@ pub struct Safety {
     pub blind_within: Duration,
     /// Addresses that must answer TCP for a blind suspicion to be lifted.
     pub references: Vec<SocketAddr>,
-    /// An edit that would change or delete more percent than this of the owned `RRsets` waits for `--force`.
+    /// An edit that would change or delete more percent than this of the owned `RRsets` waits for `rotad accept`.
     pub max_change: u8,
+    /// How long a target of a check that is new or was edited is waited for while it gives no answer at all. `None`: as
+    /// long as its check needs to fall, and no less than [`SETTLE`].
+    pub settle: Option<Duration>,
+}
+
+/// The shortest default of [`Safety::settle`].
+pub const SETTLE: Duration = Duration::from_mins(1);
+
+impl Safety {
+    /// How long a target of a check is waited for without an answer.
+    #[must_use]
+    pub fn settle(&self, timing: &Timing) -> Duration {
+        self.settle.unwrap_or_else(|| timing.longest_fall().max(SETTLE))
+    }
 }
 
 impl Cluster {

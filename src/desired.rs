@@ -5,24 +5,27 @@
 //! empty: [`settle`] answers `None`, "leave it as it is", instead.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
 
 use crate::{
-    cluster::{AdminState, AllDown, Cluster, NodeName, ProfileId, ServiceName, WhenDown},
+    cluster::{AdminState, AllDown, Cluster, NodeName, WhenDown},
     dns::{Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
-    layout::{Layout, ZoneLayout},
+    layout::ZoneLayout,
+    plan,
     standings::{Standing, Standings, Why},
 };
 
 pub(crate) mod parts;
+mod shortage;
 #[cfg(test)]
 mod tests;
 
 use self::parts::Part;
+pub use self::shortage::{Extent, Shortage, shortages, still_short};
 
 /// What one service gives to one `RRset`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub enum Contribution {
     },
     /// This, whatever the health.
     Fixed(RdataSet),
+    /// All of these, whatever the health: the host records of exchanges.
+    Hosts(Arc<[Member]>),
 }
 
 /// One node in one `RRset`.
@@ -83,19 +88,15 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// All data that this set could have, whatever the health.
+    /// Whether this set could have some data, whatever the health.
     #[must_use]
-    pub fn candidates(&self) -> BTreeSet<&Rdata> {
-        self.contributions
-            .iter()
-            .flat_map(|contribution| -> Box<dyn Iterator<Item = &Rdata>> {
-                match contribution {
-                    Contribution::Pool { members, .. } => Box::new(members.iter().map(|m| &m.rdata)),
-                    Contribution::Pinned { own, pool, .. } => Box::new(own.iter().chain(pool.iter()).map(|m| &m.rdata)),
-                    Contribution::Fixed(rdata) => Box::new(rdata.iter()),
-                }
-            })
-            .collect()
+    pub fn lists(&self, rdata: &Rdata) -> bool {
+        let is_in = |members: &[Member]| members.iter().any(|member| member.rdata == *rdata);
+        self.contributions.iter().any(|contribution| match contribution {
+            Contribution::Fixed(fixed) => fixed.contains(rdata),
+            Contribution::Hosts(members) | Contribution::Pool { members, .. } => is_in(members),
+            Contribution::Pinned { own, pool, .. } => is_in(own) || is_in(pool),
+        })
     }
 }
 
@@ -113,12 +114,20 @@ pub fn recipes(cluster: &Cluster, zone: &ZoneLayout, standings: &Standings) -> B
         }
     }
     for (owner, host) in &zone.hosts {
-        let nodes = host.nodes.iter().filter_map(|node| cluster.nodes.get(node));
-        let rdata: Vec<Rdata> = nodes.flat_map(|node| &node.addresses).copied().map(Rdata::from).collect();
-        for rtype in [RrType::A, RrType::Aaaa] {
-            let rdata: RdataSet = rdata.iter().filter(|r| r.rtype() == rtype).cloned().collect();
-            if !rdata.is_empty() {
-                recipes.add(RrsetId { owner: owner.clone(), rtype }, host.ttl, Contribution::Fixed(rdata));
+        let nodes = host.nodes.iter().filter_map(|name| cluster.nodes.get_key_value(name));
+        let members = nodes.flat_map(|(name, node)| {
+            node.addresses.iter().map(|address| Member {
+                node: name.clone(),
+                rdata: (*address).into(),
+                state: standings.host(&host.services, name, *address),
+                admin_state: node.admin_state,
+                why: None,
+            })
+        });
+        let (v4, v6): (Vec<_>, Vec<_>) = members.partition(|member| member.rdata.rtype() == RrType::A);
+        for (rtype, members) in [(RrType::A, v4), (RrType::Aaaa, v6)] {
+            if !members.is_empty() {
+                recipes.add(RrsetId { owner: owner.clone(), rtype }, host.ttl, Contribution::Hosts(members.into()));
             }
         }
     }
@@ -145,25 +154,25 @@ fn nodes<'a>(members: impl Iterator<Item = &'a Member>) -> usize {
     members.filter(|member| last.replace(&member.node) != Some(&member.node)).count()
 }
 
-/// What the `RRset` should be, given what is published. `None`: leave it as it is.
+/// What the `RRset` should be, given what is published and what of that is ours. `None`: leave it as it is.
 #[must_use]
-pub fn settle(id: &RrsetId, recipe: &Recipe, all_down: AllDown, published: Option<&Rrset>) -> Option<Rrset> {
+pub fn settle(
+    id: &RrsetId,
+    recipe: &Recipe,
+    all_down: AllDown,
+    published: Option<&Rrset>,
+    ours: Option<&RdataSet>,
+) -> Option<Rrset> {
     let published = published.map(|set| &set.rdata);
     let held: &[Rdata] = published.map_or(&[], |set| set);
-    let mut rdata: Vec<&Rdata> = Vec::new();
-    for contribution in &recipe.contributions {
-        match contribution {
-            Contribution::Fixed(fixed) => rdata.extend(fixed),
-            Contribution::Pool { members, min_healthy } => {
-                rdata.extend(pool(members, *min_healthy, all_down, held));
-            }
-            Contribution::Pinned { own, when_down, pool } => {
-                rdata.extend(pinned(id, own, *when_down, pool, held));
-            }
-        }
+    let mut rdata = recipe.choose(id, all_down, held, &[]);
+    // What is published and not chosen is listed as a rule: somebody is down.
+    let leaving = |rdata: &&Rdata, ours: &RdataSet| !recipe.lists(rdata) && ours.contains(*rdata);
+    let gone = held.iter().filter(|held| rdata.binary_search(held).is_err());
+    let leaving: Vec<_> = gone.filter(|rdata| ours.is_some_and(|ours| leaving(rdata, ours))).collect();
+    if !leaving.is_empty() {
+        rdata = recipe.choose(id, all_down, held, &leaving);
     }
-    rdata.sort_unstable();
-    rdata.dedup();
     let rdata = match published {
         // Everyone who is published is drained or gone, and nobody is there instead: an empty set is never legal.
         Some(published) if rdata.is_empty() || rdata.iter().copied().eq(held) => published.clone(),
@@ -172,14 +181,90 @@ pub fn settle(id: &RrsetId, recipe: &Recipe, all_down: AllDown, published: Optio
     (!rdata.is_empty()).then_some(Rrset { ttl: recipe.ttl, rdata })
 }
 
+impl Recipe {
+    /// The data of the set in order. `leaving` is what we published and the file does not list any more: a node that was
+    /// removed or has another address.
+    fn choose<'a>(
+        &'a self,
+        id: &RrsetId,
+        all_down: AllDown,
+        published: &'a [Rdata],
+        leaving: &[&'a Rdata],
+    ) -> Vec<&'a Rdata> {
+        let mut rdata: Vec<&Rdata> = Vec::new();
+        let mut waits = false;
+        for contribution in &self.contributions {
+            let chosen: Vec<&Rdata> = match contribution {
+                Contribution::Fixed(fixed) => fixed.iter().collect(),
+                Contribution::Hosts(members) => members.iter().map(|member| &member.rdata).collect(),
+                Contribution::Pool { members, min_healthy } => {
+                    pool(members, *min_healthy, all_down, Published { data: published, leaving })
+                }
+                Contribution::Pinned { own, when_down, pool } => {
+                    pinned(id, own, *when_down, pool, Published { data: published, leaving })
+                }
+            };
+            waits |= !leaving.is_empty() && contribution.waits(&chosen, Published { data: published, leaving });
+            rdata.extend(chosen);
+        }
+        if waits {
+            rdata.extend(leaving);
+        }
+        rdata.sort_unstable();
+        rdata.dedup();
+        rdata
+    }
+}
+
+/// What is published of a set.
+#[derive(Clone, Copy)]
+struct Published<'a, 'b> {
+    data: &'a [Rdata],
+    /// What of it is ours, and not in the file any more.
+    leaving: &'b [&'a Rdata],
+}
+
+impl Published<'_, '_> {
+    /// Whether a member is in the set. One whose exchange is about to get another preference is.
+    fn has(self, member: &Member) -> bool {
+        let is_exchange_of = |to| self.leaving.iter().any(|rdata| plan::exchange(rdata) == Some(to));
+        self.data.contains(&member.rdata) || plan::exchange(&member.rdata).is_some_and(is_exchange_of)
+    }
+}
+
+impl Contribution {
+    /// Whether what leaves the set has to stay a while: until everyone is decided who could come instead, and as long as
+    /// none of those who are chosen does its work.
+    fn waits(&self, chosen: &[&Rdata], published: Published<'_, '_>) -> bool {
+        let is_chosen = |member: &&Member| chosen.contains(&&member.rdata);
+        let (members, others): (&[Member], &[Member]) = match self {
+            Self::Fixed(_) => return false,
+            Self::Pool { members, .. } | Self::Hosts(members) => (members, &[]),
+            // Others stand in where its own node does not.
+            Self::Pinned { own, .. } if own.iter().any(|member| is_chosen(&member)) => (own, &[]),
+            Self::Pinned { own, pool, .. } => (own, pool),
+        };
+        let members = || members.iter().chain(others);
+        // A host is published before it is known to work.
+        let is_new = |member: &Member| matches!(self, Self::Hosts(_)) || member.is_ready() && !published.has(member);
+        let is_awaited = |member: &Member| member.state == Standing::Awaited && is_new(member);
+        members().any(is_awaited) || members().filter(is_chosen).all(Member::is_lost)
+    }
+}
+
 /// The members of a shared set.
-fn pool<'a>(members: &'a [Member], min_healthy: usize, all_down: AllDown, published: &[Rdata]) -> Vec<&'a Rdata> {
+fn pool<'a>(
+    members: &'a [Member],
+    min_healthy: usize,
+    all_down: AllDown,
+    published: Published<'_, '_>,
+) -> Vec<&'a Rdata> {
     let ready = || members.iter().filter(|member| member.is_ready());
     let healthy = |member: &&Member| counts_as_healthy(member, published);
     let reserve = |member: &&Member| member.state == Standing::Reserve;
     let enough = |members: &Vec<&Member>| nodes(members.iter().copied()) >= min_healthy;
     // While somebody is undecided, "nobody is healthy" is not known either.
-    let can_be_everyone = all_down == AllDown::All && ready().all(|member| member.state != Standing::Unknown);
+    let can_be_everyone = all_down == AllDown::All && ready().all(|member| !member.state.is_undecided());
     // A place for everyone takes none away: it need not wait until suspects are known to be down.
     let chosen = if can_be_everyone && ready().all(Member::is_lost) {
         ready().collect()
@@ -188,17 +273,17 @@ fn pool<'a>(members: &'a [Member], min_healthy: usize, all_down: AllDown, publis
     } else if let Some(set) = Some(ready().filter(|m| healthy(m) || reserve(m)).collect()).filter(enough) {
         set
     } else {
-        let stays = |member: &&Member| healthy(member) || reserve(member) || published.contains(&member.rdata);
+        let stays = |member: &&Member| healthy(member) || reserve(member) || published.has(member);
         ready().filter(|member| can_be_everyone || stays(member)).collect()
     };
     chosen.into_iter().map(|member| &member.rdata).collect()
 }
 
 /// Up, or published already and not known to be down.
-fn counts_as_healthy(member: &Member, published: &[Rdata]) -> bool {
+fn counts_as_healthy(member: &Member, published: Published<'_, '_>) -> bool {
     match member.state {
         Standing::Up => true,
-        Standing::Unknown | Standing::Suspect => published.contains(&member.rdata),
+        Standing::Unknown | Standing::Awaited | Standing::Suspect => published.has(member),
         Standing::Reserve | Standing::Down => false,
     }
 }
@@ -209,19 +294,21 @@ fn pinned<'a>(
     own: &'a [Member],
     when_down: WhenDown,
     pool: &'a [Member],
-    published: &'a [Rdata],
+    published: Published<'a, '_>,
 ) -> Vec<&'a Rdata> {
     let itself = || own.iter().map(|member| &member.rdata).collect();
     let as_published_or = |otherwise: Vec<&'a Rdata>| {
-        let known = |rdata: &Rdata| own.iter().chain(pool).any(|member| member.rdata == *rdata);
-        if !published.is_empty() && published.iter().all(known) { published.iter().collect() } else { otherwise }
+        let is_members = |rdata: &Rdata| own.iter().chain(pool).any(|member| member.rdata == *rdata);
+        let known = |rdata: &Rdata| is_members(rdata) || published.leaving.contains(&rdata);
+        let data = published.data;
+        if !data.is_empty() && data.iter().all(known) { data.iter().collect() } else { otherwise }
     };
     let in_service = || own.iter().filter(|member| member.admin_state != AdminState::Down);
     if in_service().any(|member| member.state == Standing::Up) {
         let healthy = in_service().filter(|member| counts_as_healthy(member, published));
         return healthy.map(|member| &member.rdata).collect();
     }
-    if in_service().any(|member| matches!(member.state, Standing::Unknown | Standing::Suspect)) {
+    if in_service().any(|member| member.state.is_undecided() || member.state == Standing::Suspect) {
         return as_published_or(itself());
     }
     let all = |standing| pool.iter().filter(move |member| member.state == standing).collect::<Vec<_>>();
@@ -249,43 +336,4 @@ fn pinned<'a>(
 /// A stable weight of a node for an owner name: the same on every machine and in every version.
 fn weight(id: &RrsetId, node: &NodeName) -> Vec<u8> {
     Sha256::digest(format!("{} {node}", id.owner)).to_vec()
-}
-
-/// A shared set that has too few healthy nodes, whatever the domain.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shortage {
-    /// The service.
-    pub service: ServiceName,
-    /// The type of its `RRsets`: families fail apart.
-    pub rtype: RrType,
-    /// The nodes that serve it.
-    pub nodes: BTreeSet<NodeName>,
-}
-
-/// How far a shared set is from what it needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extent {
-    /// Nodes that are up and ready.
-    pub healthy: usize,
-    /// How many it needs.
-    pub needed: usize,
-    /// The profiles whose domains have it, and its owner name relative to these.
-    pub at: Vec<(ProfileId, String)>,
-}
-
-/// The shared sets that have too few nodes that are up, and nobody undecided to make up for it.
-#[must_use]
-pub fn shortages(cluster: &Cluster, layout: &Layout, standings: &Standings) -> BTreeMap<Shortage, Extent> {
-    let mut found: BTreeMap<Shortage, Extent> = BTreeMap::new();
-    for (id, (profile, zones)) in (0..).map(ProfileId).zip(cluster.profiles.iter().zip(&layout.by_profile)) {
-        for part in standings.parts(id).iter().filter(|_| !zones.is_empty()) {
-            for (rtype, content) in &part.sets {
-                let Some((healthy, needed)) = content.shortage() else { continue };
-                let short = Shortage { service: part.service.clone(), rtype: *rtype, nodes: profile.nodes.clone() };
-                let extent = found.entry(short).or_insert(Extent { healthy, needed, at: Vec::new() });
-                extent.at.push((id, part.label.clone()));
-            }
-        }
-    }
-    found
 }

@@ -14,6 +14,7 @@ use crate::{
     dns::{OwnerName, RrType, RrsetId},
     health::HealthView,
     layout::Layout,
+    settling::Settling,
     standings::Standings,
     text,
     tsig::FUDGE,
@@ -75,7 +76,7 @@ impl Report {
 /// The `RRsets` that the file can ever need, zone by zone. The generation record comes on top of them.
 #[must_use]
 pub fn needs(cluster: &Cluster) -> BTreeMap<OwnerName, Vec<RrsetId>> {
-    let standings = Standings::new(cluster, &HealthView::default());
+    let standings = Standings::new(cluster, &HealthView::default(), &Settling::default());
     let zones = Layout::new(cluster).zones;
     let ids = |zone| desired::recipes(cluster, zone, &standings).into_keys().collect();
     zones.iter().map(|(name, zone)| (name.clone(), ids(zone))).collect()

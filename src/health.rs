@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     check::{Outcome, Target, Timing, Warning},
-    cluster::AdminState,
+    cluster::{AdminState, Cluster},
     event::{Event, Kind},
     flap::{Flaps, Hold},
     text,
@@ -16,6 +16,9 @@ use crate::{
 
 #[cfg(test)]
 mod tests;
+mod trial;
+
+pub use self::trial::Trial;
 
 /// What we hold of one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,6 +97,10 @@ pub struct Health {
     pub was_up: bool,
     /// When it went down after it had been up.
     pub flaps: Flaps,
+    /// When it went down last although it had been up, or its node well before an edit: what a suspicion counts.
+    pub fell: Option<Instant>,
+    /// What is asked, or how, is new, and the answers have not decided anything under it yet.
+    pub trial: Option<Trial>,
     /// The wait of a target that passes again, but went down too often.
     pub hold: Option<Hold>,
     /// Probes in a row that could not be made.
@@ -123,6 +130,8 @@ impl Health {
             failing_since: None,
             was_up: false,
             flaps: Flaps::new(),
+            fell: None,
+            trial: None,
             hold: None,
             unmade: 0,
             warning: None,
@@ -135,10 +144,13 @@ impl Health {
     /// A target that never could be asked is told as a transition from unknown to unknown, once: somebody should
     /// know that it is not watched.
     pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> News {
-        let before = (self.state, self.is_reserve(), self.wish);
+        let before = (self.state, self.is_reserve(), self.wish, self.trial.is_some());
+        let was_well = self.trial.is_some_and(|trial| trial.was_well);
+        self.trial.take_if(|trial| trial.is_over(timing, now, &outcome));
         self.answers = self.answers.saturating_add(1);
         let held = self.count(timing, now, &outcome, took);
-        let decided = if self.unmade == timing.fall && !self.wish_stands() {
+        let unmade = self.unmade == timing.fall || (self.unmade > timing.fall && self.state != State::Unknown);
+        let decided = if unmade && !self.wish_stands() {
             (self.passes, self.failures, self.hold, self.wish) = (0, 0, None, AdminState::Ready);
             Some((State::Unknown, self.unmade))
         } else if self.passes >= timing.rise && self.state != State::Up && outcome.is_pass() {
@@ -162,7 +174,11 @@ impl Health {
                     (self.was_up, self.hold, self.failing_since) = (true, None, None);
                     (self.wish, self.was_busy) = (AdminState::Ready, false);
                 }
-                State::Down if std::mem::take(&mut self.was_up) && !self.wish_stands() => self.flaps.down(now),
+                State::Down if std::mem::take(&mut self.was_up) && !self.wish_stands() => {
+                    self.flaps.down(now);
+                    self.fell = Some(now);
+                }
+                State::Down if was_well && !self.wish_stands() => self.fell = Some(now),
                 State::Down | State::Unknown => {}
             }
             Transition { from, to, lasted, reason: outcome.reason().to_owned(), row }
@@ -172,7 +188,8 @@ impl Health {
         }
         let notice = self.notice(&outcome);
         (self.last, self.last_at, self.took) = (Some(outcome), Some(now), Some(took));
-        News { transition, notice, held, matters: before != (self.state, self.is_reserve(), self.wish) }
+        let matters = before != (self.state, self.is_reserve(), self.wish, self.trial.is_some());
+        News { transition, notice, held, matters }
     }
 
     /// When the last probe that has ended was begun.
@@ -189,7 +206,10 @@ impl Health {
                 self.passed_at = now.checked_sub(took);
                 if self.state != State::Down {
                     self.failing_since = None;
-                } else if self.passes == timing.rise && self.wish == AdminState::Ready {
+                } else if self.passes >= timing.rise
+                    && self.wish == AdminState::Ready
+                    && (self.hold.is_none() || timing.flap_hold.is_none())
+                {
                     self.hold = timing.flap_hold.and_then(|step| self.flaps.hold(step, now));
                     return self.hold;
                 }
@@ -265,7 +285,8 @@ impl Health {
     /// Whether the next answers may change its state. What cannot be asked is not in doubt: asking faster would not help.
     #[must_use]
     pub fn is_in_doubt(&self, timing: &Timing) -> bool {
-        self.contrary() > 0 || (self.state == State::Unknown && self.unmade < timing.fall)
+        let is_open = self.state == State::Unknown || self.trial.is_some();
+        self.contrary() > 0 || (is_open && self.unmade < timing.fall)
     }
 
     /// Whether to ask it often may be what keeps it from being well: it is held, whatever it answers, or it refuses us for
@@ -281,6 +302,10 @@ impl Health {
             timing.interval
         } else if self.is_in_doubt(timing) {
             timing.fast_interval
+        } else if let Some(trial) = self.trial.filter(|trial| trial.answers == 0) {
+            // Its end is noticed by a probe.
+            let left = self.last_at.map_or(timing.interval, |at| trial.until.saturating_duration_since(at));
+            timing.interval.min(left.max(timing.fast_interval))
         } else if self.state == State::Down {
             timing.down_interval
         } else {
@@ -393,4 +418,6 @@ pub struct HealthView {
     pub blind: bool,
     /// How many gaps there had been when these targets began to be watched: what is older than a gap is stale.
     pub gaps: u64,
+    /// The file that these are the targets of; `None`: whichever is in force.
+    pub of: Option<Arc<Cluster>>,
 }

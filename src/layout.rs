@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cluster::{Cluster, NodeName, Profile, Publish, Service},
+    cluster::{Cluster, NodeName, Profile, ProfileId, Publish, Service, ServiceName},
     dns::{OwnerName, Ttl},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub struct Layout {
     /// Every zone that the file touches.
     pub zones: BTreeMap<OwnerName, ZoneLayout>,
-    /// For each profile, the zones that have a domain of it.
+    /// For each profile, the zones that have a domain of it, or a host of its exchanges.
     pub by_profile: Vec<BTreeSet<OwnerName>>,
 }
 
@@ -36,6 +36,8 @@ pub struct Host {
     pub ttl: Ttl,
     /// The nodes whose addresses it has.
     pub nodes: BTreeSet<NodeName>,
+    /// The services whose exchanges point to it.
+    pub services: BTreeSet<ServiceName>,
 }
 
 impl Layout {
@@ -57,23 +59,34 @@ impl Layout {
         for (name, domain) in &cluster.domains {
             let Some(profile) = cluster.profile(domain) else { continue };
             let shared_too = shared_done.insert(domain.profile);
-            for service in services(cluster, profile) {
+            for (by, service) in profile.services.iter().filter_map(|name| cluster.services.get_key_value(name)) {
                 let Publish::Mx { exchange, .. } = &service.publish else { continue };
                 if exchange.names_domain() || shared_too {
-                    layout.add_hosts(cluster, name, profile, service);
+                    layout.add_hosts(cluster, name, domain.profile, profile, (by, service));
                 }
             }
         }
         layout
     }
 
-    fn add_hosts(&mut self, cluster: &Cluster, domain: &OwnerName, profile: &Profile, service: &Service) {
+    fn add_hosts(
+        &mut self,
+        cluster: &Cluster,
+        domain: &OwnerName,
+        id: ProfileId,
+        profile: &Profile,
+        (by, service): (&ServiceName, &Service),
+    ) {
         for (node, exchange) in exchanges(cluster, domain, profile, service) {
             let Some((_, at)) = cluster.domain_of(&exchange) else { continue };
+            if let Some(zones) = self.by_profile.get_mut(id.0 as usize) {
+                zones.insert(at.zone.clone());
+            }
             if let Some(zone) = self.zones.get_mut(&at.zone) {
-                let host =
-                    zone.hosts.entry(exchange).or_insert_with(|| Host { ttl: service.ttl, nodes: BTreeSet::new() });
+                let none = || Host { ttl: service.ttl, nodes: BTreeSet::new(), services: BTreeSet::new() };
+                let host = zone.hosts.entry(exchange).or_insert_with(none);
                 host.nodes.insert(node.clone());
+                host.services.insert(by.clone());
             }
         }
     }

@@ -62,7 +62,7 @@ pub fn diff(inputs: Inputs<'_>) -> Plan {
     let mut plan = Plan::default();
     for (id, recipe) in inputs.recipes {
         let before = inputs.published.get(id);
-        let Some(after) = desired::settle(id, recipe, inputs.all_down, before) else { continue };
+        let Some(after) = desired::settle(id, recipe, inputs.all_down, before, inputs.owned.get(id)) else { continue };
         if before != Some(&after) {
             plan.changes.push(Change { id: id.clone(), before: before.cloned(), after: Some(after) });
         }
@@ -181,8 +181,7 @@ pub fn is_by_edit(change: &Change, recipe: Option<&Recipe>) -> bool {
     let (Some(before), Some(after), Some(recipe)) = (&change.before, &change.after, recipe) else {
         return change.before.is_some();
     };
-    let candidates = recipe.candidates();
-    before.ttl != after.ttl || before.rdata.iter().any(|rdata| !candidates.contains(rdata))
+    before.ttl != after.ttl || before.rdata.iter().any(|rdata| !recipe.lists(rdata))
 }
 
 /// What is left of a change that [comes from an edit](is_by_edit) while the edit is held: data that the file does not
@@ -190,8 +189,7 @@ pub fn is_by_edit(change: &Change, recipe: Option<&Recipe>) -> bool {
 #[must_use]
 pub fn by_health(change: &Change, recipe: &Recipe) -> Option<Change> {
     let (before, after) = (change.before.as_ref()?, change.after.as_ref()?);
-    let candidates = recipe.candidates();
-    let unlisted = before.rdata.iter().filter(|rdata| !candidates.contains(rdata));
+    let unlisted = before.rdata.iter().filter(|rdata| !recipe.lists(rdata));
     let rdata = unlisted.chain(&after.rdata).cloned().collect();
     let after = Rrset { ttl: before.ttl, rdata };
     (after != *before).then(|| Change { after: Some(after), ..change.clone() })

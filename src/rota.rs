@@ -17,6 +17,7 @@ use crate::{
     health::HealthView,
     layout::Layout,
     overrides::Overrides,
+    settling::Settling,
     standings::Standings,
     status::{Mode, ZoneState},
     zone::{Done, Identity, Memory, Preview, Step, Turn, Zone},
@@ -49,6 +50,8 @@ pub struct Rota {
     health: Arc<HealthView>,
     /// How many gaps there have been: health from before the newest is stale.
     gaps: u64,
+    /// Whose edit is still waited for: who stays published until its checks are decided.
+    settling: Settling,
     standings: Standings,
     shortages: BTreeMap<Shortage, Extent>,
     zones: BTreeMap<OwnerName, Zone>,
@@ -89,11 +92,13 @@ impl Rota {
     ) -> Self {
         let layout = Layout::new(&cluster);
         let health = Arc::new(HealthView::default());
+        let settling = Settling::all(&cluster);
         let mut rota = Self {
             patience_ends: now + cluster.safety.first_round,
             server: Server::new(cluster.bind.max_in_flight),
             overrides: Overrides::default(),
-            standings: Standings::new(&cluster, &health),
+            standings: Standings::new(&cluster, &health, &settling),
+            settling,
             shortages: BTreeMap::new(),
             zones: BTreeMap::new(),
             tally: Tally::default(),
@@ -210,7 +215,11 @@ impl Rota {
         }
         let was_blind = self.health.blind;
         self.health = health;
-        let standings = Standings::new(&self.cluster, &self.health);
+        // Answers to the questions of another file decide nothing of this one.
+        if self.health.of.as_ref().is_none_or(|of| Arc::ptr_eq(of, &self.cluster)) {
+            self.settling.observe(&self.cluster, &self.health);
+        }
+        let standings = Standings::new(&self.cluster, &self.health, &self.settling);
         let older = std::mem::replace(&mut self.standings, standings);
         if self.health.blind != was_blind {
             self.call_all();

@@ -19,13 +19,16 @@ use std::{
 use crate::{
     blind::{Blind, Rules},
     check::{Check, Kind, Outcome, Target, targets},
-    cluster::{Cluster, NodeName},
+    cluster::{Cluster, NodeName, SETTLE},
     event::Event,
-    health::{Health, HealthView, News, State},
+    health::{Health, HealthView, News, State, Trial},
 };
 
+mod heritage;
 #[cfg(test)]
 mod tests;
+
+use self::heritage::Heritage;
 
 /// All targets, their health, and when each is due.
 #[derive(Debug)]
@@ -43,12 +46,14 @@ pub struct Schedule {
     first_round_done: bool,
     blind: Blind,
     gaps: u64,
+    /// The file that the targets are of.
+    of: Option<Arc<Cluster>>,
 }
 
 /// One span of watching a target with one definition of its check. What belongs to an earlier one is dropped.
 type Watch = u64;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Watched {
     target: Target,
     watch: Watch,
@@ -66,6 +71,12 @@ impl Watched {
     fn is_settled(&self) -> bool {
         self.health.is_settled(&self.check.timing)
     }
+}
+
+/// When a target is asked for the first time: spread over the shorter interval, so that nodes do not go in step and
+/// the first round is quick all the same.
+fn first_due(check: &Check, now: Instant, seed: u64) -> Instant {
+    now + part(check.timing.interval.min(check.timing.fast_interval), seed)
 }
 
 /// A probe that is to be made now.
@@ -93,27 +104,48 @@ impl Schedule {
             first_round_done: false,
             blind: Blind::default(),
             gaps: 0,
+            of: None,
         }
     }
 
-    /// Takes the cluster's targets. Those whose check is defined as before keep health and schedule; the others
-    /// begin unknown, and results of theirs that are still under way will be dropped.
+    /// Takes the cluster's targets. Those that are asked what they were asked before, be it at other times or under
+    /// another name, keep their health; the others begin unknown. Results that are under way are dropped, but for
+    /// those of targets that stay.
+    pub fn follow(&mut self, cluster: &Arc<Cluster>, now: Instant) {
+        self.adopt(cluster, now);
+        self.of = Some(Arc::clone(cluster));
+    }
+
+    /// The same for a file that views need not name.
     pub fn adopt(&mut self, cluster: &Cluster, now: Instant) {
         let before = std::mem::take(&mut self.watched);
-        let mut before: BTreeMap<_, _> = before.into_iter().map(|old| (old.target.clone(), old)).collect();
+        let heritage = Heritage::new(&before);
+        let mut stays: BTreeMap<_, _> = before.iter().map(|old| (&old.target, old.clone())).collect();
         let checks: BTreeMap<_, _> =
             cluster.checks.iter().map(|(name, check)| (name, Arc::new(check.clone()))).collect();
+        let mut suspects = BTreeSet::new();
         for target in targets(cluster) {
             let shared = checks.get(&target.check).filter(|check| !matches!(check.kind, Kind::Exec(_))).cloned();
             // A plugin is run in another way for each node.
             let own = || Check::of_target(cluster, &target).map(Arc::new);
             let Some(check) = shared.or_else(own) else { continue };
-            let watched = match before.remove(&target) {
-                Some(watched) if watched.check == check => watched,
-                _ => self.begin(target, check, now),
+            let settle = cluster.safety.settle(&check.timing);
+            let stays = stays.remove(&target).filter(|watched| watched.check.asks_like(&check, true));
+            let (mut watched, is_suspect) = if let Some(watched) = stays {
+                let is_suspect = self.blind.suspects().contains(&target);
+                let is_as_before = watched.check == check;
+                (if is_as_before { watched } else { watched.retimed(&check, now, settle) }, is_suspect)
+            } else {
+                let begun = self.begin(target.clone(), check, now, settle);
+                heritage.pass_on(&self.blind, begun, now, settle)
             };
+            if is_suspect {
+                suspects.insert(target);
+            }
+            watched.wait_for(settle);
             self.watched.push(watched);
         }
+        self.blind.follow(suspects);
         self.unsettled = self.watched.iter().filter(|watched| !watched.is_settled()).count();
         self.first_round_done |= self.unsettled == 0;
         self.queue_all();
@@ -124,7 +156,8 @@ impl Schedule {
         self.gaps = gaps;
         self.blind = Blind::default();
         for old in std::mem::take(&mut self.watched) {
-            let watched = self.begin(old.target, old.check, now);
+            let settle = self.of.as_ref().map_or(SETTLE, |of| of.safety.settle(&old.check.timing));
+            let watched = self.begin(old.target, old.check, now, settle);
             self.watched.push(watched);
         }
         self.unsettled = self.watched.len();
@@ -132,13 +165,13 @@ impl Schedule {
         self.queue_all();
     }
 
-    fn begin(&mut self, target: Target, check: Arc<Check>, now: Instant) -> Watched {
+    fn begin(&mut self, target: Target, check: Arc<Check>, now: Instant, settle: Duration) -> Watched {
         let watch = self.next_watch;
         self.next_watch += 1;
-        // Spread over the shorter interval, so that nodes do not go in step and the first round is quick all the same.
         let seed = seed(&target.node);
-        let due = now + part(check.timing.interval.min(check.timing.fast_interval), seed);
-        Watched { target, watch, check, health: Arc::new(Health::new(now)), due: Some(due), nominal: due, seed }
+        let due = first_due(&check, now, seed);
+        let health = Health { trial: Some(Trial::new(now, settle, false)), ..Health::new(now) };
+        Watched { target, watch, check, health: Arc::new(health), due: Some(due), nominal: due, seed }
     }
 
     /// Makes the queue anew after targets have moved.
@@ -215,6 +248,7 @@ impl Schedule {
             suspects: self.blind.suspects().clone(),
             blind: self.blind.is_blind(),
             gaps: self.gaps,
+            of: self.of.clone(),
         }
     }
 

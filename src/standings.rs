@@ -8,10 +8,11 @@ use std::{
 };
 
 use crate::{
-    check::{Kind, Target},
+    check::{Check, Kind, Target},
     cluster::{AdminState, CheckName, Cluster, NodeName, Profile, ProfileId, Service, ServiceName},
     desired::parts::{self, Part},
     health::{Health, HealthView, State},
+    settling::{Changed, Settling},
 };
 
 #[cfg(test)]
@@ -22,8 +23,10 @@ mod tests;
 pub enum Standing {
     /// It does its work.
     Up,
-    /// Not decided yet, or we cannot ask.
+    /// Not decided: we cannot ask.
     Unknown,
+    /// Not decided yet under the newest file, and waited for.
+    Awaited,
     /// Down, but perhaps for a fault of our own: it keeps its place.
     Suspect,
     /// Down, but better than nobody: busy, or held for its flapping.
@@ -38,15 +41,22 @@ impl Standing {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
-            Self::Unknown => "unknown",
+            Self::Unknown | Self::Awaited => "unknown",
             Self::Reserve => "in reserve",
             Self::Suspect | Self::Down => "down",
         }
     }
 
+    /// Whether nothing is known of it.
+    #[must_use]
+    pub const fn is_undecided(self) -> bool {
+        matches!(self, Self::Unknown | Self::Awaited)
+    }
+
     fn new(target: &Target, health: &Health, view: &HealthView) -> Self {
         match health.state {
             State::Up => Self::Up,
+            State::Unknown if health.trial.is_some() => Self::Awaited,
             State::Unknown => Self::Unknown,
             State::Down if view.suspects.contains(target) => Self::Suspect,
             State::Down if health.is_reserve() => Self::Reserve,
@@ -92,21 +102,29 @@ struct Voice {
     wish: AdminState,
     /// An agent that answers no more: it has no say.
     is_silent: bool,
+    /// The question is new, and not all whom it is asked of have answered it.
+    is_new: bool,
     since: Option<Instant>,
     why: Why,
 }
 
+/// Whether a target is an agent that answers no more. Before it had as many chances as decide, it may still answer.
+#[must_use]
+pub fn is_silent_agent(cluster: &Cluster, target: &Target, health: &Health) -> bool {
+    let is_silent = |check: &Check| matches!(check.kind, Kind::Agent { .. }) && health.unmade >= check.timing.fall;
+    health.state == State::Unknown && cluster.checks.get(&target.check).is_some_and(is_silent)
+}
+
 impl Voice {
-    fn new(cluster: &Cluster, view: &HealthView, target: &Target) -> Self {
+    fn new(cluster: &Cluster, view: &HealthView, target: &Target, changed: Option<&Changed>) -> Self {
+        let is_new = changed.is_some_and(|changed| changed.covers(target));
         let Some(health) = view.targets.get(target) else {
+            // It is about to be asked.
+            let (standing, wish) = (Standing::Awaited, AdminState::Ready);
             let why = Why { check: target.check.clone(), words: None };
-            return Self { standing: Standing::Unknown, wish: AdminState::Ready, is_silent: false, since: None, why };
+            return Self { standing, wish, is_silent: false, is_new, since: None, why };
         };
-        let check = cluster.checks.get(&target.check);
-        let is_agent = check.is_some_and(|check| matches!(check.kind, Kind::Agent { .. }));
-        // Before it had as many chances as decide, it may still answer.
-        let is_silent =
-            is_agent && health.state == State::Unknown && check.is_some_and(|c| health.unmade >= c.timing.fall);
+        let is_silent = is_silent_agent(cluster, target, health);
         let words = match health.hold {
             Some(hold) => Some(format!("held down for its flapping, {}", hold.ordinal()).into()),
             None => health.why.clone(),
@@ -115,6 +133,7 @@ impl Voice {
             standing: Standing::new(target, health, view),
             wish: health.wish,
             is_silent,
+            is_new,
             since: Some(health.since),
             why: Why { check: target.check.clone(), words },
         }
@@ -133,9 +152,10 @@ pub struct Standings {
 }
 
 impl Standings {
-    /// Folds the checks of each service into one word for each node address.
+    /// Folds the checks of each service into one word for each node address. Who would leave for answers that are new
+    /// does not, before all of these are there.
     #[must_use]
-    pub fn new(cluster: &Cluster, health: &HealthView) -> Self {
+    pub fn new(cluster: &Cluster, health: &HealthView, settling: &Settling) -> Self {
         let mut members: BTreeMap<&ServiceName, BTreeSet<&NodeName>> = BTreeMap::new();
         for profile in &cluster.profiles {
             for service in &profile.services {
@@ -145,10 +165,10 @@ impl Standings {
         let by_service = members
             .into_iter()
             .filter_map(|(name, nodes)| {
-                let service = cluster.services.get(name)?;
+                let (service, changed) = (cluster.services.get(name)?, settling.of(name));
                 let nodes = nodes.into_iter().filter_map(|node| {
                     let addresses = &cluster.nodes.get(node)?.addresses;
-                    Some((node.clone(), stands(cluster, health, service, node, addresses)))
+                    Some((node.clone(), stands(cluster, health, (service, changed), node, addresses)))
                 });
                 Some((name.clone(), nodes.collect()))
             })
@@ -175,6 +195,13 @@ impl Standings {
         addresses.min_by_key(|stand| (stand.wish, stand.standing)).cloned().unwrap_or(Stand::UNKNOWN)
     }
 
+    /// How an address stands that is published for several services, whatever the health.
+    pub(crate) fn host(&self, services: &BTreeSet<ServiceName>, node: &NodeName, address: IpAddr) -> Standing {
+        let all = || services.iter().map(|service| self.of(service, node, address).standing);
+        let is_awaited = all().any(|standing| standing == Standing::Awaited);
+        if is_awaited { Standing::Awaited } else { all().min().unwrap_or(Standing::Unknown) }
+    }
+
     fn node(&self, service: &ServiceName, node: &NodeName) -> Option<&Stands> {
         self.by_service.get(service)?.get(node)
     }
@@ -199,13 +226,13 @@ fn decide_alike(new: Option<&Stands>, old: Option<&Stands>) -> bool {
 fn stands(
     cluster: &Cluster,
     health: &HealthView,
-    service: &Service,
+    (service, changed): (&Service, Option<&Changed>),
     node: &NodeName,
     addresses: &BTreeSet<IpAddr>,
 ) -> Stands {
     let voices = |address: IpAddr| -> Vec<Voice> {
         let target = |check: &CheckName| Target { node: node.clone(), check: check.clone(), address };
-        service.checks.iter().map(|check| Voice::new(cluster, health, &target(check))).collect()
+        service.checks.iter().map(|check| Voice::new(cluster, health, &target(check), changed)).collect()
     };
     let mut all: Vec<(IpAddr, Vec<Voice>)> = addresses.iter().map(|address| (*address, voices(*address))).collect();
     // What an agent asks for is asked for the node. Where it cannot be heard, its word at another address counts.
@@ -218,7 +245,21 @@ fn stands(
             *voice = asked.clone();
         }
     }
-    all.into_iter().map(|(address, voices)| (address, combine(voices, service.checks_any))).collect()
+    let any = service.checks_any;
+    let stand = |voices: Vec<Voice>| if changed.is_some() { combine_new(voices, any) } else { combine(voices, any) };
+    all.into_iter().map(|(address, voices)| (address, stand(voices))).collect()
+}
+
+/// While answers are awaited that are new: who stands well does, and nobody worse than by what was asked before.
+fn combine_new(voices: Vec<Voice>, any: Option<usize>) -> Stand {
+    let now = combine(voices.clone(), any);
+    if (now.standing, now.wish) == (Standing::Up, AdminState::Ready) {
+        return now;
+    }
+    let well = |voice| Voice { standing: Standing::Up, wish: AdminState::Ready, is_silent: false, ..voice };
+    let at_best = |voice: Voice| if voice.is_new { well(voice) } else { voice };
+    let before = combine(voices.into_iter().map(at_best).collect(), any);
+    Stand { standing: before.standing.max(Standing::Awaited), ..before }
 }
 
 /// The one whose change made the address stand so: of those that all must pass the first that failed or the last that came

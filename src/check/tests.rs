@@ -66,6 +66,7 @@ pub(crate) fn cluster(nodes: &[(&str, &[&str])], checks: &[(&str, Check)]) -> Cl
             blind_within: Duration::from_secs(10),
             references: Vec::new(),
             max_change: 30,
+            settle: None,
         },
     }
 }

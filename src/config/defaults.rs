@@ -110,6 +110,8 @@ pub(super) const SAFETY: Safety = Safety {
     references: Vec::new(),
     // A slip of the editor changes more, an ordinary edit less.
     max_change: 30,
+    // It follows from the checks.
+    settle: None,
 };
 /// One healthy node is a service.
 pub(super) const MIN_HEALTHY: Share = Share::Count(1);

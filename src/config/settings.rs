@@ -99,7 +99,7 @@ pub(super) fn own_name(name: &str, field: Field<'_>, report: &mut Report) -> boo
 /// The rails, and the `min_healthy` of services that give none.
 pub(super) fn safety(field: Option<Field<'_>>, report: &mut Report) -> Option<(Safety, Share)> {
     let Some(field) = field else { return Some((defaults::SAFETY, defaults::MIN_HEALTHY)) };
-    let shape::Safety { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change } =
+    let shape::Safety { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change, settle } =
         shape::Safety::read("safety", field, report)?;
     let or = defaults::SAFETY;
     let words = [("hold", AllDown::Hold), ("all", AllDown::All)];
@@ -116,6 +116,8 @@ pub(super) fn safety(field: Option<Field<'_>>, report: &mut Report) -> Option<(S
         sockets.into_iter().collect()
     });
     let max_change = max_change.map_or(Some(or.max_change), |field| field.percent(0..=100, report));
+    let settle =
+        settle.map_or(Some(or.settle), |field| field.duration(Duration::ZERO..=*ANY_TIME.end(), report).map(Some));
     let safety = Safety {
         all_down: all_down?,
         first_round: first_round?,
@@ -123,6 +125,7 @@ pub(super) fn safety(field: Option<Field<'_>>, report: &mut Report) -> Option<(S
         blind_within: blind_within?,
         references: references?,
         max_change: max_change?,
+        settle: settle?,
     };
     Some((safety, min_healthy?))
 }

@@ -31,6 +31,19 @@ pub(super) enum Content {
     },
 }
 
+/// Nodes of a shared set that are ready.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    /// Those that are up.
+    pub(super) healthy: usize,
+    /// Those that are known to be better than nobody.
+    pub(super) of_use: usize,
+    /// The same with those that may be.
+    pub(super) may_be: usize,
+    /// How many it needs.
+    pub(super) needed: usize,
+}
+
 impl Content {
     /// What it is in a domain.
     pub(super) fn of(&self, domain: &OwnerName) -> Contribution {
@@ -46,20 +59,24 @@ impl Content {
         }
     }
 
-    /// How many nodes are up and how many it needs, if fewer may be up than that.
-    pub(super) fn shortage(&self) -> Option<(usize, usize)> {
-        let short = |members: &mut dyn Iterator<Item = &Member>, least| {
+    /// How far it is from what it needs; `None`: it is not a shared set.
+    pub(super) fn counts(&self) -> Option<Counts> {
+        let counts = |members: &mut dyn Iterator<Item = &Member>, needed| {
             let ready: Vec<_> = members.filter(|member| member.is_ready()).collect();
             let count = |counts: fn(&Member) -> bool| super::nodes(ready.iter().copied().filter(|m| counts(m)));
-            let healthy = count(|member| member.state == Standing::Up);
-            (count(|member| !member.is_lost()) < least).then_some((healthy, least))
+            Some(Counts {
+                healthy: count(|member| member.state == Standing::Up),
+                of_use: count(|member| !member.is_lost() && !member.state.is_undecided()),
+                may_be: count(|member| !member.is_lost()),
+                needed,
+            })
         };
         match self {
-            Self::Alike(Contribution::Pool { members, min_healthy }) => short(&mut members.iter(), *min_healthy),
+            Self::Alike(Contribution::Pool { members, min_healthy }) => counts(&mut members.iter(), *min_healthy),
             Self::Exchanges { nodes, min_healthy, .. } => {
-                short(&mut nodes.iter().map(|(member, _)| member), *min_healthy)
+                counts(&mut nodes.iter().map(|(member, _)| member), *min_healthy)
             }
-            Self::Alike(Contribution::Pinned { .. } | Contribution::Fixed(_)) => None,
+            Self::Alike(Contribution::Pinned { .. } | Contribution::Fixed(_) | Contribution::Hosts(_)) => None,
         }
     }
 }

@@ -152,7 +152,7 @@ async fn run<A, F>(
                     return;
                 }
                 let newest = Arc::clone(&cluster.borrow_and_update());
-                schedule.adopt(&newest, clock::now());
+                schedule.follow(&newest, clock::now());
                 probes.forget_idle_addresses();
                 references = References::of(&newest);
                 rules = Rules::new(&newest, references.exist());

@@ -5,12 +5,16 @@ use std::{sync::Arc, time::Instant};
 use super::Rota;
 use crate::{
     cluster::Cluster,
+    desired,
     dns::OwnerName,
     event::{Event, Kind},
     layout::Layout,
     standings::Standings,
     zone::Turn,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Fewer owned `RRsets` than this are too few to speak of a share (octoDNS has the same rule).
 const FEW: usize = 10;
@@ -30,7 +34,9 @@ impl Rota {
     /// Takes in a new file. One that changes too much of what we published stays out of force.
     pub fn set_cluster(&mut self, now: Instant, cluster: Arc<Cluster>) -> Vec<Event> {
         let layout = Layout::new(&cluster);
-        let standings = Standings::new(&cluster, &self.health);
+        let mut settling = self.settling.clone();
+        settling.edited(&self.cluster, &cluster);
+        let standings = Standings::new(&cluster, &self.health, &settling);
         if self.edits != Edits::Unjudged
             && let Some(words) = self.too_much(now, &cluster, &layout, &standings)
         {
@@ -43,7 +49,8 @@ impl Rota {
         }
         self.refused_edit = None;
         self.server.set_limit(cluster.bind.max_in_flight);
-        (self.cluster, self.layout, self.standings) = (cluster, layout, standings);
+        (self.cluster, self.layout, self.settling, self.standings) = (cluster, layout, settling, standings);
+        self.shortages = desired::still_short(&self.shortages, &self.cluster, &self.layout, &self.standings);
         self.match_zones();
         self.tell_shortages()
     }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::Rota;
 use crate::{
     event::{Event, Kind},
+    settling::Settling,
     standings::Standings,
     status::Clocks,
     text,
@@ -20,7 +21,8 @@ impl Rota {
         self.gaps = number;
         self.overrides.stood_still(clocks);
         self.health = Arc::default();
-        self.standings = Standings::new(&self.cluster, &self.health);
+        self.settling = Settling::all(&self.cluster);
+        self.standings = Standings::new(&self.cluster, &self.health, &self.settling);
         self.patience_ends = clocks.now + self.cluster.safety.first_round;
         self.first_round_done = false;
         self.stale = self.queue.busy().cloned().collect();

@@ -13,15 +13,16 @@ pub(crate) use self::bind::{Bind, Content};
 use super::Rota;
 use crate::{
     check::Target,
-    cluster::{CheckName, Cluster, NodeName},
+    cluster::{AdminState, CheckName, Cluster, NodeName},
     config::fixture,
-    desired,
+    desired::{self, Contribution},
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
     event::{Event, Kind},
-    health::{Health, HealthView, State},
+    health::{Health, HealthView, State, Trial},
     io::clock,
     layout::Layout,
-    standings::Standings,
+    settling::Settling,
+    standings::{Standing, Standings},
     status::{Clocks, ZoneState},
     update::{Update, Verdict},
     zone::{Done, Failure, Identity, Memory, Step, Zone},
@@ -102,9 +103,34 @@ impl Client {
         let (step, events) = self.rota.take(now);
         self.events.extend(events);
         let Some((zone, step)) = step else { return false };
+        if let Step::Write(update) = &step {
+            self.check_leaving(update);
+        }
         assert!(self.in_flight.iter().all(|(other, ..)| *other != zone), "two steps under way in {zone}");
         self.in_flight.push((zone, step, Arc::clone(self.rota.cluster())));
         true
+    }
+
+    /// 13: whoever is in the file, is ready, and leaves a shared set, is known to be down by what the file asks.
+    fn check_leaving(&self, update: &Update) {
+        let (cluster, health) = (&self.rota.cluster, &self.rota.health);
+        let layout = Layout::new(cluster);
+        let Some(layout) = layout.zones.get(&update.zone) else { return };
+        let recipes = desired::recipes(cluster, layout, &Standings::new(cluster, health, &Settling::default()));
+        for change in &update.changes {
+            let (Some(before), Some(recipe)) = (&change.before, recipes.get(&change.id)) else { continue };
+            let stays = |rdata: &Rdata| change.after.as_ref().is_some_and(|after| after.rdata.contains(rdata));
+            for rdata in before.rdata.iter().filter(|rdata| !stays(rdata)) {
+                let members = recipe.contributions.iter().filter_map(|contribution| match contribution {
+                    Contribution::Pool { members, .. } => members.iter().find(|member| member.rdata == *rdata),
+                    Contribution::Pinned { .. } | Contribution::Fixed(_) | Contribution::Hosts(_) => None,
+                });
+                for member in members.filter(|member| member.admin_state == AdminState::Ready) {
+                    let is_down = matches!(member.state, Standing::Down | Standing::Reserve);
+                    assert!(is_down, "{} leaves {} and is {:?}", member.node, change.id, member.state);
+                }
+            }
+        }
     }
 
     pub fn finish(&mut self, now: Instant, zone: &OwnerName, done: Done) {
@@ -150,6 +176,8 @@ pub(crate) struct World {
     pub bind: Bind,
     pub clients: Vec<Client>,
     pub health: BTreeMap<Target, State>,
+    /// Targets that are asked something new since an edit, and have not answered.
+    pub trials: BTreeSet<Target>,
     gaps: u64,
     /// Messages that were given up, with the file that they come from.
     pub late: Vec<Sent>,
@@ -173,6 +201,7 @@ impl World {
             bind: Bind::default(),
             clients: vec![Client::new(now, "us", cluster, BTreeMap::new())],
             health: BTreeMap::new(),
+            trials: BTreeSet::new(),
             gaps: 0,
             late: Vec::new(),
             sent: Vec::new(),
@@ -196,22 +225,32 @@ impl World {
     pub fn all(&mut self, state: State) {
         let cluster = Arc::clone(self.clients[0].rota.cluster());
         self.health = targets(&cluster).map(|target| (target, state)).collect();
+        self.trials.clear();
         self.tell_health();
     }
 
     /// All targets of a node stand so.
     pub fn node(&mut self, node: &str, state: State) {
-        for (target, stands) in &mut self.health {
-            if target.node.as_str() == node {
-                *stands = state;
-            }
+        for target in self.health.keys().filter(|target| target.node.as_str() == node).cloned().collect::<Vec<_>>() {
+            self.decide(target, state);
         }
         self.tell_health();
     }
 
+    /// A check of a node has answered; that is told later.
+    pub fn decide(&mut self, target: Target, state: State) {
+        if state != State::Unknown {
+            self.trials.remove(&target);
+        }
+        self.health.insert(target, state);
+    }
+
     pub fn view(&self) -> Arc<HealthView> {
-        let health = |state: State| Arc::new(Health { state, ..Health::new(self.now) });
-        let targets = self.health.iter().map(|(target, state)| (target.clone(), health(*state))).collect();
+        let health = |(target, state): (&Target, &State)| {
+            let trial = self.trials.contains(target).then(|| Trial::new(self.now, Duration::from_mins(1), false));
+            (target.clone(), Arc::new(Health { state: *state, trial, ..Health::new(self.now) }))
+        };
+        let targets = self.health.iter().map(health).collect();
         Arc::new(HealthView { targets, first_round_done: true, gaps: u64::MAX, ..HealthView::default() })
     }
 
@@ -240,12 +279,19 @@ impl World {
         for zone in cluster.zones.keys() {
             self.bind.zones.entry(zone.clone()).or_default();
         }
-        for target in targets(cluster) {
-            self.health.entry(target).or_insert(State::Unknown);
-        }
         let client = &mut self.clients[at];
+        let old = Arc::clone(client.rota.cluster());
         let events = client.rota.set_cluster(now, Arc::clone(cluster));
         client.events.extend(events);
+        // The nodes are asked what the file in force says.
+        let cluster = Arc::clone(client.rota.cluster());
+        for target in targets(&cluster) {
+            let is_asked_anew = old.checks.get(&target.check) != cluster.checks.get(&target.check);
+            if is_asked_anew || !self.health.contains_key(&target) {
+                self.health.insert(target.clone(), State::Unknown);
+                self.trials.insert(target);
+            }
+        }
         self.tell_health();
     }
 
@@ -279,7 +325,7 @@ impl World {
         let (old, new) = (before.zones.get(&update.zone).unwrap_or(&nothing), &self.bind.zones[&update.zone]);
         // 1: no set that the file lists a node for is left empty.
         let layout = Layout::new(cluster);
-        let standings = Standings::new(cluster, &HealthView::default());
+        let standings = Standings::new(cluster, &HealthView::default(), &Settling::default());
         if let Some(zone) = layout.zones.get(&update.zone) {
             let recipes = desired::recipes(cluster, zone, &standings);
             for listed in recipes.keys() {

@@ -350,6 +350,9 @@ fn shortages_are_told_when_they_begin_and_end() {
     let few = world.us().rota.short_of();
     assert_eq!(few.as_deref(), Some("too few healthy nodes: imap A (0 of 3 healthy)"));
     world.node("n0", Unknown);
+    assert_eq!(world.us().told(Kind::EnoughHealthy), Vec::<String>::new(), "nobody is known to be up");
+    assert_eq!(world.us().rota.short().len(), 1);
+    world.node("n0", Up);
     assert_eq!(world.us().rota.short(), []);
     assert_eq!(world.us().told(Kind::EnoughHealthy), ["service imap A on n0, n1, n2: enough healthy nodes again"]);
 }

@@ -29,7 +29,7 @@ impl Rota {
         if !self.first_round_done {
             return Vec::new();
         }
-        let now = desired::shortages(&self.cluster, &self.layout, &self.standings);
+        let now = desired::shortages(&self.cluster, &self.layout, &self.standings, &self.shortages);
         let before = std::mem::replace(&mut self.shortages, now);
         let lost = self.shortages.iter().filter(|(short, _)| !before.contains_key(*short));
         let lost = lost.map(|(short, extent)| {

@@ -1,13 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Standing::{Down, Reserve, Suspect, Unknown, Up},
+    Standing::{Awaited, Down, Reserve, Suspect, Unknown, Up},
     *,
 };
 use crate::{
     check::{Outcome, agent::verdict},
     io::clock,
     rota::model::{cluster, targets},
+    settling::Settling,
 };
 
 #[test]
@@ -44,6 +45,7 @@ fn voice(check: &str, standing: Standing, since: u64) -> Voice {
         standing,
         wish: AdminState::Ready,
         is_silent: false,
+        is_new: false,
         since: Some(clock::now() + Duration::from_secs(since)),
         why: Why { check: CheckName::new(check), words: None },
     }
@@ -137,7 +139,8 @@ domains: { a.test: { services: [imap] } }
             _ => Arc::new(Health { state: State::Up, ..Health::new(clock::now()) }),
         };
         let targets = targets(&cluster).map(|target| (target.clone(), health(&target))).collect();
-        let standings = Standings::new(&cluster, &HealthView { targets, ..HealthView::default() });
+        let standings =
+            Standings::new(&cluster, &HealthView { targets, ..HealthView::default() }, &Settling::default());
         let stand = standings.of(&ServiceName::new("imap"), &NodeName::new("n0"), asked);
         (stand.standing, stand.wish)
     };
@@ -180,7 +183,7 @@ domains:
             Arc::new(Health { state: if is_down { State::Down } else { State::Up }, ..Health::new(clock::now()) })
         };
         let targets = targets(&cluster).map(|target| (target.clone(), health(&target))).collect();
-        Standings::new(&cluster, &HealthView { targets, ..HealthView::default() })
+        Standings::new(&cluster, &HealthView { targets, ..HealthView::default() }, &Settling::default())
     };
     let older = standings(None);
     let differ = |down| {
@@ -193,4 +196,27 @@ domains:
     assert_eq!(differ(Some(("n1", "imap"))), [false, false]);
     assert_eq!(differ(Some(("n1", "smtp"))), [false, true]);
     assert_eq!(standings(None).any(&ServiceName::new("imap"), &NodeName::new("n9")), Stand::UNKNOWN);
+}
+
+#[test]
+fn new_answers_take_nobody_out_before_all_are_there() {
+    let new = |standing| Voice { is_new: true, ..voice("new", standing, 1) };
+    let drains = || Voice { wish: AdminState::Drain, ..new(Up) };
+    for (voices, any, expected) in [
+        (vec![new(Down)], None, (Awaited, AdminState::Ready)),
+        (vec![new(Awaited)], None, (Awaited, AdminState::Ready)),
+        (vec![new(Up)], None, (Up, AdminState::Ready)),
+        // What was asked before counts at once, for better and for worse.
+        (vec![voice("old", Down, 1), new(Up)], None, (Down, AdminState::Ready)),
+        (vec![voice("old", Suspect, 1), new(Down)], None, (Suspect, AdminState::Ready)),
+        (vec![voice("old", Up, 1), new(Down)], None, (Awaited, AdminState::Ready)),
+        (vec![voice("old", Down, 1), new(Down)], Some(1), (Awaited, AdminState::Ready)),
+        (vec![voice("old", Up, 1), new(Down)], Some(1), (Up, AdminState::Ready)),
+        // An agent that is asked anew is one of those who are waited for.
+        (vec![voice("old", Up, 1), drains()], None, (Awaited, AdminState::Ready)),
+        (vec![asks(AdminState::Drain), new(Down)], None, (Awaited, AdminState::Drain)),
+    ] {
+        let stand = combine_new(voices.clone(), any);
+        assert_eq!((stand.standing, stand.wish), expected, "{voices:?} {any:?}");
+    }
 }

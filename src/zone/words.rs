@@ -58,7 +58,7 @@ fn because(rdata: &Rdata, recipe: Option<&Recipe>, came: bool) -> Option<String>
                 (false, false) => reason(&stand_in),
             })
         }),
-        Contribution::Fixed(_) => None,
+        Contribution::Fixed(_) | Contribution::Hosts(_) => None,
     })
 }
 

@@ -17,6 +17,7 @@ use rotad::{
     io::clock,
     layout::{Layout, ZoneLayout},
     plan::{self, Inputs, Plan, Rrsets},
+    settling::Settling,
     standings::Standings,
     tsig::Keys,
     update::{GenerationRecord, Update, in_safe_order},
@@ -41,11 +42,14 @@ impl Zone {
         let cluster = cluster::of(DOMAINS);
         let layout = Layout::new(&cluster);
         let name = layout.zones.keys().next().unwrap().clone();
-        let stand = |down| Standings::new(&cluster, &cluster::health(&cluster, clock::now(), down));
+        let stand =
+            |down| Standings::new(&cluster, &cluster::health(&cluster, clock::now(), down), &Settling::default());
         let (up, dead) = (stand(None), stand(Some(("node01", None))));
         let published: Rrsets = desired::recipes(&cluster, &layout.zones[&name], &up)
             .iter()
-            .filter_map(|(id, recipe)| Some((id.clone(), desired::settle(id, recipe, cluster.safety.all_down, None)?)))
+            .filter_map(|(id, recipe)| {
+                Some((id.clone(), desired::settle(id, recipe, cluster.safety.all_down, None, None)?))
+            })
             .collect();
         let owned = published.iter().map(|(id, set)| (id.clone(), set.rdata.clone())).collect();
         Self { cluster, layout, name, dead, published, owned }
@@ -106,7 +110,7 @@ fn cluster_wide(c: &mut Criterion) {
         b.iter(|| Draft::new(black_box(&whole), Path::new("")).check(BTreeMap::new()).cluster.unwrap());
     });
     group.bench_function("layout", |b| b.iter(|| Layout::new(&cluster)));
-    group.bench_function("standings", |b| b.iter(|| Standings::new(&cluster, &health)));
+    group.bench_function("standings", |b| b.iter(|| Standings::new(&cluster, &health, &Settling::default())));
     group.finish();
 }
 

@@ -7,11 +7,12 @@ mod forms;
 mod health;
 mod ipv6;
 mod life;
+mod settling;
 mod words;
 
 use super::support::{
     named::Zone,
-    rota::{IMAP, MX, Rota},
+    rota::{Builder, IMAP, MX, Rota},
 };
 
 /// A web mail with a name for each node.

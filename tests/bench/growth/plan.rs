@@ -6,6 +6,7 @@ use rotad::{
     io::clock,
     layout::Layout,
     plan::{self, Inputs, Rrsets},
+    settling::Settling,
     standings::Standings,
 };
 
@@ -35,14 +36,14 @@ fn plan(domains: usize) -> [f64; 3] {
     let cluster = timed(&mut loading, || cluster::checked(&file, list));
     let layout = timed(&mut placing, || Layout::new(&cluster));
 
-    let stand = |down| Standings::new(&cluster, &cluster::health(&cluster, clock::now(), down));
+    let stand = |down| Standings::new(&cluster, &cluster::health(&cluster, clock::now(), down), &Settling::default());
     let (up, dead) = (stand(None), stand(Some(("node01", None))));
     let all_down = cluster.safety.all_down;
     let mut changed = 0;
     for zone in layout.zones.values() {
         let recipes = desired::recipes(&cluster, zone, &up);
         let sets = recipes.into_iter().filter_map(|(id, recipe)| {
-            let set = desired::settle(&id, &recipe, all_down, None)?;
+            let set = desired::settle(&id, &recipe, all_down, None, None)?;
             Some((id, set))
         });
         let published: Rrsets = sets.collect();

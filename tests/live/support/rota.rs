@@ -170,6 +170,30 @@ impl Rota {
         self.edit("nodes:\n", &format!("nodes:\n  {line}\n"));
     }
 
+    /// Every node gets another address by one edit. It listens there if `listens` says so, and goes on to listen at the
+    /// old one.
+    pub fn renumber(&mut self, listens: impl Fn(&str) -> bool) {
+        let mut yaml = self.yaml.clone();
+        for name in self.members.keys().cloned().collect::<Vec<_>>() {
+            let member = self.member(&name);
+            let (old, IpAddr::V4(first)) = (member.line(), self.ip(&name)) else {
+                panic!("{name} has no IPv4 address")
+            };
+            let [a, high, low, last] = first.octets();
+            let moved = Member::new(name.clone(), vec![Ipv4Addr::new(a, high, low, last + 100).into()]);
+            assert_eq!(yaml.matches(&old).count(), 1, "{old:?} in {yaml}");
+            yaml = yaml.replace(&old, &moved.line());
+            let left = std::mem::take(&mut self.members.get_mut(&name).expect("it is there").doors);
+            if listens(&name) {
+                self.seat(moved);
+            } else {
+                self.members.insert(name.clone(), moved);
+            }
+            self.members.get_mut(&name).expect("it is there").doors.extend(left);
+        }
+        self.write(&yaml);
+    }
+
     fn member(&self, node: &str) -> &Member {
         self.members.get(node).unwrap_or_else(|| panic!("there is no node {node}"))
     }

@@ -1,0 +1,50 @@
+//! How long a question is new.
+
+use std::time::{Duration, Instant};
+
+use crate::check::{Outcome, Timing};
+
+/// The time from the moment at which a question is new (at a start, or by an edit) until its answers have decided.
+///
+/// A check that is only asked at other times keeps its state meanwhile; one that asks something else is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trial {
+    /// When the question became new.
+    pub since: Instant,
+    /// When it ends although there was no answer at all.
+    pub until: Instant,
+    /// Answers so far: probes that could not be made are none.
+    pub answers: u32,
+    /// Passes in a row since then.
+    passes: u32,
+    /// Failures in a row since then.
+    failures: u32,
+    /// Whether the node did its work before an edit asked something else of it.
+    pub was_well: bool,
+}
+
+impl Trial {
+    /// So many times as many answers as decide are undecidable: now a pass, now a failure.
+    const UNDECIDABLE: u32 = 8;
+
+    /// A trial that begins now and lasts for so long without an answer.
+    #[must_use]
+    pub fn new(now: Instant, settle: Duration, was_well: bool) -> Self {
+        // No sum of an instant and a settable duration overflows; a century hence is as good as never.
+        let until = now.checked_add(settle).unwrap_or(now);
+        Self { since: now, until, answers: 0, passes: 0, failures: 0, was_well }
+    }
+
+    /// Takes an outcome; whether the trial is over.
+    pub(super) fn is_over(&mut self, timing: &Timing, now: Instant, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Pass(_) | Outcome::Warn { .. } => (self.passes, self.failures) = (self.passes + 1, 0),
+            Outcome::Fail(_) | Outcome::Busy(_) => (self.passes, self.failures) = (0, self.failures + 1),
+            Outcome::Out(_) | Outcome::Maint(_) => return true,
+            Outcome::Unknown(_) => return self.answers == 0 && now >= self.until,
+        }
+        self.answers += 1;
+        let most = timing.rise.max(timing.fall).saturating_mul(Self::UNDECIDABLE);
+        self.passes >= timing.rise || self.failures >= timing.fall || self.answers >= most
+    }
+}

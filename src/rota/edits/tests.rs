@@ -1,0 +1,240 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use proptest::prelude::*;
+
+use super::super::model::{World, cluster, targets};
+use crate::{
+    check::Target,
+    cluster::Cluster,
+    event::Kind,
+    health::State::{self, Down, Unknown, Up},
+};
+
+const FILE: &str =
+    "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] }, n2: { addresses: [192.0.2.12] } }
+checks: { imap: { kind: imap }, smtp: { kind: smtp } }
+services:
+  imap: { publish: address, name: imap, checks: [imap] }
+  mx: { publish: mx, preference: 10, exchange: \"{node}.{domain}\", checks: [smtp] }
+domains: { a.test: { services: [imap, mx] } }
+";
+const ALL: &str = "192.0.2.10 192.0.2.11 192.0.2.12";
+
+/// The file with something else in it.
+fn file(from: &str, to: &str) -> Arc<Cluster> {
+    assert!(FILE.contains(from), "{from}");
+    cluster(&FILE.replace(from, to))
+}
+
+/// Three nodes that are up and published.
+fn world() -> World {
+    let mut world = World::new(&cluster(FILE));
+    world.run();
+    world.us().events.clear();
+    world.sent.clear();
+    assert_eq!(imap(&mut world), ALL);
+    world
+}
+
+fn imap(world: &mut World) -> String {
+    world.zone("a.test").get("imap.a.test A")
+}
+
+/// A check of one node answers, and the rota does what it does then.
+fn answer(world: &mut World, node: &str, check: &str, state: State) -> String {
+    let cluster = Arc::clone(world.us().rota.cluster());
+    let of = |target: &Target| target.node.as_str() == node && target.check.as_str() == check;
+    let found: Vec<_> = targets(&cluster).filter(of).collect();
+    for target in found {
+        world.decide(target, state);
+    }
+    world.tell_health();
+    world.run();
+    imap(world)
+}
+
+#[test]
+fn a_slip_in_a_check_takes_nobody_out_one_after_another() {
+    // A check that asks elsewhere, and one that the service did not have.
+    for (from, to, check) in [
+        ("imap: { kind: imap }", "imap: { kind: imap, port: 1 }", "imap"),
+        ("imap: { kind: imap }", "imap: { kind: imap, timeout: 10ms }", "imap"),
+        (
+            "checks: { imap: { kind: imap }, smtp: { kind: smtp } }\nservices:\n  imap: { publish: address, name: imap, checks: [imap] }",
+            "checks: { imap: { kind: imap }, web: { kind: http, body: slip }, smtp: { kind: smtp } }\nservices:\n  imap: { publish: address, name: imap, checks: [imap, web] }",
+            "web",
+        ),
+    ] {
+        let mut world = world();
+        world.edit(0, &file(from, to));
+        world.run();
+        assert_eq!(imap(&mut world), ALL, "{to}");
+        for node in ["n0", "n1", "n2"] {
+            assert_eq!(answer(&mut world, node, check, Down), ALL, "{to}: {node}");
+        }
+        assert_eq!(world.us().told(Kind::TooFewHealthy).len(), 1, "{to}");
+        assert_eq!(world.sent.len(), 0, "{to}");
+        // Corrected: nobody has left meanwhile.
+        world.edit(0, &cluster(FILE));
+        for node in ["n2", "n0", "n1"] {
+            assert_eq!(answer(&mut world, node, "imap", Up), ALL);
+        }
+        assert_eq!(world.us().told(Kind::EnoughHealthy).len(), 1, "{to}");
+        assert_eq!(world.sent.len(), 0, "{to}");
+    }
+}
+
+#[test]
+fn who_alone_fails_a_changed_check_leaves_when_all_are_decided() {
+    let mut world = world();
+    world.edit(0, &file("imap: { kind: imap }", "imap: { kind: imap, port: 144 }"));
+    assert_eq!(answer(&mut world, "n0", "imap", Down), ALL);
+    assert_eq!(answer(&mut world, "n1", "imap", Up), ALL);
+    assert_eq!(answer(&mut world, "n2", "imap", Up), "192.0.2.11 192.0.2.12");
+}
+
+#[test]
+fn who_fails_an_unchanged_check_leaves_at_once() {
+    let mut world = world();
+    let services = "name: imap, checks: [imap]";
+    world.edit(0, &file(services, "name: imap, checks: [imap, smtp]"));
+    world.run();
+    let both = FILE.replace(services, "name: imap, checks: [imap, smtp]");
+    world.edit(0, &cluster(&both.replace("smtp: { kind: smtp }", "smtp: { kind: smtp, port: 26 }")));
+    world.run();
+    assert_eq!(imap(&mut world), ALL);
+    assert_eq!(answer(&mut world, "n1", "imap", Down), "192.0.2.10 192.0.2.12");
+    // n0 fails the changed check, and waits for n2 alone: n1 is decided, though it does not matter any more.
+    answer(&mut world, "n1", "smtp", Up);
+    assert_eq!(answer(&mut world, "n0", "smtp", Down), "192.0.2.10 192.0.2.12");
+    assert_eq!(answer(&mut world, "n2", "smtp", Up), "192.0.2.12");
+}
+
+#[test]
+fn nodes_that_get_other_addresses_are_replaced_once_all_of_them_are_decided() {
+    let renumbered = FILE.replace("192.0.2.1", "192.0.2.2");
+    for (states, then) in [
+        ([Up, Up, Up], "192.0.2.20 192.0.2.21 192.0.2.22"),
+        ([Up, Down, Down], "192.0.2.20"),
+        ([Down, Up, Down], "192.0.2.21"),
+        ([Down, Down, Down], ALL),
+    ] {
+        let mut world = world();
+        world.edit(0, &cluster(&renumbered));
+        world.run();
+        assert_eq!(imap(&mut world), ALL);
+        for (node, state) in ["n0", "n1", "n2"].into_iter().zip(states) {
+            answer(&mut world, node, "smtp", state);
+            let set = answer(&mut world, node, "imap", state);
+            assert!(
+                node == "n2" || set.ends_with(&format!(" {ALL}")) || set.starts_with(ALL),
+                "{states:?} {node}: {set}"
+            );
+        }
+        assert_eq!(imap(&mut world), then, "{states:?}");
+        // The host of an exchange follows membership; its old address goes when the new one is known to work.
+        let works = states[0] == Up;
+        let host = if works { "192.0.2.20" } else { "192.0.2.10 192.0.2.20" };
+        assert_eq!(world.zone("a.test").get("n0.a.test A"), host, "{states:?}");
+        let exchanges = world.zone("a.test").get("a.test MX");
+        let alive = states.iter().filter(|state| **state == Up).count();
+        assert_eq!(exchanges.split(' ').count(), if alive == 0 { 3 } else { alive }, "{states:?}: {exchanges}");
+    }
+}
+
+#[test]
+fn who_is_removed_stays_until_who_comes_instead_is_decided() {
+    for (state, then) in [(Up, "192.0.2.10 192.0.2.11 192.0.2.13"), (Down, "192.0.2.10 192.0.2.11")] {
+        let mut world = world();
+        world.edit(0, &file("n2: { addresses: [192.0.2.12] }", "n3: { addresses: [192.0.2.13] }"));
+        world.run();
+        assert_eq!(imap(&mut world), ALL);
+        assert_eq!(answer(&mut world, "n3", "imap", state), then);
+    }
+}
+
+#[test]
+fn a_shortage_outlives_an_edit() {
+    let mut world = world();
+    world.all(Down);
+    world.run();
+    assert_eq!(world.us().told(Kind::TooFewHealthy).len(), 2);
+    for to in [
+        // Other times, another question, a new node, a check with another name.
+        FILE.replace("imap: { kind: imap }", "imap: { kind: imap, timeout: 2s }"),
+        FILE.replace("imap: { kind: imap }", "imap: { kind: imap, port: 144 }"),
+        FILE.replace("nodes: {", "nodes: { n3: { addresses: [192.0.2.13] },"),
+        FILE.replace("imap: { kind: imap }", "imap2: { kind: imap }").replace("checks: [imap]", "checks: [imap2]"),
+        FILE.to_owned(),
+    ] {
+        world.edit(0, &cluster(&to));
+        world.run();
+        assert_eq!(imap(&mut world), ALL, "{to}");
+        assert_eq!(world.us().told(Kind::EnoughHealthy), Vec::<String>::new(), "{to}");
+    }
+    assert_eq!(answer(&mut world, "n1", "imap", Up), ALL, "the others are not decided");
+    assert_eq!(world.us().told(Kind::EnoughHealthy).len(), 1);
+    answer(&mut world, "n0", "imap", Down);
+    assert_eq!(answer(&mut world, "n2", "imap", Down), "192.0.2.11");
+}
+
+/// Edits of all kinds that leave every node in every set.
+const EDITS: [(&str, &str); 9] = [
+    ("imap: { kind: imap }", "imap: { kind: imap, port: 1 }"),
+    ("imap: { kind: imap }", "imap: { kind: imap, interval: 20s }"),
+    ("name: imap, checks: [imap]", "name: imap, checks: [imap, smtp]"),
+    ("name: imap, checks: [imap]", "name: imap, checks: [imap, smtp], checks_any: 1"),
+    ("name: imap, checks: [imap]", "name: imap, checks: [smtp]"),
+    ("name: imap, checks: [imap]", "name: imap, checks: [imap], min_healthy: 2"),
+    ("name: imap, checks: [imap]", "name: imap, checks: [imap], ttl: 5m"),
+    ("preference: 10", "preference: 20"),
+    ("nodes: {", "nodes: { n3: { addresses: [192.0.2.13] },"),
+];
+
+proptest! {
+    /// Whatever an edit changes, and in whichever order the nodes then answer: nobody leaves for less than health, and
+    /// nobody before all that the edit asks anew are decided.
+    #[test]
+    fn an_edit_alone_removes_nobody(
+        edits in prop::collection::btree_set(0..EDITS.len(), 1..4),
+        answers in prop::collection::vec((0..3_usize, any::<bool>(), prop_oneof![3 => Just(Up), 2 => Just(Down), 1 => Just(Unknown)]), 0..24),
+        held in any::<bool>(),
+    ) {
+        let mut world = world();
+        if held {
+            world.stand_still(0);
+        }
+        let mut yaml = FILE.to_owned();
+        for edit in edits {
+            let (from, to) = EDITS[edit];
+            yaml = yaml.replacen(from, to, 1);
+        }
+        world.edit(0, &cluster(&yaml));
+        world.run();
+        prop_assert_eq!(imap(&mut world), ALL);
+        let file = Arc::clone(world.us().rota.cluster());
+        let checks = file.services["imap"].checks.clone();
+        let mut failed = BTreeSet::new();
+        for (node, imap_check, state) in answers {
+            let node = format!("n{node}");
+            let check = if imap_check { "imap" } else { "smtp" };
+            let set = answer(&mut world, &node, check, state);
+            let published: BTreeSet<_> = set.split(' ').collect();
+            let of_service = |target: &&Target| checks.contains(&target.check) && target.node.as_str() != "n3";
+            // Who left fails a check, and not one that is still asked anew while others are.
+            let open = world.trials.iter().any(|target| of_service(&target));
+            failed.extend(world.health.iter().filter(|(target, state)| of_service(target) && **state == Down).map(|(t, _)| t.node.clone()));
+            for (at, address) in ALL.split(' ').enumerate() {
+                let has_failed = failed.contains(format!("n{at}").as_str());
+                prop_assert!(published.contains(address) || has_failed, "n{} has left for nothing: {}", at, set);
+            }
+            prop_assert!(!published.is_empty());
+            let anew = ["imap", "smtp"].into_iter().filter(|check| {
+                let before = cluster(FILE);
+                before.checks.get(*check) != file.checks.get(*check) || !before.services["imap"].checks.iter().any(|c| c.as_str() == *check)
+            });
+            let all_are_new = checks.iter().all(|check| anew.clone().any(|new| new == check.as_str()));
+            prop_assert!(!(open && all_are_new) || published.len() >= 3, "{} while nodes are undecided", set);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    blind::Rules,
+    check::{
+        Kind, Outcome, Timing,
+        tests::{cluster, timing},
+    },
+    cluster::Cluster,
+    health::State::{self, Down, Unknown, Up},
+    io::clock,
+    schedule::Schedule,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const NODES: &[(&str, &[&str])] = &[("n0", &["192.0.2.10"]), ("n1", &["192.0.2.11"]), ("n2", &["192.0.2.12"])];
+
+fn tcp(port: u16) -> Check {
+    Check { kind: Kind::Tcp { port }, tls: None, timing: timing() }
+}
+
+/// Three nodes with one check.
+fn file(name: &str, check: Check) -> Cluster {
+    cluster(NODES, &[(name, check)])
+}
+
+/// A schedule, its clock, and whom the nodes answer.
+struct World {
+    schedule: Schedule,
+    now: Instant,
+    rules: Rules,
+    told: Vec<String>,
+}
+
+impl World {
+    fn new(file: &Cluster) -> Self {
+        let now = clock::now();
+        let rules = Rules::new(file, false);
+        let mut world = Self { schedule: Schedule::new(now), now, rules, told: Vec::new() };
+        world.edit(file);
+        world
+    }
+
+    fn edit(&mut self, file: &Cluster) {
+        self.schedule.adopt(file, self.now);
+        self.rules = Rules::new(file, false);
+        self.judge();
+    }
+
+    /// For so long every probe that is due is made; `answer` says what a node says.
+    fn pass(&mut self, seconds: u32, answer: impl Fn(&Target) -> Outcome) {
+        for _ in 0..seconds * 4 {
+            self.now += SECOND / 4;
+            while let Some(job) = self.schedule.start(self.now) {
+                let outcome = answer(&job.target);
+                self.schedule.finish(&job, self.now, outcome, Duration::ZERO);
+            }
+            self.judge();
+        }
+    }
+
+    fn judge(&mut self) {
+        let told = self.schedule.judge(self.now, &self.rules);
+        self.told.extend(told.map(|event| event.message));
+    }
+
+    fn states(&self) -> Vec<State> {
+        self.schedule.view().targets.values().map(|health| health.state).collect()
+    }
+
+    fn on_trial(&self) -> usize {
+        self.schedule.view().targets.values().filter(|health| health.trial.is_some()).count()
+    }
+}
+
+fn well(_: &Target) -> Outcome {
+    Outcome::Pass("accepted".to_owned())
+}
+
+fn refused(_: &Target) -> Outcome {
+    Outcome::Fail("connection refused".to_owned())
+}
+
+fn unmade(_: &Target) -> Outcome {
+    Outcome::Unknown("no descriptors".to_owned())
+}
+
+#[test]
+fn what_is_asked_as_before_keeps_its_state() {
+    let slower = Check { timing: Timing { interval: 20 * SECOND, ..timing() }, ..tcp(143) };
+    for (what, name, check, state, on_trial) in [
+        ("nothing", "imap", tcp(143), Up, 0),
+        ("another name", "imap2", tcp(143), Up, 0),
+        ("other times", "imap", slower.clone(), Up, 3),
+        ("both", "imap2", slower, Up, 3),
+        ("another port", "imap", tcp(144), Unknown, 3),
+    ] {
+        let mut world = World::new(&file("imap", tcp(143)));
+        world.pass(60, well);
+        world.edit(&file(name, check));
+        assert_eq!((world.states(), world.on_trial()), (vec![state; 3], on_trial), "{what}");
+        world.pass(30, well);
+        assert_eq!((world.states(), world.on_trial()), (vec![Up; 3], 0), "{what}");
+        assert_eq!(world.told, Vec::<String>::new(), "{what}");
+    }
+}
+
+#[test]
+fn nodes_that_all_fail_a_changed_check_are_suspects_though_they_never_passed_it() {
+    for (what, edit) in [
+        ("another port", file("imap", tcp(1))),
+        ("another check", file("web", tcp(1))),
+        (
+            "a timeout that nobody keeps",
+            file("imap", Check { timing: Timing { timeout: SECOND, ..timing() }, ..tcp(143) }),
+        ),
+    ] {
+        let mut world = World::new(&file("imap", tcp(143)));
+        world.pass(60, well);
+        world.edit(&edit);
+        world.pass(12, refused);
+        assert_eq!(world.states(), [Down; 3], "{what}");
+        let view = world.schedule.view();
+        assert!(view.blind && view.suspects.len() == 3, "{what}: {:?}", view.suspects);
+        assert!(world.told.iter().any(|told| told.starts_with("blind: 3 of 3 nodes")), "{what}: {:?}", world.told);
+    }
+    // One that fails alone is none.
+    let mut world = World::new(&file("imap", tcp(143)));
+    world.pass(60, well);
+    world.edit(&file("imap", tcp(144)));
+    world.pass(12, |target| if target.node.as_str() == "n1" { refused(target) } else { well(target) });
+    let view = world.schedule.view();
+    assert!(!view.blind && view.suspects.is_empty(), "{:?}", view.suspects);
+    assert_eq!(world.states(), [Up, Down, Up]);
+}
+
+#[test]
+fn blindness_outlives_an_edit() {
+    let slower = Check { timing: Timing { timeout: 4 * SECOND, ..timing() }, ..tcp(143) };
+    let mut more = NODES.to_vec();
+    more.push(("n3", &["192.0.2.13"]));
+    for (what, edit) in [
+        ("a timeout", file("imap", slower)),
+        ("another name", file("imap2", tcp(143))),
+        ("another port", file("imap", tcp(144))),
+        ("a node more", cluster(&more, &[("imap", tcp(143))])),
+        (
+            "other addresses",
+            cluster(
+                &[("n0", &["192.0.2.20"]), ("n1", &["192.0.2.21"]), ("n2", &["192.0.2.22"])],
+                &[("imap", tcp(143))],
+            ),
+        ),
+        (
+            "other names of nodes",
+            cluster(&[("a", &["192.0.2.10"]), ("b", &["192.0.2.11"]), ("c", &["192.0.2.12"])], &[("imap", tcp(143))]),
+        ),
+    ] {
+        let mut world = World::new(&file("imap", tcp(143)));
+        world.pass(60, well);
+        world.pass(20, refused);
+        assert!(world.schedule.view().blind, "{what}");
+        world.edit(&edit);
+        assert!(world.schedule.view().blind, "{what}");
+        world.pass(3, refused);
+        // And edited again before anybody is decided.
+        world.edit(&edit);
+        world.pass(60, refused);
+        assert!(world.schedule.view().blind, "{what}: {:?}", world.told);
+        assert_eq!(world.told.len(), 1, "{what}: {:?}", world.told);
+        world.pass(60, well);
+        assert!(!world.schedule.view().blind, "{what}");
+        assert!(world.told[1].contains("no node is down any more"), "{what}: {:?}", world.told);
+    }
+}
+
+#[test]
+fn who_gives_no_answer_is_waited_for_as_long_as_the_file_says() {
+    let mut world = World::new(&file("imap", tcp(143)));
+    world.pass(60, well);
+    world.edit(&file("imap", tcp(144)));
+    world.pass(55, unmade);
+    assert_eq!(world.on_trial(), 3);
+    world.pass(10, unmade);
+    assert_eq!((world.on_trial(), world.states()), (0, vec![Unknown; 3]), "a minute is over");
+
+    let mut short = file("imap", tcp(143));
+    short.safety.settle = Some(5 * SECOND);
+    world.edit(&short);
+    world.pass(8, unmade);
+    assert_eq!(world.on_trial(), 0);
+    // Who answers is waited for until that decides, if it ever can.
+    let mut slow = Check { timing: Timing { fast_interval: 10 * SECOND, ..timing() }, ..tcp(146) };
+    slow.timing.interval = 10 * SECOND;
+    let mut short = file("imap", slow);
+    short.safety.settle = Some(5 * SECOND);
+    world.edit(&short);
+    world.pass(21, refused);
+    assert_eq!(world.on_trial(), 3);
+    world.pass(19, refused);
+    assert_eq!((world.on_trial(), world.states()), (0, vec![Down; 3]));
+}

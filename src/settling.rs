@@ -1,0 +1,131 @@
+//! Who is waited for after an edit, and at a start, before anybody leaves the sets of a service.
+//!
+//! A slip in a check fails every node, but not in the same moment: taken one by one they would leave until the last.
+//! Hence the members of a service whose checks changed keep their places until every changed target is decided, and
+//! then all of them are judged together. What was asked before the edit, and still is, counts at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use crate::{
+    check::Target,
+    cluster::{CheckName, Cluster, NodeName, Service, ServiceName},
+    health::{Health, HealthView},
+    standings::is_silent_agent,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// The services that have changed targets which are not decided yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settling(BTreeMap<ServiceName, Changed>);
+
+/// What is new about the targets of a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Checks that ask something else, ask at other times, or are new to the service.
+    checks: BTreeSet<CheckName>,
+    /// Addresses that nodes of the service did not have.
+    addresses: BTreeSet<(NodeName, IpAddr)>,
+}
+
+impl Changed {
+    /// Whether the answers of a target are new.
+    #[must_use]
+    pub fn covers(&self, target: &Target) -> bool {
+        self.checks.contains(&target.check) || self.addresses.contains(&(target.node.clone(), target.address))
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.checks.extend(other.checks);
+        self.addresses.extend(other.addresses);
+    }
+}
+
+impl Settling {
+    /// At a start, and after a gap: everything is new.
+    #[must_use]
+    pub fn all(cluster: &Cluster) -> Self {
+        let changed = |service: &Service| Changed {
+            checks: service.checks.iter().cloned().collect(),
+            addresses: BTreeSet::new(),
+        };
+        let services = cluster.services.iter().filter(|(_, service)| !service.checks.is_empty());
+        Self(services.map(|(name, service)| (name.clone(), changed(service))).collect())
+    }
+
+    /// What is new about a service.
+    #[must_use]
+    pub fn of(&self, service: &ServiceName) -> Option<&Changed> {
+        self.0.get(service)
+    }
+
+    /// Adds what an edit changes.
+    pub fn edited(&mut self, old: &Cluster, new: &Cluster) {
+        self.0.retain(|service, _| new.services.contains_key(service));
+        let (before, after) = (nodes(old), nodes(new));
+        for (name, service) in &new.services {
+            let was = old.services.get(name);
+            let checks = service.checks.iter().filter(|check| {
+                !was.is_some_and(|was| was.checks.contains(check)) || old.checks.get(*check) != new.checks.get(*check)
+            });
+            let checks: BTreeSet<_> = checks.cloned().collect();
+            let both = after
+                .get(name)
+                .into_iter()
+                .flatten()
+                .filter(|node| before.get(name).is_some_and(|b| b.contains(*node)));
+            let addresses = both.flat_map(|node| {
+                let had = old.nodes.get(*node).map(|node| &node.addresses);
+                let has = new.nodes.get(*node).into_iter().flat_map(|node| &node.addresses);
+                has.filter(move |address| !had.is_some_and(|had| had.contains(address)))
+                    .map(|address| ((*node).clone(), *address))
+            });
+            let addresses: BTreeSet<_> = addresses.filter(|_| !service.checks.is_empty()).collect();
+            if !checks.is_empty() || !addresses.is_empty() {
+                self.0.entry(name.clone()).or_default().extend(Changed { checks, addresses });
+            }
+        }
+    }
+
+    /// Takes the services out of which every changed target is decided, or waited for no longer. Health that is not
+    /// that of the file decides nothing.
+    pub fn observe(&mut self, cluster: &Cluster, health: &HealthView) {
+        if self.0.is_empty() {
+            return;
+        }
+        let nodes = nodes(cluster);
+        self.0.retain(|name, changed| {
+            let Some(service) = cluster.services.get(name) else { return false };
+            let nodes = nodes.get(name).into_iter().flatten().filter_map(|name| cluster.nodes.get_key_value(*name));
+            let mut targets = nodes.flat_map(|(node, of)| {
+                let targets = move |address: &IpAddr| {
+                    let target =
+                        |check: &CheckName| Target { node: node.clone(), check: check.clone(), address: *address };
+                    service.checks.iter().map(target).collect::<Vec<_>>()
+                };
+                of.addresses.iter().flat_map(targets)
+            });
+            // A silent agent has no say: nothing is waited for.
+            let is_open = |target: &Target| {
+                let answers = |health: &Health| !is_silent_agent(cluster, target, health);
+                health.targets.get(target).is_none_or(|health| health.trial.is_some() && answers(health))
+            };
+            targets.any(|target| changed.covers(&target) && is_open(&target))
+        });
+    }
+}
+
+/// The nodes that serve each service.
+fn nodes(cluster: &Cluster) -> BTreeMap<&ServiceName, BTreeSet<&NodeName>> {
+    let mut nodes: BTreeMap<&ServiceName, BTreeSet<&NodeName>> = BTreeMap::new();
+    for profile in &cluster.profiles {
+        for service in &profile.services {
+            nodes.entry(service).or_default().extend(&profile.nodes);
+        }
+    }
+    nodes
+}

@@ -1,0 +1,71 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    health::{Health, State, Trial},
+    io::clock,
+    rota::model::{cluster, targets},
+};
+
+/// Two services of two nodes with a check each.
+const BEFORE: &str = "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] } }
+checks: { imap: { kind: imap }, smtp: { kind: smtp } }
+services:
+  imap: { publish: address, name: imap, checks: [imap] }
+  smtp: { publish: address, name: smtp, checks: [smtp] }
+domains: { a.test: { services: [imap, smtp] } }
+";
+
+/// The services that settle after an edit of that file.
+fn after(edit: &dyn Fn(&str) -> String) -> Vec<String> {
+    let (old, new) = (cluster(BEFORE), cluster(&edit(BEFORE)));
+    let mut settling = Settling::default();
+    settling.edited(&old, &new);
+    settling.0.keys().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_service_settles_when_what_is_asked_of_its_members_changes() {
+    for (what, from, to, services) in [
+        ("nothing", "", "", &[][..]),
+        ("a port", "{ kind: imap }", "{ kind: imap, port: 144 }", &["imap"]),
+        ("times", "{ kind: imap }", "{ kind: imap, timeout: 1s }", &["imap"]),
+        ("another check", "name: imap, checks: [imap]", "name: imap, checks: [smtp]", &["imap"]),
+        ("one more check", "name: imap, checks: [imap]", "name: imap, checks: [imap, smtp]", &["imap"]),
+        ("one check less", "name: imap, checks: [imap]", "name: imap", &[]),
+        ("a new service", "services:", "services:\n  two: { publish: address, name: two, checks: [imap] }", &["two"]),
+        ("a new node", "nodes: {", "nodes: { n2: { addresses: [192.0.2.12] },", &[]),
+        ("another address", "192.0.2.11", "192.0.2.99", &["imap", "smtp"]),
+        ("one more address", "[192.0.2.11]", "[192.0.2.11, 192.0.2.99]", &["imap", "smtp"]),
+        ("a drained node", "[192.0.2.11]", "[192.0.2.11], admin_state: drain", &[]),
+        ("a TTL", "name: imap,", "name: imap, ttl: 5m,", &[]),
+    ] {
+        assert_eq!(after(&|yaml| yaml.replacen(from, to, 1)), services, "{what}");
+    }
+}
+
+#[test]
+fn it_is_over_when_every_changed_target_is_decided() {
+    let (old, new) = (cluster(BEFORE), cluster(&BEFORE.replace("192.0.2.11", "192.0.2.99")));
+    let mut settling = Settling::default();
+    settling.edited(&old, &new);
+    let open = |open: &[&str]| {
+        let health = |target: &Target| {
+            let is_open = open.contains(&format!("{} {}", target.node, target.check).as_str());
+            let trial = is_open.then(|| Trial::new(clock::now(), std::time::Duration::ZERO, false));
+            Arc::new(Health { state: State::Down, trial, ..Health::new(clock::now()) })
+        };
+        let targets = targets(&new).map(|target| (target.clone(), health(&target))).collect();
+        HealthView { targets, ..HealthView::default() }
+    };
+    let names = |settling: &Settling| settling.0.keys().map(ToString::to_string).collect::<Vec<_>>();
+    // The health of before the edit does not know the new address.
+    settling.observe(&new, &HealthView::default());
+    settling.observe(&new, &open(&["n1 imap", "n1 smtp"]));
+    assert_eq!(names(&settling), ["imap", "smtp"]);
+    // Who has the address that it had is not waited for.
+    settling.observe(&new, &open(&["n0 imap", "n1 smtp"]));
+    assert_eq!(names(&settling), ["smtp"]);
+    settling.observe(&new, &open(&["n0 imap", "n0 smtp"]));
+    assert_eq!(settling, Settling::default());
+}

@@ -17,6 +17,7 @@ pub mod ask;
 pub mod doctor;
 pub mod once;
 pub mod operator;
+pub mod out;
 pub mod probe;
 pub mod report;
 pub mod status;

@@ -120,6 +120,10 @@ kinds! {
     TooMuchChange = Error, "18ce43c0c47843e5be56627d613678a4";
     /// BIND cannot be reached.
     PrimaryLost = Error, "a55528bb8f864d2288ee4d314aadc794";
+    /// BIND does not accept our signature: no key, or the clocks differ.
+    KeysRefused = Error, "6b3e64e6827c2343b16b940b390b63a4";
+    /// BIND accepts our signature again.
+    KeysAccepted = Info, "fcaf5562bc0293cb929dd582ac766762";
     /// BIND answers again.
     PrimaryBack = Info, "55727054e2b348c5a958a9c2c0f8fe3d";
     /// BIND does not accept a key any more and accepts another one of the file.
@@ -140,12 +144,6 @@ kinds! {
 
 /// Octets of a field of the journal: the longest owner name with every octet escaped has 1,000.
 const FIELD: usize = 1_024;
-
-fn bound(text: &mut String, most: usize) {
-    if let Cow::Owned(bounded) = text::line(text, most) {
-        *text = bounded;
-    }
-}
 
 /// One line of the journal and its fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,17 +173,18 @@ pub struct Event {
 }
 
 impl Event {
-    /// The same with every text on one line and bounded: a journal that stands still keeps thousands of them, and what peers
+    /// The same with its message on one line and every text bounded: a journal that stands still keeps thousands of them, and what peers
     /// say may be in each.
     #[must_use]
     pub fn bounded(mut self) -> Self {
-        let texts = [&mut self.node, &mut self.check, &mut self.zone, &mut self.owner, &mut self.rcode];
-        for text in texts.into_iter().flatten() {
-            bound(text, FIELD);
+        if let Cow::Owned(bounded) = text::line(&self.message, text::LINE) {
+            self.message = bounded;
         }
-        bound(&mut self.message, text::LINE);
-        if let Some(reason) = &mut self.reason {
-            bound(reason, FIELD);
+        // As they came: what is in a field of the journal ends nowhere else.
+        let texts =
+            [&mut self.node, &mut self.check, &mut self.zone, &mut self.owner, &mut self.rcode, &mut self.reason];
+        for text in texts.into_iter().flatten() {
+            text.truncate(text.floor_char_boundary(FIELD));
         }
         self
     }
@@ -278,7 +277,7 @@ mod tests {
         let zone = OwnerName::from_presentation(&long);
         let event = Event::new(Kind::ZoneFailing, &*long).zone(&zone).reason(&*long).rcode(&*long).bounded();
         assert!(event.message.len() <= text::LINE && event.size() <= text::LINE + 6 * FIELD + size_of::<Event>());
-        assert!(!event.message.contains('\u{1b}') && !event.reason.unwrap().contains('\u{1b}'));
+        assert!(!event.message.contains('\u{1b}'));
         let short = Event::new(Kind::CheckUp, "node01 imap is up").reason("* OK");
         assert_eq!(short.clone().bounded(), short);
     }

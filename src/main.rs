@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("rotad: the runtime cannot start: {error}");
+            cli::out::warn(format_args!("rotad: the runtime cannot start: {error}"));
             return Exit::Failed.into();
         }
     };
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("rotad: {:#}", failure.error);
+            cli::out::warn(format_args!("rotad: {:#}", failure.error));
             failure.exit.into()
         }
     }

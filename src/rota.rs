@@ -201,6 +201,12 @@ impl Rota {
         self.server.trouble()
     }
 
+    /// Why no zone can be asked, if BIND does not accept our signature.
+    #[must_use]
+    pub fn key_trouble(&self) -> Option<&str> {
+        self.server.key_trouble()
+    }
+
     /// How many steps are under way.
     #[must_use]
     pub fn under_way(&self) -> usize {
@@ -311,7 +317,9 @@ impl Rota {
             self.call(name);
             return Vec::new();
         }
-        let mut events: Vec<_> = self.server.answered(now, &done, self.cluster.bind.server).into_iter().collect();
+        let address = self.cluster.bind.server;
+        let mut events: Vec<_> = self.server.answered(now, &done, address).into_iter().collect();
+        events.extend(self.server.recognized(now, (name, &done), address, |zone| self.zones.contains_key(zone)));
         events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
         let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {

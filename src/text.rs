@@ -36,6 +36,22 @@ pub fn count(count: usize) -> String {
     text
 }
 
+/// Zones that are spelled out where several have the same trouble.
+const SPELLED_OUT: usize = 3;
+
+/// Zones with the same trouble, so that it is said once: `zone a.org`, `20 zones (a.org, b.org, c.org, ...)`.
+#[must_use]
+pub fn zones(names: &[&str]) -> String {
+    match names {
+        [name] => format!("zone {name}"),
+        names => {
+            let spelled: Vec<_> = names.iter().take(SPELLED_OUT).copied().collect();
+            let more = if names.len() > SPELLED_OUT { ", ..." } else { "" };
+            format!("{} zones ({}{more})", count(names.len()), spelled.join(", "))
+        }
+    }
+}
+
 /// The most characters of a stranger's text that are shown: of a node, of BIND, of a file, a certificate, a plugin.
 pub const SHOWN: usize = 100;
 

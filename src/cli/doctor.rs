@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
 use crate::{
-    cli::Failure,
+    cli::{Failure, out},
     cluster::Cluster,
     dns::{OwnerName, RrsetId},
     doctor::{KeyFinding, Report, ZoneFinding, grants, needs, no_updates},
@@ -41,9 +41,9 @@ pub async fn run(file: &Path, json: bool) -> Result<Exit, Failure> {
     let keys = keys::load(&cluster.bind.key, cluster.bind.allow_weak_keys)?;
     let report = examine(&cluster, &keys).await;
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::print_json(&report)?;
     } else {
-        print!("{report}");
+        out::print(&report)?;
     }
     Ok(if report.unreachable.is_some() {
         Exit::Unavailable

@@ -1,12 +1,12 @@
 //! `rotad plan` and `rotad apply`: the daemon's own loop, run until it has nothing left to do.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::anyhow;
 use tokio::{task::JoinSet, time::sleep_until};
 
 use crate::{
-    cli::{Failure, report::Report},
+    cli::{Failure, out, report::Report},
     cluster::Cluster,
     exit::Exit,
     io::{
@@ -21,7 +21,7 @@ use crate::{
     rota::Rota,
     state::State,
     status::{Clocks, ZoneState},
-    text::age,
+    text::{self, age},
     zone::Identity,
 };
 
@@ -31,7 +31,7 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     let primary = primary(&cluster)?;
     let directory = systemd::state_directory(&cluster.state_dir);
     let state = state::peek(&directory, &cluster.name).unwrap_or_else(|cause| {
-        eprintln!("{cause}; what was published before is not known here");
+        out::warn(format_args!("{cause}; what was published before is not known here"));
         state::newcomer(&cluster.name)
     });
     let mut pulse = Pulse::start();
@@ -39,9 +39,9 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     let rota = run(rota, &primary, &mut pulse).await?;
     let report = Report::new(&rota, &state.me, clock::now());
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out::print_json(&report)?;
     } else {
-        print!("{report}");
+        out::print(&report)?;
     }
     Ok(if rota.server_trouble().is_some() {
         Exit::Unavailable
@@ -70,13 +70,18 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let hold = rota.overrides().hold().cloned();
     directory.save(&State { zones: rota.remembered(), hold, ..state })?;
     let wrong: Vec<_> = rota.zones().iter().filter(|(_, zone)| zone.state() != ZoneState::InSync).collect();
+    // What the server does to all zones is said once.
+    let mut causes: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for (name, zone) in &wrong {
-        eprintln!("{name}: {}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));
+        causes.entry((zone.state(), zone.error().unwrap_or("not written"))).or_default().push(name.as_str());
+    }
+    for ((state, error), zones) in causes {
+        out::warn(format_args!("{}: {}: {error}", text::zones(&zones), state.as_str()));
     }
     if let Some(words) = rota.refused_edit() {
-        eprintln!("{words}");
+        out::warn(format_args!("{words}"));
     }
-    println!("{} of {} zones in sync", rota.zones().len() - wrong.len(), rota.zones().len());
+    out::print(format_args!("{} of {} zones in sync\n", rota.zones().len() - wrong.len(), rota.zones().len()))?;
     Ok(if rota.server_trouble().is_some() {
         Exit::Unavailable
     } else if wrong.is_empty() {

@@ -6,6 +6,7 @@ use crate::{
     cli::{
         Failure,
         ask::{ask, daemon_of},
+        out,
     },
     control::{Answer, Command},
     exit::Exit,
@@ -25,10 +26,10 @@ pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
     let answer = daemon_of(file, async |socket| ask::<Answer>(&systemd::control_socket(socket), &line).await).await?;
     let (_, Answer { done, words }) = answer;
     if done {
-        println!("{words}");
+        out::print(format_args!("{words}\n"))?;
         Ok(Exit::Done)
     } else {
-        eprintln!("rotad: {words}");
+        out::warn(format_args!("rotad: {words}"));
         Ok(Exit::Failed)
     }
 }

@@ -1,17 +1,13 @@
 //! `rotad probe`: asks each target once and prints what was found.
 
-use std::{
-    collections::BTreeMap,
-    io::{Write, stdout},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::bail;
 use serde_json::json;
 
 use crate::{
     check::{Check, Outcome, Target, targets},
+    cli::out,
     cluster::{Cluster, NodeName},
     io::monitor::ask_once,
 };
@@ -33,7 +29,7 @@ pub async fn run(cluster: &Cluster, node: Option<&str>, json: bool) -> anyhow::R
         .filter_map(|target| Check::of_target(cluster, &target).map(|check| (target, Arc::new(check))));
     let found = ask_once(questions).await;
     let text = if json { as_json(&found)? } else { as_table(&found) };
-    stdout().write_all(text.as_bytes())?;
+    out::print(text)?;
     Ok(found.values().all(|(outcome, _)| outcome.is_pass()))
 }
 

@@ -1,6 +1,6 @@
 //! What `rotad plan` shows.
 
-use std::{fmt, time::Instant};
+use std::{collections::BTreeMap, fmt, time::Instant};
 
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use crate::{
     plan::Change,
     rota::Rota,
     status::ZoneState,
+    text,
     update::GenerationRecord,
     zone::{Identity, Preview},
 };
@@ -135,8 +136,13 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        for unread in &self.unread {
-            writeln!(f, "zone {} could not be read: {}\n", unread.zone, unread.error)?;
+        // What the server does to all zones is said once.
+        let mut causes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for Unread { zone, error } in &self.unread {
+            causes.entry(error).or_default().push(zone);
+        }
+        for (error, zones) in causes {
+            writeln!(f, "{} could not be read: {error}\n", text::zones(&zones))?;
         }
         for words in &self.short {
             writeln!(f, "! {words}")?;

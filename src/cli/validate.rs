@@ -10,6 +10,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    cli::out,
     cluster::{AdminState, Cluster, NodeName, ProfileId, Publish, WhenDown},
     config::Problem,
     exit::Exit,
@@ -153,7 +154,7 @@ pub fn run(file: &Path, json: bool) -> Exit {
         warnings: &warnings,
         summary: summary.as_ref(),
     };
-    let printed = if json { print_json(&answer) } else { print(&answer) };
+    let printed = if json { print_json(&answer) } else { out::quiet(print(&answer)) };
     match (printed, summary) {
         (_, None) => Exit::Config,
         (Ok(()), Some(_)) => Exit::Done,
@@ -179,9 +180,7 @@ fn key_warning(loaded: &files::Loaded, file: &Path) -> Option<Problem> {
 }
 
 fn print_json(answer: &Answer<'_>) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, answer)?;
-    writeln!(out)
+    out::print_json(answer)
 }
 
 fn print(answer: &Answer<'_>) -> std::io::Result<()> {
@@ -196,7 +195,7 @@ fn print(answer: &Answer<'_>) -> std::io::Result<()> {
         writeln!(err, "warning: {warning}\n")?;
     }
     match (answer.summary, answer.problems.len() + answer.more) {
-        (Some(summary), _) => writeln!(std::io::stdout().lock(), "{} is good: {summary}", answer.file),
+        (Some(summary), _) => out::print(format_args!("{} is good: {summary}\n", answer.file)),
         (None, 1) => writeln!(err, "{}: 1 problem", answer.file),
         (None, count) => writeln!(err, "{}: {} problems", answer.file, text::count(count)),
     }

@@ -33,7 +33,7 @@ pub(super) struct Places<'a> {
 
 /// Checks a cluster as a whole.
 pub(super) fn check(cluster: &Cluster, places: &Places<'_>, report: &mut Report) {
-    let mut cross = Cross { cluster, places, report, told: BTreeSet::new() };
+    let mut cross = Cross { cluster, places, report, told: BTreeSet::new(), no_hosts: BTreeSet::new() };
     let names = cross.profiles();
     cross.exchanges(&names);
     for (name, domain) in &cluster.domains {
@@ -49,6 +49,8 @@ struct Cross<'a> {
     report: &'a mut Report,
     /// Pairs of services that have been told of: a thousand domains make no thousand problems.
     told: BTreeSet<(&'a ServiceName, &'a ServiceName, bool)>,
+    /// Services whose names BIND would refuse.
+    no_hosts: BTreeSet<&'a ServiceName>,
 }
 
 /// The names that a profile gives to each of its domains.
@@ -62,6 +64,8 @@ struct Layout<'a> {
     foreign: Vec<Claim<'a>>,
     /// The longest name in octets, without the domain.
     longest: usize,
+    /// A service that gives the domain names that hosts have: addresses and MX.
+    of_hosts: Option<&'a ServiceName>,
     /// The part before the domain, the target and the service of each alias.
     aliases: Vec<(String, &'a OwnerName, &'a ServiceName)>,
 }
@@ -168,6 +172,10 @@ impl<'a> Cross<'a> {
                     continue;
                 }
             };
+            self.host_name(example, &claim);
+            if !matches!(claim.what, Claimed::Alias(_)) {
+                layout.of_hosts.get_or_insert(claim.service);
+            }
             let follows_domain = match self.service(service).map(|service| &service.publish) {
                 Some(Publish::Mx { exchange, .. }) if matches!(claim.what, Claimed::Exchange(_)) => {
                     exchange.0 == "{domain}" || exchange.0.ends_with(".{domain}")
@@ -205,6 +213,27 @@ impl<'a> Cross<'a> {
             self.place(service),
             format!("service \"{service}\": gives \"{name}\" to domain \"{example}\", which is no name: {error}"),
         );
+    }
+
+    /// Whether BIND takes what a service adds to a domain as a host's name: its `check-names` refuses others for A, AAAA and MX,
+    /// and as exchanges.
+    fn host_name(&mut self, example: &OwnerName, claim: &Claim<'a>) {
+        let own = before(&claim.owner, example).unwrap_or_else(|| claim.owner.as_str());
+        // That name is told of as the record's own.
+        let is_reserved = own.split('.').next() == Some(RESERVED);
+        if matches!(claim.what, Claimed::Alias(_))
+            || is_host(own)
+            || is_reserved
+            || !self.no_hosts.insert(claim.service)
+        {
+            return;
+        }
+        let what = if let Claimed::Exchange(_) = claim.what { "as an exchange" } else { "for addresses" };
+        let text = format!(
+            "service \"{}\": gives {} {what}, and BIND refuses it (check-names): {NO_HOST}",
+            claim.service, claim.owner
+        );
+        self.report.problem(self.place(claim.service), text);
     }
 
     /// The generation record's name is nobody else's.
@@ -323,6 +352,14 @@ impl<'a> Cross<'a> {
         layout: &Layout<'a>,
         layouts: &HashMap<ProfileId, Layout<'a>>,
     ) {
+        if let Some(service) = layout.of_hosts.filter(|_| !is_host(name.as_str())) {
+            self.report.problem_of(self.domain_place(name), || {
+                format!(
+                    "domain \"{name}\": service \"{service}\" gives it addresses or an MX, and BIND refuses them there (check-names): \
+                     {NO_HOST}"
+                )
+            });
+        }
         // The dot between, the first length octet and the root.
         let octets = layout.longest + 1 + name.as_str().len() + 2;
         if octets > MAX_NAME {
@@ -401,6 +438,16 @@ impl<'a> Cross<'a> {
             }
         }
     }
+}
+
+/// What a name is that BIND refuses for hosts.
+const NO_HOST: &str = "a host's name has letters, digits and \"-\" inside of its labels, no \"_\"; choose another name";
+
+/// Whether labels are those of a host (RFC 952, RFC 1123): letters and digits, with "-" between them. Nothing at all is, too.
+fn is_host(labels: &str) -> bool {
+    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_label = |label: &str| label.bytes().all(is_inside) && !label.starts_with('-') && !label.ends_with('-');
+    labels.split('.').enumerate().all(|(at, label)| is_label(label) || (at == 0 && label == "*"))
 }
 
 /// The part of `name` before `domain`, without the dot between; empty for the domain itself.

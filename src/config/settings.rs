@@ -87,6 +87,15 @@ pub(super) fn status_socket(field: Field<'_>, folder: &Path, report: &mut Report
 pub(super) fn own_name(name: &str, field: Field<'_>, report: &mut Report) -> bool {
     let good = (1..=63).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    let is_edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    if good && !(is_edge(name.as_bytes().first()) && is_edge(name.as_bytes().last())) {
+        // Names are arguments of commands and plugins, and labels of names in DNS.
+        report.problem(
+            if field.key == name { field.key_at } else { field.node.at },
+            format!("{name:?} is no name; it begins and ends with a letter or a digit"),
+        );
+        return false;
+    }
     if !good {
         report.problem(
             if field.key == name { field.key_at } else { field.node.at },

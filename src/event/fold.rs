@@ -25,7 +25,7 @@ pub const WINDOW: Duration = Duration::from_mins(5);
 const REASONS: usize = 16;
 
 /// What an event speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Object {
     zone: Option<String>,
     node: Option<String>,
@@ -57,8 +57,8 @@ impl Fold {
     /// that the next trouble is told at once.
     pub fn push(&mut self, event: Event, now: Instant) -> Vec<Event> {
         if event.kind.level() == Level::Info {
-            let ended = self.troubles.remove(&object(&event)).unwrap_or_default();
-            return ended.values().filter_map(|repeated| repeated.summary(now)).chain([event]).collect();
+            let ended = self.end_of(&event);
+            return ended.iter().filter_map(|repeated| repeated.summary(now)).chain([event]).collect();
         }
         if matches!(event.kind, Kind::CheckDown | Kind::CheckUnknown) {
             return vec![event];
@@ -74,6 +74,17 @@ impl Fold {
             troubles.insert(trouble, Repeated { told: now, count: 0, last: event.clone() });
         }
         vec![event]
+    }
+
+    /// Takes out the troubles that good news ends: all of its object, and of those without an object the ones that it answers.
+    fn end_of(&mut self, news: &Event) -> Vec<Repeated> {
+        let object = object(news);
+        if object != Object::default() {
+            return self.troubles.remove(&object).unwrap_or_default().into_values().collect();
+        }
+        let Some(troubles) = self.troubles.get_mut(&object) else { return Vec::new() };
+        let answered = answered(news.kind);
+        troubles.extract_if(.., |(kind, _), _| answered.contains(kind)).map(|(_, repeated)| repeated).collect()
     }
 
     /// Returns the summaries that are due; to be called now and then.
@@ -113,6 +124,19 @@ impl Repeated {
     }
 }
 
+/// The troubles that news of this kind are the end of.
+const fn answered(news: Kind) -> &'static [Kind] {
+    match news {
+        Kind::ConfigLoaded => &[Kind::ConfigRefused, Kind::ConfigWarning],
+        Kind::BlindOver => &[Kind::Blind],
+        Kind::EnoughHealthy => &[Kind::TooFewHealthy],
+        Kind::PrimaryBack => &[Kind::PrimaryLost],
+        Kind::KeysAccepted => &[Kind::KeysRefused],
+        Kind::HoldEnded => &[Kind::HoldBegun],
+        _ => &[],
+    }
+}
+
 fn object(event: &Event) -> Object {
     Object {
         zone: event.zone.clone(),
@@ -133,6 +157,30 @@ mod tests {
         Event::new(Kind::ZoneFailing, format!("zone {zone} fails: {reason}"))
             .zone(&OwnerName::parse(zone).unwrap())
             .reason(reason)
+    }
+
+    #[test]
+    fn f3_news_without_an_object_end_the_troubles_that_they_answer_and_no_others() {
+        let start = clock::now();
+        let mut fold = Fold::default();
+        let lost = || Event::new(Kind::PrimaryLost, "BIND gives no answer").reason("refused");
+        let state = || Event::new(Kind::StateTrouble, "the state cannot be saved").reason("full");
+        for (event, told) in [
+            (lost(), 1),
+            (state(), 1),
+            (lost(), 0),
+            (state(), 0),
+            (Event::new(Kind::ConfigLoaded, "read"), 1),
+            (Event::new(Kind::FirstRound, "over"), 1),
+            (lost(), 0),
+            (state(), 0),
+            (Event::new(Kind::PrimaryBack, "BIND answers again"), 2),
+            (lost(), 1),
+            (state(), 0),
+        ] {
+            let words = event.message.clone();
+            assert_eq!(fold.push(event, start).len(), told, "{words}");
+        }
     }
 
     fn lines(events: Vec<Event>) -> Vec<String> {

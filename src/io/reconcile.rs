@@ -290,7 +290,7 @@ impl Reconcile {
     }
 
     fn headline(&self) -> String {
-        if let Some(words) = self.rota.server_trouble() {
+        if let Some(words) = self.rota.server_trouble().or_else(|| self.rota.key_trouble()) {
             return format!("waiting for {}: {words}", self.rota.cluster().bind.server);
         }
         let counts: Vec<_> =

@@ -1,13 +1,16 @@
 //! Whether BIND answers, and how much may be asked of it at once.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use crate::{
+    dns::OwnerName,
     event::{Event, Kind},
     text,
+    update::Verdict,
     zone::{Done, Failure},
 };
 
@@ -23,6 +26,16 @@ pub(super) struct Server {
     /// `update-quota` (measured), and grown by one with each answer.
     window: usize,
     silence: Option<Silence>,
+    /// That it does not accept our signature.
+    refusal: Option<Refusal>,
+}
+
+/// From the first zone that was refused for the key until none is any more.
+#[derive(Debug)]
+struct Refusal {
+    since: Instant,
+    zones: BTreeSet<OwnerName>,
+    words: String,
 }
 
 #[derive(Debug)]
@@ -35,7 +48,7 @@ struct Silence {
 
 impl Server {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { limit, window: limit, silence: None }
+        Self { limit, window: limit, silence: None, refusal: None }
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {
@@ -61,14 +74,48 @@ impl Server {
         self.silence.as_ref().map(|silence| silence.until)
     }
 
+    /// Why no zone can be asked, if BIND does not accept our signature.
+    pub(super) fn key_trouble(&self) -> Option<&str> {
+        self.refusal.as_ref().map(|refusal| refusal.words.as_str())
+    }
+
+    /// Takes in whether an answer accepts our signature: told once, however many zones it is asked about. `is_zone` says which
+    /// zones there are.
+    pub(super) fn recognized(
+        &mut self,
+        now: Instant,
+        (zone, done): (&OwnerName, &Done),
+        address: SocketAddr,
+        is_zone: impl Fn(&OwnerName) -> bool,
+    ) -> Option<Event> {
+        if let Some((words, code)) = key_trouble(done) {
+            if let Some(refusal) = &mut self.refusal {
+                refusal.zones.insert(zone.clone());
+                refusal.words = words;
+                return None;
+            }
+            let message = format!("{address}: {words}; DNS stays as it is, and every zone is tried again");
+            self.refusal = Some(Refusal { since: now, zones: [zone.clone()].into(), words: words.clone() });
+            return Some(Event::new(Kind::KeysRefused, message).rcode(code).reason(words));
+        }
+        // Silence says nothing of the key.
+        if done.failure().is_some_and(|failure| failure.code.is_none()) {
+            return None;
+        }
+        let refusal = self.refusal.as_mut()?;
+        refusal.zones.remove(zone);
+        refusal.zones.retain(is_zone);
+        if !refusal.zones.is_empty() {
+            return None;
+        }
+        let lasted = text::age(now.duration_since(self.refusal.take()?.since));
+        Some(Event::new(Kind::KeysAccepted, format!("{address}: BIND accepts our signature again, after {lasted}")))
+    }
+
     /// Takes in that an answer came, or did not.
     pub(super) fn answered(&mut self, now: Instant, done: &Done, address: SocketAddr) -> Option<Event> {
-        match done {
-            Done::Read(Err(failure)) | Done::Serial(Err(failure)) | Done::Write(Err(failure))
-                if failure.code.is_none() =>
-            {
-                self.lost(now, failure, address)
-            }
+        match done.failure() {
+            Some(failure) if failure.code.is_none() => self.lost(now, failure, address),
             _ => {
                 self.window = self.limit.min(self.window.saturating_add(1));
                 let silence = self.silence.take()?;
@@ -94,6 +141,17 @@ impl Server {
                 self.silence = Some(Silence { since: now, tries: 1, until: now + wait(1), words: cause.clone() });
                 Some(Event::new(Kind::PrimaryLost, words).reason(cause))
             }
+        }
+    }
+}
+
+/// The words and the code of an answer that does not accept our signature.
+fn key_trouble(done: &Done) -> Option<(String, String)> {
+    match done {
+        Done::Write(Ok(verdict @ Verdict::Tsig(trouble))) => Some((trouble.to_string(), verdict.code().to_owned())),
+        _ => {
+            let failure = done.failure().filter(|failure| failure.is_of_key())?;
+            Some((failure.words.clone(), failure.code.clone()?))
         }
     }
 }

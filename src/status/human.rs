@@ -136,15 +136,30 @@ impl Status {
 
         let mut wrong: Vec<_> = self.zones.iter().filter(|zone| zone.state != ZoneState::InSync).collect();
         wrong.sort_by_key(|zone| zone.state);
-        for zone in wrong.iter().take(ZONES) {
-            write!(out, "  {} {}", printable(&zone.zone), state_word(zone.state, paint))?;
-            match &zone.error {
+        let mut left_out = 0;
+        // What the server does to all zones is said once.
+        let mut causes: Vec<(&super::Zone, Vec<&str>)> = Vec::new();
+        for zone in wrong {
+            let is_same =
+                |(first, _): &&mut (&super::Zone, _)| (first.state, &first.error) == (zone.state, &zone.error);
+            if let Some((_, zones)) = causes.iter_mut().find(is_same).filter(|_| zone.error.is_some()) {
+                zones.push(&zone.zone);
+            } else if causes.len() < ZONES {
+                causes.push((zone, vec![&zone.zone]));
+            } else {
+                left_out += 1;
+            }
+        }
+        for (first, zones) in causes {
+            let names = if zones.len() == 1 { first.zone.clone() } else { text::zones(&zones) };
+            write!(out, "  {} {}", printable(&names), state_word(first.state, paint))?;
+            match &first.error {
                 Some(error) => writeln!(out, ": {}", printable(error))?,
                 None => writeln!(out)?,
             }
         }
-        if let Some(more @ 1..) = wrong.len().checked_sub(ZONES) {
-            writeln!(out, "  and {} more (all of them: rotad status --json)", count(more))?;
+        if left_out > 0 {
+            writeln!(out, "  and {} more (all of them: rotad status --json)", count(left_out))?;
         }
         Ok(())
     }

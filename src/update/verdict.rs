@@ -26,11 +26,13 @@ pub enum Answer {
 pub enum TsigTrouble {
     /// BADKEY: the name or the algorithm is unknown.
     #[error(
-        "named does not know {0} (BADKEY): put the same `key` clause into named.conf, with this name and algorithm, and run `rndc reconfig`"
+        "an unsigned answer says that named does not know {0} (BADKEY): put the same `key` clause into named.conf, with this name and algorithm, and run `rndc reconfig`"
     )]
     BadKey(KeyLabel),
     /// BADSIG: the secret differs.
-    #[error("named holds another secret for {0} (BADSIG): copy the `key` clause from one side to the other")]
+    #[error(
+        "an unsigned answer says that named holds another secret for {0} (BADSIG): copy the `key` clause from one side to the other"
+    )]
     BadSig(KeyLabel),
     /// BADTIME: the clocks differ by more than the fudge.
     #[error("{} (BADTIME; up to {FUDGE} s are accepted): set the clocks by NTP", ahead(*our_time, *server_time))]

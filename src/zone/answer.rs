@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Done, PATIENCE, Portion, READ_EVERY, RETRY, SERIAL_EVERY, Seen, Sent, Trouble, Turn, Zone, guard::Attempt,
-    hidden::Hidden, limit, owner::is_ours, pending::View, words,
+    hidden::Hidden, limit, owner::is_ours, pending::View, turn::is_of_key, words,
 };
 use crate::{
     dns::RrsetId,
@@ -358,13 +358,14 @@ impl Zone {
         self.overtaken = 0;
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
-        // Without an answer it is the server that fails, not the zone: that is told once, for all zones.
-        let silent = rcode.is_none() && !self.told;
-        let mut events = self.enter(ZoneState::Failing, Some(words), rcode);
-        if silent {
-            events.clear();
+        // Without an answer, or a key, it is the server that fails and not the zone: that is told once, for all zones.
+        let of_server = rcode.as_deref().is_none_or(is_of_key);
+        let told = self.told;
+        let events = self.enter(ZoneState::Failing, Some(words), rcode);
+        if of_server {
+            self.told = told;
+            return Vec::new();
         }
-        self.told = !silent;
         events
     }
 

@@ -86,6 +86,17 @@ pub enum Done {
     Write(Result<Verdict, Failure>),
 }
 
+impl Done {
+    /// The failure, if it is one.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Read(Err(failure)) | Self::Serial(Err(failure)) | Self::Write(Err(failure)) => Some(failure),
+            Self::Read(Ok(_)) | Self::Serial(Ok(_)) | Self::Write(Ok(_)) => None,
+        }
+    }
+}
+
 /// A step that brought no answer that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -95,6 +106,19 @@ pub struct Failure {
     pub code: Option<String>,
     /// Whether the request may have reached BIND all the same.
     pub sent: bool,
+}
+
+impl Failure {
+    /// Whether BIND does not accept our signature: that is the server's trouble, whatever zone was asked about.
+    #[must_use]
+    pub fn is_of_key(&self) -> bool {
+        self.code.as_deref().is_some_and(is_of_key)
+    }
+}
+
+/// Whether a code says so: see [`Failure::is_of_key`].
+pub(super) fn is_of_key(code: &str) -> bool {
+    matches!(code, "BADKEY" | "BADSIG" | "BADTIME")
 }
 
 /// What a zone's plan comes to, for showing.

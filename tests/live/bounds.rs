@@ -143,3 +143,91 @@ fn d7_no_other_user_reaches_the_control_socket_at_any_moment_whatever_the_umask(
         }
     }
 }
+
+/// How often a text stands in another.
+fn times(text: &str, part: &str) -> usize {
+    text.matches(part).count()
+}
+
+fn twenty_zones() -> Rota {
+    let zones = (0..20).map(|at| format!("d{at:02}.example"));
+    zones.fold(Rota::new().nodes(2).service(IMAP), |rota, zone| rota.domain(&zone, "services: [imap]")).build()
+}
+
+#[test]
+fn c14_a_server_that_is_down_or_refuses_the_key_is_told_once_for_all_zones() {
+    let mut rota = twenty_zones();
+    rota.start();
+    rota.expect_in_sync();
+    rota.named.kill();
+    rota.kill("node00");
+    rota.expect_journal("BIND gives no answer");
+    rota.stop();
+    let plan = rota.run(&["plan"]);
+    assert_eq!((plan.code, times(&format!("{}{}", plan.out, plan.err), "could not be read")), (69, 1), "{plan:?}");
+    assert_eq!(times(&rota.journal(), "error: "), times(&rota.journal(), "BIND gives no answer"), "{}", rota.journal());
+    assert_eq!(times(&rota.journal(), "BIND gives no answer"), 1, "{}", rota.journal());
+
+    // Another secret than BIND's.
+    let mut rota = twenty_zones();
+    let key = rota.path().join("rotad.key");
+    let good = fs::read_to_string(&key).unwrap();
+    let secret = good.split('"').find(|part| part.ends_with('=')).unwrap().to_owned();
+    fs::write(&key, good.replace(&secret, "bWFya2VyLW9mLWEtc2VjcmV0LXRoYXQtYmluZC1kb2VzLW5vdC1oYXZl")).unwrap();
+    let words = "an unsigned answer says that named holds another secret for key \"rotad\"";
+    for command in ["plan", "apply"] {
+        let ran = rota.run(&[command]);
+        let said = format!("{}{}", ran.out, ran.err);
+        let journal = usize::from(command == "apply");
+        assert_eq!((ran.code, times(&said, words)), (1, 1 + journal), "{ran:?}");
+        assert!(said.contains("20 zones (d00.example, d01.example, d02.example, ...)"), "{ran:?}");
+    }
+    rota.start();
+    rota.eventually("every zone has been asked", |rota| {
+        let zones = rota.status()["zones"].as_array().unwrap().clone();
+        zones.iter().all(|zone| zone["state"] == "failing")
+    });
+    assert_eq!(times(&rota.journal(), words), 1, "{}", rota.journal());
+    assert_eq!(times(&rota.run(&["status"]).out, words), 1);
+    rota.replace_file("rotad.key", &good);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    rota.expect_in_sync();
+    rota.expect_journal("BIND accepts our signature again, after ");
+    assert_eq!(times(&rota.journal(), words), 1, "{}", rota.journal());
+}
+
+#[test]
+fn d14_a_reader_that_leaves_ends_a_command_quietly() {
+    let mut rota = twenty_zones();
+    rota.start();
+    rota.expect_in_sync();
+    for (arguments, code) in [
+        (&["status"][..], 0),
+        (&["status", "--json"], 0),
+        (&["validate"], 0),
+        (&["validate", "--json"], 0),
+        (&["plan"], 0),
+        (&["plan", "--json"], 0),
+        (&["probe"], 0),
+        (&["probe", "--json"], 0),
+        (&["doctor"], 0),
+        (&["doctor", "--json"], 0),
+        (&["hold"], 0),
+        (&["release"], 0),
+        (&["--help"], 0),
+        (&["plan", "--no-such"], 64),
+        (&["adopt", "none.example"], 1),
+    ] {
+        // A pipe whose reader is gone before anything is written, for both outputs.
+        let closed = || std::io::pipe().unwrap().1;
+        for both in [false, true] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_rotad"));
+            command.arg("--config").arg(rota.file()).args(arguments).stdin(Stdio::null()).stdout(closed());
+            command.stderr(if both { Stdio::from(closed()) } else { Stdio::piped() });
+            let output = command.spawn().unwrap().wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!said.contains("panicked") && !said.contains("Broken pipe"), "{arguments:?}: {said}");
+        }
+    }
+}

@@ -153,3 +153,63 @@ fn d10_a_file_that_is_no_list_is_not_repeated() {
         "{told}"
     );
 }
+
+#[test]
+fn d12_a_name_is_no_option_of_a_command() {
+    for name in ["-rf", "--help", "node01-", ".node", "node.", "_", "a..-"] {
+        for (from, to) in [
+            ("node00:", format!("\"{name}\":")),
+            ("{ imap: { kind", format!("{{ \"{name}\": {{ kind")),
+            ("{ imap: { publish", format!("{{ \"{name}\": {{ publish")),
+        ] {
+            let text = format!("{GOOD}domains: {{ mydomain.org: {{ services: [imap] }} }}\n").replace(from, &to);
+            let refused = said(check(&text));
+            assert!(refused.contains("is no name; it begins and ends with a letter or a digit"), "{text}: {refused}");
+        }
+    }
+    for name in ["own_mx", "a", "node-01", "mx.example"] {
+        let text =
+            GOOD.replace("imap: { kind", &format!("{name}: {{ kind")).replace("[imap] }", &format!("[{name}] }}"));
+        assert!(
+            check(&format!("{text}domains: {{ mydomain.org: {{ services: [imap] }} }}\n")).cluster.is_ok(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn e7_what_bind_refuses_as_a_hosts_name_is_refused() {
+    let with = |node: &str, service: &str, domain: &str| {
+        let text = GOOD.replace("node00", node).replace("publish: address, name: imap, checks: [imap]", service);
+        check(&format!("{text}domains: {{ {domain}: {{ services: [imap] }} }}\n"))
+    };
+    let alias = "publish: alias, name: _imap, target: _x.example.org";
+    for (node, service, domain, refused) in [
+        ("node00", "publish: address, name: my_imap", "a.org", true),
+        ("node00", "publish: address, name: imap-", "a.org", true),
+        ("node00", "publish: address, name: x._y.imap", "a.org", true),
+        ("node00", "publish: address, name: imap", "my_shop.org", true),
+        ("node00", "publish: address, name: \"@\"", "_shop.org", true),
+        ("node_00", "publish: address, name: imap, pinned: { name: \"{node}\" }", "a.org", true),
+        ("node00", "publish: address, name: imap, pinned: { name: \"web_{index}\" }", "a.org", true),
+        ("node_00", "publish: mx, exchange: \"{node}.mail.example.org\"", "a.org", true),
+        ("node_00", "publish: mx, exchange: \"{node}.{domain}\"", "a.org", true),
+        ("node00", "publish: mx, exchange: \"{node}.my_mail.example.org\"", "a.org", true),
+        ("node00", "publish: mx, exchange: \"{node}.mail.example.org\"", "my_shop.org", true),
+        // BIND takes these.
+        ("node00", alias, "my_shop.org", false),
+        ("node_00", "publish: address, name: imap", "a.org", false),
+        ("node_00", "publish: mx, exchange: \"mx{index}.mail.example.org\"", "a.org", false),
+        ("node00", "publish: address, name: \"*\"", "a.org", false),
+        ("node00", "publish: address, name: im-ap.x--y", "a.org", false),
+    ] {
+        let checked = with(node, service, domain);
+        assert_eq!(checked.cluster.is_err(), refused, "{service} {domain}: {:?}", checked.cluster);
+        if refused {
+            let told = said(checked);
+            assert!(told.contains("(check-names)") && told.contains("no \"_\""), "{told}");
+        }
+    }
+    let told = said(check_with(&format!("{GOOD}{LISTED}"), "good.org\nmy_shop.org\n", usize::MAX));
+    assert!(told.contains("list:2:1: domain \"my_shop.org\": service \"imap\" gives it addresses"), "{told}");
+}

@@ -147,13 +147,11 @@ impl Server {
 
 /// The words and the code of an answer that does not accept our signature.
 fn key_trouble(done: &Done) -> Option<(String, String)> {
-    match done {
-        Done::Write(Ok(verdict @ Verdict::Tsig(trouble))) => Some((trouble.to_string(), verdict.code().to_owned())),
-        _ => {
-            let failure = done.failure().filter(|failure| failure.is_of_key())?;
-            Some((failure.words.clone(), failure.code.clone()?))
-        }
+    if let Done::Write(Ok(verdict @ Verdict::Tsig(trouble))) = done {
+        return Some((trouble.to_string(), verdict.code().to_owned()));
     }
+    let failure = done.failure().filter(|failure| failure.is_of_key())?;
+    Some((failure.words.clone(), failure.code.clone()?))
 }
 
 fn wait(tries: u32) -> Duration {

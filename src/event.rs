@@ -98,6 +98,8 @@ kinds! {
     Published = Info, "2c14269588904bc9a1da47ae69c75522";
     /// A zone cannot be written or read.
     ZoneFailing = Error, "81573f4a12b348cea9f56a995cee283f";
+    /// A message did not pass the check before it is sent: a fault of rotad itself.
+    MessageStopped = Error, "1049518b9c4642a099bbe559ea1af23a";
     /// A zone that failed is right again.
     ZoneRecovered = Info, "1d8b499f57604230a952f6166fe0b585";
     /// A zone holds data that is not ours: nothing is written.

@@ -15,6 +15,7 @@
 
 pub mod blind;
 pub mod check;
+pub mod checker;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -35,6 +35,7 @@ mod hidden;
 mod limit;
 mod look;
 mod memory;
+mod outgoing;
 mod owner;
 mod pending;
 mod show;
@@ -313,25 +314,32 @@ impl Zone {
             self.adopted.extend(recipes.keys().filter(|id| !self.memory.owned.contains_key(*id)).cloned());
         }
         let changes = self.portion.of(plan.changes);
-        let Attempt { guard, exact } = attempt;
-        let generation = self.next_generation(&guard);
+        let generation = self.next_generation(&attempt.guard);
         // What does not fit is planned again next turn, from what is published then.
         let record = turn.me.record(generation);
-        let whole = Update { zone: self.name.clone(), guard: guard.clone(), record, changes };
+        let whole = Update { zone: self.name.clone(), guard: attempt.guard.clone(), record, changes };
         let Some(mut update) = whole.split().into_iter().next() else { return (Step::Rest, events) };
+        let changes = update.changes.clone();
+        if !attempt.exact {
+            guard::replace_whole(&mut update.changes);
+        }
+        let update = match self.checked(turn, &recipes, &attempt, update) {
+            Ok(checked) => checked,
+            Err(violation) => {
+                events.extend(self.stopped(turn.now, &violation));
+                return (Step::Rest, events);
+            }
+        };
         self.sent = Some(Sent {
-            why: update.changes.iter().map(|change| recipes.remove(&change.id)).collect(),
-            changes: update.changes.clone(),
-            guard,
-            exact,
+            why: changes.iter().map(|change| recipes.remove(&change.id)).collect(),
+            changes,
+            guard: attempt.guard,
+            exact: attempt.exact,
             generation,
             steps: 1,
         });
-        if !exact {
-            guard::replace_whole(&mut update.changes);
-        }
         events.extend(self.wait());
-        (Step::Write(update), events)
+        (Step::Write(Box::new(update)), events)
     }
 
     /// Something is to be written. What failed stays so until it succeeds.

@@ -27,6 +27,7 @@ use self::{
 };
 use super::{clock, journal};
 use crate::{
+    checker::Checked,
     cluster::{Bind, connection_of},
     dns::{OwnerName, RrsetId},
     event::{Event, Kind},
@@ -148,9 +149,21 @@ impl Primary {
     ///
     /// # Errors
     /// [`Lost`]: if it was sent, read the generation record before anything else is sent to the zone.
-    pub async fn update(&self, update: &Update) -> Result<Verdict, Lost> {
+    pub async fn update(&self, checked: &Checked) -> Result<Verdict, Lost> {
+        self.send_update(&checked.zone, checked.wire().clone()).await
+    }
+
+    /// The same with a message that nobody has looked at: for tests of what BIND answers.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn update_unchecked(&self, update: &Update) -> Result<Verdict, Lost> {
         let message = update.message().map_err(|error| Lost::unsent(error.to_string()))?;
-        Ok(self.exchange(&update.zone, message, &self.updates).await?.into())
+        self.send_update(&update.zone, message).await
+    }
+
+    async fn send_update(&self, zone: &OwnerName, message: Message) -> Result<Verdict, Lost> {
+        Ok(self.exchange(zone, message, &self.updates).await?.into())
     }
 
     /// Reads the generation record and then all that `owners` hold.

@@ -13,6 +13,7 @@ pub(crate) use self::bind::{Bind, Content};
 use super::Rota;
 use crate::{
     check::Target,
+    checker::Checked,
     cluster::{AdminState, CheckName, Cluster, NodeName},
     config::fixture,
     desired::{self, Contribution},
@@ -24,7 +25,7 @@ use crate::{
     settling::Settling,
     standings::{Standing, Standings},
     status::{Clocks, ZoneState},
-    update::{Update, Verdict},
+    update::Verdict,
     zone::{Done, Failure, Identity, Memory, Step, Zone},
 };
 
@@ -102,6 +103,7 @@ impl Client {
         self.events.extend(self.rota.tick(now));
         let (step, events) = self.rota.take(now);
         self.events.extend(events);
+        self.assert_all_passed();
         let Some((zone, step)) = step else { return false };
         if let Step::Write(update) = &step {
             self.check_leaving(update);
@@ -136,6 +138,12 @@ impl Client {
     pub fn finish(&mut self, now: Instant, zone: &OwnerName, done: Done) {
         let events = self.rota.done(now, zone, done);
         self.events.extend(events);
+    }
+
+    /// No message was stopped by the checker.
+    fn assert_all_passed(&self) {
+        let stopped = self.events.iter().find(|event| event.kind == Kind::MessageStopped);
+        assert!(stopped.is_none(), "{stopped:?}");
     }
 
     pub fn zone(&self, zone: &str) -> &Zone {
@@ -188,7 +196,7 @@ pub(crate) struct World {
 /// A message and the file in force when it was made.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
-    pub update: Update,
+    pub update: Box<Checked>,
     pub cluster: Arc<Cluster>,
 }
 

@@ -381,7 +381,7 @@ proptest! {
         let (file, saved) = (Arc::clone(&life.files[0]), life.world.clients[0].remembered());
         life.world.restart(0, &file, saved);
         life.world.pass(Duration::from_mins(20));
-        let more: Vec<&Update> = life.world.sent.iter().skip(writes).map(|sent| &sent.update).collect();
+        let more: Vec<&Update> = life.world.sent.iter().skip(writes).map(|sent| &**sent.update).collect();
         prop_assert!(more.is_empty(), "{:?}", more);
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    checker::Checked,
     cluster::Cluster,
     desired::{self, Recipe},
     dns::{OwnerName, RrsetId},
@@ -13,7 +14,7 @@ use crate::{
     plan::Plan,
     standings::Standings,
     status::ZoneState,
-    update::{GenerationRecord, Reading, Update, Verdict},
+    update::{GenerationRecord, Reading, Verdict},
 };
 
 /// Who we are in a generation record.
@@ -72,7 +73,7 @@ pub enum Step {
     /// Read the SOA's serial.
     Serial,
     /// Send this.
-    Write(Update),
+    Write(Box<Checked>),
 }
 
 /// What became of a step.

@@ -120,7 +120,7 @@ async fn whatever_is_no_answer_loses_all_that_wait_and_resets_the_connection() {
         let (listener, primary) = server().await;
         let calls = [1, 2].map(|generation| {
             let primary = primary.clone();
-            tokio::spawn(async move { primary.update(&update(generation)).await })
+            tokio::spawn(async move { primary.update_unchecked(&update(generation)).await })
         });
         let (mut stream, _) = listener.accept().await.unwrap();
         let first = receive(&mut stream).await;
@@ -139,7 +139,7 @@ async fn silence_loses_all_that_wait_and_the_next_call_connects_again() {
     let (listener, primary) = server().await;
     let call = tokio::spawn({
         let primary = primary.clone();
-        async move { primary.update(&update(1)).await }
+        async move { primary.update_unchecked(&update(1)).await }
     });
     let (mut stream, _) = listener.accept().await.unwrap();
     receive(&mut stream).await;
@@ -152,7 +152,7 @@ async fn silence_loses_all_that_wait_and_the_next_call_connects_again() {
         send(&mut stream, &answer(&request, ResponseCode::NoError)).await;
         stream
     };
-    let (verdict, mut stream) = tokio::join!(async { primary.update(&update(2)).await }, serve);
+    let (verdict, mut stream) = tokio::join!(async { primary.update_unchecked(&update(2)).await }, serve);
     assert_eq!(verdict, Ok(Verdict::Applied));
     // The server closes an idle connection: no error, ours is closed in order, a new one is made.
     stream.shutdown().await.unwrap();
@@ -169,7 +169,7 @@ async fn silence_loses_all_that_wait_and_the_next_call_connects_again() {
         }
         stream
     };
-    let (verdict, _stream) = tokio::join!(async { primary.update(&update(3)).await }, serve);
+    let (verdict, _stream) = tokio::join!(async { primary.update_unchecked(&update(3)).await }, serve);
     assert_eq!(verdict, Ok(Verdict::GuardFailed));
 }
 
@@ -177,7 +177,7 @@ async fn silence_loses_all_that_wait_and_the_next_call_connects_again() {
 async fn a_server_that_does_not_listen_was_certainly_sent_nothing() {
     let (listener, primary) = server().await;
     drop(listener);
-    let lost = primary.update(&update(1)).await.unwrap_err();
+    let lost = primary.update_unchecked(&update(1)).await.unwrap_err();
     assert!(!lost.sent && lost.reason.starts_with("cannot connect to named at 127.0.0.1:"), "{lost}");
 }
 
@@ -190,7 +190,7 @@ async fn a_message_over_64_kib_is_not_sent() {
         after: None,
     };
     let update = Update { changes: (0..4000).map(change).collect(), ..update(1) };
-    let lost = primary.update(&update).await.unwrap_err();
+    let lost = primary.update_unchecked(&update).await.unwrap_err();
     assert!(!lost.sent && lost.reason.contains("no wire form"), "{lost}");
     assert!(update.split().len() > 1, "it is to be split first");
 }
@@ -200,7 +200,7 @@ async fn no_more_than_the_limit_is_in_flight_and_answers_may_come_in_any_order()
     let (listener, primary) = server().await;
     let calls = [1, 2, 3].map(|generation| {
         let primary = primary.clone();
-        tokio::spawn(async move { primary.update(&update(generation)).await })
+        tokio::spawn(async move { primary.update_unchecked(&update(generation)).await })
     });
     let (mut stream, _) = listener.accept().await.unwrap();
     let (first, second) = (receive(&mut stream).await, receive(&mut stream).await);
@@ -225,10 +225,10 @@ async fn keys_are_tried_in_order_and_replaced_at_run_time() {
     let call = tokio::spawn({
         let primary = primary.clone();
         async move {
-            let first = primary.update(&update(1)).await;
-            let second = primary.update(&update(2)).await;
+            let first = primary.update_unchecked(&update(1)).await;
+            let second = primary.update_unchecked(&update(2)).await;
             primary.set_keys(keys("key new { algorithm hmac-sha512; secret bmV3; };"));
-            (first, second, primary.update(&update(3)).await)
+            (first, second, primary.update_unchecked(&update(3)).await)
         }
     });
     let (mut stream, _) = listener.accept().await.unwrap();
@@ -250,7 +250,7 @@ async fn keys_are_tried_in_order_and_replaced_at_run_time() {
 #[tokio::test]
 async fn the_connections_end_with_the_handle() {
     let (listener, primary) = server().await;
-    let call = tokio::spawn(async move { primary.update(&update(1)).await });
+    let call = tokio::spawn(async move { primary.update_unchecked(&update(1)).await });
     let (mut stream, _) = listener.accept().await.unwrap();
     receive(&mut stream).await;
     call.abort();

@@ -194,7 +194,7 @@ impl World {
     fn answer(&mut self, zone: &OwnerName, step: Step) -> Done {
         match step {
             Step::Write(update) => {
-                self.written.insert(zone.clone(), update);
+                self.written.insert(zone.clone(), (**update).clone());
                 Done::Write(Ok(Verdict::Applied))
             }
             Step::Read(names) | Step::FirstRead(names) => Done::Read(Ok(self.read(zone, &names))),

@@ -268,5 +268,7 @@ impl Drop for Daemon {
             self.stop();
         }
         self.kill_daemon();
+        // The last look at each message found a fault: whatever the test was about, it fails.
+        assert!(thread::panicking() || !self.journal().contains("a message was not sent"), "{}", self.journal());
     }
 }

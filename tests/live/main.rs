@@ -24,4 +24,5 @@ mod plain;
 mod policy;
 mod rotation;
 mod servers;
+mod strangers;
 mod unit;

@@ -25,7 +25,7 @@ use crate::{
     settling::Settling,
     standings::{Standing, Standings},
     status::{Clocks, ZoneState},
-    update::Verdict,
+    update::{Update, Verdict},
     zone::{Done, Failure, Identity, Memory, Step, Zone},
 };
 

@@ -186,8 +186,12 @@ impl Gone {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&address)
     }
 
-    fn is_back(&self, address: SocketAddr) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&address);
+    /// From now on these answer again, if they listen.
+    pub fn return_together(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
+        let mut gone = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for address in addresses {
+            gone.remove(&address);
+        }
     }
 }
 
@@ -251,13 +255,18 @@ impl Node {
         node
     }
 
-    /// Listens again, on the same address and port.
+    /// Listens again, on the same address and port, and answers.
     pub fn start_again(&mut self) {
+        self.listen_again();
+        self.gone.return_together([self.address]);
+    }
+
+    /// Listens again, but answers nothing before it returns: see [`Gone`].
+    pub fn listen_again(&mut self) {
         assert!(self.running.is_none(), "{} listens already", self.address);
         let listener = bind(self.address);
         listener.set_nonblocking(true).expect("a listener can be made so");
         self.address = listener.local_addr().expect("it is bound");
-        self.gone.is_back(self.address);
         let (stop, stopped) = oneshot::channel();
         let talk = Talk {
             script: self.script.clone(),

@@ -219,7 +219,16 @@ impl Rota {
 
     /// It listens again.
     pub fn revive(&mut self, node: &str) {
-        self.doors(node, |_| true).for_each(Node::start_again);
+        self.revive_together(&[node]);
+    }
+
+    /// Nodes listen again, all from one instant on.
+    pub fn revive_together(&mut self, nodes: &[&str]) {
+        for node in nodes {
+            self.doors(node, |_| true).for_each(Node::listen_again);
+        }
+        let doors = nodes.iter().flat_map(|node| &self.member(node).doors);
+        self.gone.return_together(doors.map(Node::address));
     }
 
     /// A node stops to listen on one address.

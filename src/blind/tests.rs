@@ -93,6 +93,23 @@ fn a_node_that_dies_alone_is_suspected_until_another_is_heard() {
 }
 
 #[test]
+fn who_asks_to_be_out_is_no_victim_of_our_network() {
+    let mut world = World::new(2, 1);
+    world.now += SECOND;
+    for health in world.health.values_mut() {
+        let asks = Outcome::Out("agent says \"drain\"".to_owned());
+        assert!(health.observe(&world.timing, world.now, asks, SECOND).matters);
+    }
+    assert_eq!((world.judge(), world.suspects()), (String::new(), vec![]));
+    // Nor does it count for one when others fall.
+    let mut world = World::new(3, 1);
+    let first = world.health.values_mut().next().unwrap();
+    first.observe(&world.timing, world.now, Outcome::Maint("agent says \"maint\"".to_owned()), SECOND);
+    assert_eq!(world.all("n1", false), "");
+    assert!(!world.blind.is_blind());
+}
+
+#[test]
 fn who_is_heard_meanwhile_clears_us_at_once() {
     let mut world = World::new(3, 2);
     world.ask("n0 c0", false);

@@ -12,7 +12,12 @@ use crate::{
     update::GenerationRecord,
 };
 
-/// A change with from, to and why: `imap.example.org A: removed 192.0.2.11 (node01 is down), now 192.0.2.10`.
+/// How many data of a change are told with what decided: a line has its bounds, and a set of a hundred nodes has as many
+/// reasons.
+const REASONS: usize = 8;
+
+/// A change with from, to and why:
+/// `imap.example.org A: removed 192.0.2.11 (node01 imap is down: connection refused), now 192.0.2.10`.
 pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
     let nothing = RdataSet::default();
     let before = change.before.as_ref().map_or(&nothing, |set| &set.rdata);
@@ -24,7 +29,8 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
                 Some(why) => format!(" ({why})"),
                 None => otherwise.to_owned(),
             };
-            let list: Vec<_> = rdata.into_iter().map(|data| format!("{data}{}", because(data))).collect();
+            let told = |(at, data)| format!("{data}{}", if at < REASONS { because(data) } else { String::new() });
+            let list: Vec<_> = rdata.into_iter().enumerate().map(told).collect();
             let _ = write!(words, " {verb} {},", list.join(", "));
         }
     };
@@ -41,25 +47,28 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
 
 /// The node behind some data, and what decided.
 fn because(rdata: &Rdata, recipe: Option<&Recipe>, came: bool) -> Option<String> {
-    let of = |members: &'_ [Member]| members.iter().find(|member| member.rdata == *rdata).cloned();
     recipe?.contributions.iter().find_map(|contribution| match contribution {
         Contribution::Pool { members, .. } => {
-            let member = of(members)?;
+            let member = of(members, rdata)?;
             let is_last_resort = came && matches!(member.state, Standing::Down | Standing::Suspect);
             let rest = if is_last_resort { ", and all_down is all" } else { "" };
-            Some(reason(&member) + rest)
+            Some(reason(member) + rest)
         }
-        Contribution::Pinned { own, pool, .. } => of(own).map(|own| reason(&own)).or_else(|| {
-            let (stand_in, own) = (of(pool)?, own.first()?);
+        Contribution::Pinned { own, pool, .. } => of(own, rdata).map(reason).or_else(|| {
+            let (stand_in, own) = (of(pool, rdata)?, own.first()?);
             let is_well = stand_in.state == Standing::Up && stand_in.admin_state == AdminState::Ready;
             Some(match (came, is_well) {
                 (true, _) => format!("{} stands in: {}", stand_in.node, reason(own)),
                 (false, true) => format!("{} stood in: {}", stand_in.node, reason(own)),
-                (false, false) => reason(&stand_in),
+                (false, false) => reason(stand_in),
             })
         }),
         Contribution::Fixed(_) | Contribution::Hosts(_) => None,
     })
+}
+
+fn of<'a>(members: &'a [Member], rdata: &Rdata) -> Option<&'a Member> {
+    members.iter().find(|member| member.rdata == *rdata)
 }
 
 /// Why a member is in its set or is not: the check that decided and its words, or who wants it so.
@@ -297,6 +306,18 @@ mod tests {
         }
         let gone = Change { id: id("old.example.org A"), before: Some(rrset(RrType::A, "60 192.0.2.10")), after: None };
         assert_eq!(super::change(&gone, None), "old.example.org A: removed 192.0.2.10 (not in the file), now nothing");
+    }
+
+    #[test]
+    fn a_line_has_no_more_reasons_than_fit() {
+        let long = "x".repeat(100);
+        let members: Vec<_> = (1..=100).map(|at| node(at, Up, AdminState::Ready, Some(&long))).collect();
+        let data: Vec<_> = members.iter().map(|member| member.rdata.to_string()).collect();
+        let after = Some(rrset(RrType::A, &format!("60 {}", data.join(" "))));
+        let pool = Contribution::Pool { members: members.into(), min_healthy: 1 };
+        let recipe = Recipe { ttl: Ttl(60), contributions: vec![pool] };
+        let said = super::change(&Change { id: id("imap.test A"), before: None, after }, Some(&recipe));
+        assert_eq!(said.matches(&long).count(), REASONS);
     }
 
     #[test]

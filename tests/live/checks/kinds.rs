@@ -1,9 +1,7 @@
 //! What is special to some kinds: LMTP's greeting, HTTP's method and header, DNS over UDP, the agent's words.
 
 use std::{
-    env::current_exe,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    process::Command,
     sync::Arc,
     thread,
     time::Duration,
@@ -18,7 +16,7 @@ use rotad::check::{
     http::{Header, Method},
 };
 
-use super::{LOCAL, LONG, P, SHORT, ask, check, fail, pass, probe, probe_late, table};
+use super::{LOCAL, LONG, P, SHORT, ask, check, fail, is_named, pass, probe, probe_late, table};
 use crate::support::{
     named::{Named, Zone},
     node::{Node, Script},
@@ -48,30 +46,6 @@ async fn b2_a_name_to_greet_by() {
         node.stop();
         assert_eq!(node.seen().complaints, Vec::<String>::new());
     }
-}
-
-/// Runs this test once more where the host has another name, and says whether this is that run.
-fn is_named(name: &str, test: &str) -> bool {
-    if rustix::system::uname().nodename().to_string_lossy() == name {
-        return true;
-    }
-    let output = Command::new("unshare")
-        .args([
-            "--uts",
-            "--",
-            "sh",
-            "-euc",
-            "hostname \"$1\" || echo \"$1\" > /proc/sys/kernel/hostname; shift; exec \"$@\"",
-            "sh",
-        ])
-        .arg(name)
-        .arg(current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .output()
-        .expect("unshare (util-linux) runs");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
-    false
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use rotad::check::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{LOCAL, busy, fail, pass, probe};
+use super::{LOCAL, busy, fail, is_named, pass, probe};
 use crate::support::{
     certificate::{ALWAYS, Authority},
     named::eventually,
@@ -102,7 +102,7 @@ async fn ask(kind: Kind, tls: Option<Tls>, timeout: Duration) -> Outcome {
     probe(&Check { kind, tls, timing }, LOCAL).await
 }
 
-fn postfix(ports: [u16; 3]) -> Server {
+fn postfix(ports: [u16; 3], more: &str) -> Server {
     let (folder, authority) = prepare("postfix-");
     let path = folder.path();
     let at = path.display();
@@ -116,7 +116,7 @@ fn postfix(ports: [u16; 3]) -> Server {
          queue_directory = {at}/queue\ndata_directory = {at}/data\nmail_owner = postfix\nsetgid_group = postdrop\n\
          maillog_file = {at}/log\nmaillog_file_prefixes = {at}\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\n\
          smtpd_peername_lookup = no\nsmtpd_tls_chain_files = {at}/both.pem\nsmtpd_tls_security_level = may\n\
-         postscreen_greet_action = enforce\n"
+         postscreen_greet_action = enforce\n{more}"
     );
     let master = format!(
         "127.0.0.1:{screened} inet n - n - 1 postscreen\nsmtpd pass - - n - - smtpd\n\
@@ -148,7 +148,7 @@ fn user(name: &str) -> u32 {
 #[ignore = "needs Postfix: tests/run.sh --real installs it"]
 async fn postfix_and_its_postscreen() {
     let [screened, open, wrapped] = ports();
-    let server = postfix([screened, open, wrapped]);
+    let server = postfix([screened, open, wrapped], "");
     let banner = format!("220 {NAME} ESMTP Postfix");
 
     for (port, tls) in
@@ -188,6 +188,31 @@ async fn postfix_and_its_postscreen() {
         ask(Kind::Smtp { port: screened, helo: None }, Some(server.tls(Begin::Starttls)), Duration::from_secs(5)).await;
     assert_eq!(known, pass(&banner), "{}", server.text("log"));
     assert!(!server.text("log").contains("PREGREET"), "{}", server.text("log"));
+}
+
+#[tokio::test]
+#[ignore = "needs Postfix: tests/run.sh --real installs it"]
+async fn b2_a_strict_postfix_takes_our_greeting_whatever_this_host_is_called() {
+    let names = ["vm", "rotad_1"];
+    let here = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if !names.contains(&here.as_str()) {
+        let test = "checks::real::b2_a_strict_postfix_takes_our_greeting_whatever_this_host_is_called";
+        assert!(!names.iter().any(|name| is_named(name, test)), "it runs where the host has such a name");
+        return;
+    }
+    let strict = "smtpd_delay_reject = no\nsmtpd_helo_required = yes\n\
+                  smtpd_helo_restrictions = reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname\n";
+    let [screened, open, wrapped] = ports();
+    let server = postfix([screened, open, wrapped], strict);
+    let banner = format!("220 {NAME} ESMTP Postfix");
+    let smtp = |helo: Option<&str>| Kind::Smtp { port: open, helo: helo.map(Into::into) };
+    for tls in [None, Some(server.tls(Begin::Starttls))] {
+        assert_eq!(ask(smtp(None), tls.clone(), LONG).await, pass(&banner), "{}", server.text("log"));
+        assert_eq!(ask(smtp(Some("mon.example.org")), tls, LONG).await, pass(&banner), "{}", server.text("log"));
+    }
+    // So it is strict indeed.
+    let refused = ask(smtp(Some(&here)), None, LONG).await;
+    assert!(refused.reason().starts_with("EHLO answered \"504 5.5.2 <"), "{refused:?}");
 }
 
 fn dovecot([imap, imaps, pop3, pop3s, lmtp]: [u16; 5]) -> Server {

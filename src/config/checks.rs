@@ -20,6 +20,7 @@ use super::{
 use crate::{
     check::{Check, Kind, smtp, tls::Begin},
     cluster::CheckName,
+    text::cut,
 };
 
 mod dns;
@@ -215,8 +216,9 @@ fn greeting(field: Field<'_>, report: &mut Report) -> Option<Arc<str>> {
         return Some(text.into());
     }
     let problem = format!(
-        "{text:?} is neither a domain name with a dot (letters, digits and hyphens) nor an address literal, and servers \
-         refuse all else; write mon.example.org, [192.0.2.1] or [IPv6:2001:db8::1]"
+        "{:?} is neither a domain name with a dot (letters, digits and hyphens) nor an address literal, and servers refuse \
+         all else; write mon.example.org, [192.0.2.1] or [IPv6:2001:db8::1]",
+        cut(text)
     );
     field.problem(&problem, report);
     None

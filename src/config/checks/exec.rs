@@ -44,9 +44,9 @@ fn word(field: Field<'_>, is_argument: bool, report: &mut Report) -> Option<Stri
     let plain = known.iter().fold(text.to_owned(), |text, placeholder| text.replace(placeholder, ""));
     if plain.contains(['{', '}']) {
         let problem = if is_argument {
-            format!("{text:?} has a brace that is filled in by nothing; known are {}", PLACEHOLDERS.join(", "))
+            format!("{:?} has a brace that is filled in by nothing; known are {}", cut(text), PLACEHOLDERS.join(", "))
         } else {
-            format!("{text:?}: nothing is filled in into the program's path; leave the braces out")
+            format!("{:?}: nothing is filled in into the program's path; leave the braces out", cut(text))
         };
         field.problem(&problem, report);
         return None;

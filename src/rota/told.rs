@@ -44,7 +44,7 @@ impl Rota {
 
     /// The sets that have too few healthy nodes, in words.
     pub fn shortages(&self) -> impl Iterator<Item = String> {
-        self.shortages.iter().map(|(short, extent)| self.too_few(short, extent))
+        self.shortages.keys().map(|short| self.policy(short))
     }
 
     /// The same for the status.
@@ -88,11 +88,15 @@ impl Rota {
         (sets().count(), first)
     }
 
-    fn too_few(&self, short: &Shortage, extent: &Extent) -> String {
+    fn policy(&self, short: &Shortage) -> String {
         let policy = match self.cluster.safety.all_down {
             AllDown::Hold => "what is published is held",
             AllDown::All => "every node that is not drained is published",
         };
+        format!("{}: too few healthy nodes: {policy}", name(short))
+    }
+
+    fn too_few(&self, short: &Shortage, extent: &Extent) -> String {
         let (many, first) = self.kept(short, extent);
         let held = first.map_or_else(String::new, |(id, data)| {
             let verb = match many.saturating_sub(1) {
@@ -102,9 +106,8 @@ impl Rota {
             format!("; {} {verb} {}", id.owner, list(data))
         });
         format!(
-            "{}: too few healthy nodes: {policy} ({} of {} nodes healthy, {} needed{held}); bring one back: `rotad status` \
-             tells why each is out",
-            name(short),
+            "{} ({} of {} nodes healthy, {} needed{held}); bring one back: `rotad status` tells why each is out",
+            self.policy(short),
             extent.healthy,
             short.nodes.len(),
             extent.needed

@@ -1,7 +1,7 @@
 //! Random lives on a real BIND, each the same in every run: whatever happened, the zone is right in the end. The model
 //! of BIND in `src/rota/sequences.rs` goes through many more of them.
 
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{collections::BTreeSet, fs, thread, time::Duration};
 
 use proptest::{
     prelude::*,
@@ -84,6 +84,11 @@ fn happen(rota: &mut Rota, dead: &mut BTreeSet<usize>, event: Event) {
         Event::NamedGoesOn => rota.named.resume(),
         Event::HandEdit => {
             wake(rota);
+            // What we published is ours once that is saved: a set with strange data in it that nobody remembers is left.
+            let saved = rota.path().join("state/state");
+            rota.eventually("it is remembered that the set is ours", |_| {
+                fs::read_to_string(&saved).is_ok_and(|state| state.contains("\"imap.mydomain.org A\""))
+            });
             rota.named.nsupdate("zone mydomain.org\nupdate add imap.mydomain.org 60 A 198.51.100.9").unwrap();
         }
         Event::RotadDies => {

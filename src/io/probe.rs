@@ -30,7 +30,10 @@ mod tls;
 pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpAddr) -> Outcome {
     let timeout = check.timing.timeout;
     let connect = async |port: u16| {
-        let handshake = check.tls.as_ref().map(|tls| trusts.handshake(tls, address)).transpose()?;
+        let handshake = match &check.tls {
+            Some(tls) => Some(Box::pin(trusts.handshake(tls, address)).await?),
+            None => None,
+        };
         Peer::connect(address, port, timeout, handshake).await
     };
     // Conversations are boxed: their buffers would make the many probes that only wait for a connection as large.

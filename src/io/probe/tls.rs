@@ -18,6 +18,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use rustls_platform_verifier::Verifier;
+use tokio::{sync::OnceCell, task::spawn_blocking};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{Talk, peer::Wire};
@@ -31,7 +32,10 @@ use crate::{
 
 /// The ways of trusting that the checks have, each made when it is first used.
 #[derive(Debug, Default)]
-pub struct Trusts(Mutex<HashMap<(Option<Authorities>, bool), Trust>>);
+pub struct Trusts(Mutex<HashMap<Key, Arc<OnceCell<Trust>>>>);
+
+/// Who is trusted, and whether that matters.
+type Key = (Option<Authorities>, bool);
 
 /// Whom a handshake trusts. Cloning shares all of it.
 #[derive(Debug, Clone)]
@@ -43,25 +47,37 @@ struct Trust {
 
 impl Trusts {
     /// Prepares the handshake of one probe.
-    pub(super) fn handshake(&self, tls: &Tls, address: IpAddr) -> Talk<Handshake> {
+    pub(super) async fn handshake(&self, tls: &Tls, address: IpAddr) -> Talk<Handshake> {
         let name = tls.name.clone().unwrap_or_else(|| ServerName::from(address));
-        Ok(Handshake { trust: self.trust(tls)?, name, begin: tls.begin, verify: tls.verify, min_days: tls.min_days })
+        let trust = self.trust(tls).await?;
+        Ok(Handshake { trust, name, begin: tls.begin, verify: tls.verify, min_days: tls.min_days })
     }
 
-    fn trust(&self, tls: &Tls) -> Talk<Trust> {
-        let key = (tls.authorities.clone(), tls.verify);
-        // A panic elsewhere leaves the map whole.
-        let mut ready = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(trust) = ready.get(&key) {
-            return Ok(trust.clone());
-        }
-        let trust = Trust::new(tls).map_err(|error| {
+    /// The machine's authorities are hundreds of files, read while other probes go on.
+    async fn trust(&self, tls: &Tls) -> Talk<Trust> {
+        let place = self.place(tls);
+        let made = place.get_or_try_init(|| async {
+            let tls = tls.clone();
+            spawn_blocking(move || Trust::new(&tls))
+                .await
+                .unwrap_or_else(|error| Err(Error::General(error.to_string())))
+        });
+        made.await.cloned().map_err(|error| {
             Outcome::Unknown(format!("no authorities to trust here: {error}; install ca-certificates or set tls_ca"))
-        })?;
+        })
+    }
+
+    /// Where the trust of a check is, or will be.
+    fn place(&self, tls: &Tls) -> Arc<OnceCell<Trust>> {
+        // A panic elsewhere leaves the map whole.
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (tls.authorities.clone(), tls.verify);
+        if let Some(place) = places.get(&key) {
+            return Arc::clone(place);
+        }
         // Those that an edit of the file has left behind.
-        ready.retain(|(authorities, _), _| authorities.as_ref().is_none_or(Authorities::is_shared));
-        ready.insert(key, trust.clone());
-        Ok(trust)
+        places.retain(|(authorities, _), _| authorities.as_ref().is_none_or(Authorities::is_shared));
+        Arc::clone(places.entry(key).or_default())
     }
 }
 

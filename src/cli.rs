@@ -83,10 +83,17 @@ pub enum Command {
     },
     /// End a hold
     Release,
-    /// Take over a zone that `status` shows as foreign or standby
+    /// Take over what `status` shows as foreign or standby; shows the difference first
     Adopt {
-        /// The zone
-        zone: String,
+        /// Zones, names (each perhaps with a type behind it), or patterns such as '*.example.org'
+        #[arg(required = true, value_name = "ZONE|PATTERN|NAME [TYPE]")]
+        what: Vec<String>,
+    },
+    /// Have the running daemon read zones now, and repair what others have changed there
+    Sync {
+        /// These zones; without any, all
+        #[arg(value_name = "ZONE")]
+        zones: Vec<String>,
     },
     /// Show what the running daemon sees and does
     Status {

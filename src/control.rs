@@ -9,10 +9,10 @@ pub const CONTROL_SOCKET: &str = "control.sock";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
-    /// Take a zone over that is foreign or on standby.
+    /// Take over what is foreign or on standby.
     Adopt {
-        /// The zone.
-        zone: String,
+        /// Zones, names, patterns; after a name perhaps a type.
+        what: Vec<String>,
     },
     /// Write nothing.
     Hold {
@@ -25,6 +25,11 @@ pub enum Command {
     },
     /// Write again.
     Release,
+    /// Read zones now, and repair what is wrong there.
+    Sync {
+        /// These; none: all.
+        zones: Vec<String>,
+    },
 }
 
 /// What became of it.
@@ -57,17 +62,21 @@ mod tests {
     #[test]
     fn commands_have_one_form() {
         for (command, form) in [
-            (Command::Adopt { zone: "example.org".into() }, r#"{"command":"adopt","zone":"example.org"}"#),
+            (
+                Command::Adopt { what: vec!["a.test".into(), "A".into()] },
+                r#"{"command":"adopt","what":["a.test","A"]}"#,
+            ),
             (
                 Command::Hold { seconds: Some(60), by: None, reason: Some("a \"reason\"\n".into()) },
                 r#"{"command":"hold","seconds":60,"by":null,"reason":"a \"reason\"\n"}"#,
             ),
             (Command::Release, r#"{"command":"release"}"#),
+            (Command::Sync { zones: Vec::new() }, r#"{"command":"sync","zones":[]}"#),
         ] {
             assert_eq!(serde_json::to_string(&command).unwrap(), form);
             assert_eq!(serde_json::from_str::<Command>(form).unwrap(), command);
         }
-        for other in ["", "{}", "release", r#"{"command":"stop"}"#, r#"{"command":"adopt","zone":"a","x":1}"#] {
+        for other in ["", "{}", "release", r#"{"command":"stop"}"#, r#"{"command":"adopt","what":[],"x":1}"#] {
             assert!(serde_json::from_str::<Command>(other).is_err(), "{other}");
         }
     }

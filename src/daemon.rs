@@ -101,6 +101,7 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
         key_epoch: 0,
         revision: 0,
         headline: String::new(),
+        waiting: BTreeMap::new(),
     };
     systemd::ready();
 

@@ -138,7 +138,7 @@ kinds! {
     HoldBegun = Warning, "7bb4f5bdc7e649c48fbf39ac50f20da9";
     /// The hold is over, by time or by an operator; writing goes on.
     HoldEnded = Info, "874d81ab24a646698a87323f67cff416";
-    /// An operator took over a zone that was foreign or on standby.
+    /// An operator took over a set of strangers, or a zone that was foreign or on standby.
     ZoneAdopted = Warning, "0b651a2203ef4babad6f8124ca1a28b7";
     /// The journal did not take lines in time: they are lost.
     LinesLost = Warning, "229b2204e5954149bc08856437c638a2";

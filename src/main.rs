@@ -63,7 +63,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Hold { lasting, reason } => cli::operator::run(&file, &cli::operator::hold(lasting, reason)).await,
         Command::Release => cli::operator::run(&file, &control::Command::Release).await,
-        Command::Adopt { zone } => cli::operator::run(&file, &control::Command::Adopt { zone }).await,
+        Command::Adopt { what } => cli::operator::run(&file, &control::Command::Adopt { what }).await,
+        Command::Sync { zones } => cli::operator::run(&file, &control::Command::Sync { zones }).await,
         Command::Status { json, watch } => {
             cli::status::of_file(&file, json, watch).await?;
             Ok(Exit::Done)

@@ -11,9 +11,10 @@ use std::{
 
 use crate::{
     cluster::{AllDown, Cluster},
+    control::Answer,
     desired::{Extent, Shortage},
     dns::OwnerName,
-    event::Event,
+    event::{Event, Kind},
     health::HealthView,
     layout::Layout,
     overrides::Overrides,
@@ -23,6 +24,7 @@ use crate::{
     zone::{Done, Identity, Memory, Preview, Step, Turn, Zone},
 };
 
+mod adopt;
 mod alarms;
 mod calls;
 mod edits;
@@ -34,12 +36,26 @@ mod queue;
 #[cfg(test)]
 mod sequences;
 mod server;
+mod sync;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod told;
 
-use self::{alarms::Alarms, edits::Edits, queue::Queue, server::Server, tally::Tally};
+use self::{alarms::Alarms, edits::Edits, queue::Queue, server::Server, sync::Sync, tally::Tally};
+
+/// What becomes of a command.
+#[derive(Debug)]
+pub enum Reply {
+    /// It is done, or refused.
+    Now(Answer),
+    /// It is under way: [`Rota::answers`] has the answer with this ticket.
+    Later(Ticket),
+}
+
+/// Tells those apart who wait for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
 
 /// All zones.
 #[derive(Debug)]
@@ -78,6 +94,10 @@ pub struct Rota {
     edits: Edits,
     /// Why the newest file is not in force.
     refused_edit: Option<String>,
+    /// Who waits for zones to be read.
+    syncs: BTreeMap<Ticket, Sync>,
+    /// How many tickets there have been.
+    tickets: u64,
 }
 
 impl Rota {
@@ -111,6 +131,8 @@ impl Rota {
             first_round_done: false,
             edits: if force { Edits::Free } else { Edits::Unjudged },
             refused_edit: None,
+            syncs: BTreeMap::new(),
+            tickets: 0,
             looks_only: false,
             me,
             cluster,
@@ -286,7 +308,7 @@ impl Rota {
                 Some(at).filter(|_| self.queue.under_way() == 0 && anybody())
             }
         };
-        [next, patience, self.overrides.wake_at()].into_iter().flatten().min()
+        [next, patience, self.overrides.wake_at(), self.syncs_wake_at()].into_iter().flatten().min()
     }
 
     /// The next step that may be taken now, and its events.
@@ -298,8 +320,10 @@ impl Rota {
                 continue;
             }
             let Some((step, told)) = self.with_zone(&name, now, Zone::next) else { continue };
+            self.note_for_syncs(&name, &told);
             events.extend(told);
             if step == Step::Rest {
+                self.rests_for_syncs(&name);
                 self.put_down(&name);
             } else {
                 self.queue.begin(name.clone());
@@ -320,10 +344,18 @@ impl Rota {
         let address = self.cluster.bind.server;
         let mut events: Vec<_> = self.server.answered(now, &done, address).into_iter().collect();
         events.extend(self.server.recognized(now, (name, &done), address, |zone| self.zones.contains_key(zone)));
-        events.extend(self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default());
+        if events.iter().any(|event| event.kind == Kind::PrimaryBack) {
+            self.look_anew();
+        }
+        let told = self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default();
+        self.note_for_syncs(name, &told);
+        events.extend(told);
         let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {
-            Some(at) if at > now => self.set_alarm(name, Some(at)),
+            Some(at) if at > now => {
+                self.rests_for_syncs(name);
+                self.set_alarm(name, Some(at));
+            }
             _ => self.queue(name),
         }
         // Not at every answer: with many zones under way each would look at all of them.

@@ -147,6 +147,9 @@ pub struct Zone {
     pub serial: Option<u32>,
     /// Why it is not in sync.
     pub error: Option<String>,
+    /// Names of the file at which it holds data of strangers, which are left.
+    #[serde(default)]
+    pub foreign: Vec<String>,
 }
 
 /// How far a zone is from what is wanted. The order is that of urgency.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long the daemon may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A snapshot is larger than this for no cluster; who answers with more is not rotad.
 const DOCUMENT: u64 = 256 << 20;
@@ -76,14 +76,23 @@ pub async fn daemon_of<T>(file: &Path, ask: impl AsyncFnOnce(&Path) -> Result<T,
 /// # Errors
 /// [`Error`].
 pub async fn ask<T: DeserializeOwned>(socket: &Path, question: &[u8]) -> Result<(String, T), Error> {
-    let document = match timeout(PATIENCE, exchange(socket, question)).await {
+    ask_patiently(socket, question, PATIENCE).await
+}
+
+/// The same with as much patience as the question takes.
+pub(super) async fn ask_patiently<T: DeserializeOwned>(
+    socket: &Path,
+    question: &[u8],
+    patience: Duration,
+) -> Result<(String, T), Error> {
+    let document = match timeout(patience, exchange(socket, question)).await {
         Ok(Ok(document)) if !document.is_empty() => document,
         Ok(Ok(_)) => return Err(unreachable(socket, "it is about to stop")),
         Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
             return Err(Error::Forbidden { socket: socket.to_owned() });
         }
         Ok(Err(error)) => return Err(unreachable(socket, &error.to_string())),
-        Err(_) => return Err(unreachable(socket, &format!("no answer in {PATIENCE:?}"))),
+        Err(_) => return Err(unreachable(socket, &format!("no answer in {patience:?}"))),
     };
     match serde_json::from_str(&document) {
         Ok(answer) => Ok((document, answer)),

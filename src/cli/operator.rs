@@ -1,11 +1,11 @@
-//! `rotad adopt`, `hold` and `release`: what an operator asks of the running daemon.
+//! `rotad adopt`, `hold`, `release` and `sync`: what an operator asks of the running daemon.
 
 use std::{path::Path, time::Duration};
 
 use crate::{
     cli::{
         Failure,
-        ask::{ask, daemon_of},
+        ask::{PATIENCE, ask_patiently, daemon_of},
         out,
     },
     control::{Answer, Command},
@@ -23,7 +23,13 @@ const LONGEST: Duration = Duration::from_hours(24 * 366);
 pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
     let mut line = serde_json::to_vec(command)?;
     line.push(b'\n');
-    let answer = daemon_of(file, async |socket| ask::<Answer>(&systemd::control_socket(socket), &line).await).await?;
+    let patience = match command {
+        // The daemon itself gives up after a minute.
+        Command::Sync { .. } => Duration::from_secs(70),
+        _ => PATIENCE,
+    };
+    let ask = async |socket: &Path| ask_patiently::<Answer>(&systemd::control_socket(socket), &line, patience).await;
+    let answer = daemon_of(file, ask).await?;
     let (_, Answer { done, words }) = answer;
     if done {
         out::print(format_args!("{words}\n"))?;

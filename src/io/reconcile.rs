@@ -1,6 +1,13 @@
 //! The loop: wakes on change, hands the newest snapshot to [`Rota`], and carries out what it says.
 
-use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -23,7 +30,7 @@ use crate::{
         watch::Current,
     },
     overrides::Hold,
-    rota::Rota,
+    rota::{Reply, Rota, Ticket},
     status::{self, Clocks, Status},
     update::Verdict,
     zone::{Done, Failure, Memory, Step},
@@ -87,6 +94,8 @@ pub struct Reconcile {
     pub revision: u64,
     /// What systemd was told last; it is told again when that changes.
     pub headline: String,
+    /// Who waits for the answer to a command.
+    pub waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
 }
 
 impl Reconcile {
@@ -100,6 +109,7 @@ impl Reconcile {
             // Before anything is written.
             self.notice_gap();
             let told = self.advance(&answers);
+            self.answer_waiting();
             let now = clock::now();
             if told && report_at.is_none() {
                 report_at = Some(now + REPORT_EVERY);
@@ -213,8 +223,15 @@ impl Reconcile {
 
     /// Does what an operator asks. What a crash may not undo is saved before it is said to be done.
     fn obey(&mut self, command: Command, reply: oneshot::Sender<Answer>) {
-        let (answer, event) = self.rota.obey(command, clocks());
-        event.iter().for_each(journal::emit);
+        let (answer, events) = self.rota.obey(command, clocks());
+        events.iter().for_each(journal::emit);
+        let answer = match answer {
+            Reply::Now(answer) => answer,
+            Reply::Later(ticket) => {
+                self.waiting.insert(ticket, reply);
+                return;
+            }
+        };
         // Whoever asked may have left.
         if !self.report() {
             let _ = reply.send(answer);
@@ -231,6 +248,16 @@ impl Reconcile {
             };
             let _ = reply.send(answer);
         });
+    }
+
+    /// Answers those whose commands have taken their time.
+    fn answer_waiting(&mut self) {
+        for (ticket, answer) in self.rota.answers(clock::now()) {
+            if let Some(reply) = self.waiting.remove(&ticket) {
+                // Whoever asked may have left.
+                let _ = reply.send(answer);
+            }
+        }
     }
 
     /// A new file, or a new error in it.
@@ -348,6 +375,7 @@ fn zone_status(name: &OwnerName, zone: &crate::zone::Zone) -> status::Zone {
         generation,
         serial,
         error: zone.error().map(str::to_owned),
+        foreign: zone.foreign().keys().map(|id| id.owner.to_string()).collect::<BTreeSet<_>>().into_iter().collect(),
     }
 }
 

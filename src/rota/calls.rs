@@ -33,6 +33,14 @@ impl Rota {
         self.call_all();
     }
 
+    /// Has the serial of every zone looked at, at its next turn: BIND may have been away, and come back with less.
+    pub fn look_anew(&mut self) {
+        for zone in self.zones.values_mut() {
+            zone.look_anew();
+        }
+        self.call_all();
+    }
+
     /// Gives a zone a turn, for something has changed.
     pub(super) fn call(&mut self, name: &OwnerName) {
         if let Some(zone) = self.zones.get_mut(name) {

@@ -161,6 +161,24 @@ impl Status {
         if left_out > 0 {
             writeln!(out, "  and {} more (all of them: rotad status --json)", count(left_out))?;
         }
+        self.write_foreign(out, paint)
+    }
+
+    /// Names at which strangers' data are left.
+    fn write_foreign(&self, out: &mut String, paint: &Paint) -> std::fmt::Result {
+        let names: Vec<_> = self.zones.iter().flat_map(|zone| &zone.foreign).map(|name| printable(name)).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let (word, many) = (paint.red("foreign"), count(names.len()));
+        let noun = if names.len() == 1 { "name holds" } else { "names hold" };
+        writeln!(out, "\n{word}: {many} {noun} data of strangers, which are left (take over: rotad adopt NAME)")?;
+        for name in names.iter().take(ZONES) {
+            writeln!(out, "  {name}")?;
+        }
+        if let Some(more @ 1..) = names.len().checked_sub(ZONES) {
+            writeln!(out, "  and {} more (all of them: rotad status --json)", count(more))?;
+        }
         Ok(())
     }
 }

@@ -42,6 +42,7 @@ fn zone(name: &str, state: ZoneState, error: Option<&str>) -> Zone {
         generation: Some(7),
         serial: Some(2_026_112_401),
         error: error.map(str::to_owned),
+        foreign: Vec::new(),
     }
 }
 
@@ -107,8 +108,8 @@ fn the_json_form_is_the_contract() {
                 }],
             }],
             "zones": [
-                { "zone": "a.org", "state": "in_sync", "generation": 7, "serial": 2_026_112_401, "error": null },
-                { "zone": "b.org", "state": "failing", "generation": 7, "serial": 2_026_112_401, "error": "REFUSED: no grant" },
+                { "zone": "a.org", "state": "in_sync", "generation": 7, "serial": 2_026_112_401, "error": null, "foreign": [] },
+                { "zone": "b.org", "state": "failing", "generation": 7, "serial": 2_026_112_401, "error": "REFUSED: no grant", "foreign": [] },
             ],
             "short": [],
         })
@@ -265,6 +266,20 @@ fn ten_thousand_zones_are_counts() {
     let text = status.human(false);
     assert!(text.contains("zones: failing 25, in_sync 9,975\n  d0.org failing\n"), "{text}");
     assert!(text.ends_with("  d7600.org failing\n  and 5 more (all of them: rotad status --json)\n"), "{text}");
+}
+
+#[test]
+fn what_strangers_hold_is_listed() {
+    let mut status = sample();
+    status.zones[0].foreign = vec!["shop.a.org".to_owned()];
+    let text = status.human(false);
+    let listed =
+        "\nforeign: 1 name holds data of strangers, which are left (take over: rotad adopt NAME)\n  shop.a.org\n";
+    assert!(text.ends_with(listed), "{text}");
+    assert_eq!(serde_json::to_value(&status).unwrap()["zones"][0]["foreign"], json!(["shop.a.org"]));
+    status.zones[0].foreign = (0..37).map(|at| format!("shop{at}.a.org")).collect();
+    let text = status.human(false);
+    assert!(text.contains("\nforeign: 37 names hold data") && text.contains("\n  and 17 more"), "{text}");
 }
 
 #[test]

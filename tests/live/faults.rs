@@ -1,5 +1,6 @@
 //! What goes wrong in the world, and what must become of it: `tests/FAULTS.md` has the list.
 
+mod behind;
 mod bind;
 mod file;
 mod hidden;

@@ -5,6 +5,7 @@ mod doctor;
 mod gap;
 mod hold;
 mod keys;
+mod sync;
 
 use super::support::{
     named::Zone,

@@ -21,6 +21,7 @@ fn large() -> Arc<Status> {
         generation: Some(number),
         serial: Some(1),
         error: None,
+        foreign: Vec::new(),
     };
     Arc::new(Status {
         version: "0.1.0".to_owned(),

@@ -5,7 +5,10 @@ use crate::{
     control::Command,
     event::Kind,
     health::State::Down,
-    rota::model::{Content, World, cluster, name},
+    rota::{
+        Reply,
+        model::{Content, World, cluster, name},
+    },
     status::{Mode, ZoneState},
     update::Txt,
 };
@@ -25,14 +28,14 @@ fn hold(seconds: Option<u64>) -> Command {
 }
 
 fn adopt(zone: &str) -> Command {
-    Command::Adopt { zone: zone.to_owned() }
+    Command::Adopt { what: vec![zone.to_owned()] }
 }
 
 impl World {
     fn obey(&mut self, command: Command) -> (bool, String, Option<Kind>) {
         let clocks = self.clocks();
-        let (answer, event) = self.us().rota.obey(command, clocks);
-        (answer.done, answer.words, event.map(|event| event.kind))
+        let (Reply::Now(answer), events) = self.us().rota.obey(command, clocks) else { panic!("it waits") };
+        (answer.done, answer.words, events.first().map(|event| event.kind))
     }
 }
 

@@ -27,7 +27,8 @@ fn what_was_not_ours_is_taken_over_from_the_record_that_was_read() {
         assert_eq!(rota.serial("mydomain.org"), 1, "{records}");
         let ran = rota.run(&["adopt", "MyDomain.org."]);
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(ran.out, format!("mydomain.org: is taken over, was {state}\n"));
+        assert!(ran.out.ends_with(&format!("mydomain.org: is taken over, was {state}\n")), "{ran:?}");
+        assert!(ran.out.contains("+ imap.mydomain.org. 60 IN A 127."), "the difference comes first: {ran:?}");
         rota.expect_in_sync();
         rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
         rota.expect_journal(&format!("mydomain.org: is taken over, was {state}"));
@@ -58,4 +59,76 @@ fn while_held_a_zone_is_adopted_later() {
     assert_eq!(rota.run(&["release"]).code, 0);
     rota.expect_in_sync();
     rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+}
+
+#[test]
+fn c16_a_strangers_set_in_a_zone_of_ours_is_foreign_alone() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .service("shop: { publish: address, name: shop, checks: [imap] }")
+        .service("blog: { publish: address, name: blog, checks: [imap] }")
+        .domain("one.org", "services: [imap]")
+        .domain("two.org", "services: [imap]")
+        .zone("one.org", Zone::new("one.org").records("shop A 198.51.100.9\nblog 300 A 198.51.100.10"))
+        .build();
+    rota.start();
+    rota.expect_in_sync();
+    let yaml = rota.yaml().replace("services: [imap]", "services: [imap, shop, blog]");
+    rota.write(&yaml);
+    for right in ["imap.one.org", "imap.two.org", "shop.two.org", "blog.two.org"] {
+        rota.expect_a(right, ["node00", "node01"]);
+    }
+    rota.expect_journal("shop.one.org A holds 198.51.100.9, which rotad did not publish");
+    rota.expect_in_sync();
+    assert_eq!(rota.zone("one.org")["foreign"], serde_json::json!(["blog.one.org", "shop.one.org"]));
+    assert_eq!(rota.zone("two.org")["foreign"], serde_json::json!([]));
+    let shown = rota.run(&["status"]);
+    assert!(shown.out.contains("2 names hold data of strangers"), "{shown:?}");
+    // Health is followed beside them, and they outlive a restart.
+    rota.kill("node01");
+    rota.expect_a("shop.two.org", ["node00"]);
+    rota.restart();
+    rota.expect_a("imap.one.org", ["node00"]);
+    rota.expect_in_sync();
+    assert_eq!(rota.named.a("shop.one.org"), ["198.51.100.9".to_owned()].into());
+    // One is taken over by its name, the other by a pattern.
+    let ran = rota.run(&["adopt", "shop.one.org", "A"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.starts_with("- shop.one.org. 300 IN A 198.51.100.9\n"), "{ran:?}");
+    rota.expect_a("shop.one.org", ["node00"]);
+    assert_eq!(rota.named.a("blog.one.org"), ["198.51.100.10".to_owned()].into());
+    assert_eq!(rota.run(&["adopt", "*.one.org"]).code, 0);
+    rota.expect_a("blog.one.org", ["node00"]);
+    rota.expect_in_sync();
+    assert_eq!(rota.zone("one.org")["foreign"], serde_json::json!([]));
+}
+
+#[test]
+fn c9_several_are_adopted_at_once_and_each_result_is_told() {
+    let mut builder = Rota::new().nodes(2).service(IMAP);
+    for name in ["a.example.org", "b.example.org", "c.example.net"] {
+        let zone = Zone::new(name).records("_rotad 0 TXT \"v=1 cluster=mail owner=somebody generation=7\"");
+        builder = builder.domain(name, "services: [imap]").zone(name, zone);
+    }
+    let mut rota = builder.build();
+    rota.start();
+    for name in ["a.example.org", "b.example.org", "c.example.net"] {
+        rota.expect_zone_state(name, "standby");
+    }
+    rota.expect_journal("writing may begin");
+    let ran = rota.run(&["adopt", "*.example.org", "nowhere.net"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for part in [
+        "a.example.org: is taken over, was standby",
+        "b.example.org: is taken over, was standby",
+        "nowhere.net is no zone of the file in force",
+    ] {
+        assert!(format!("{}{}", ran.out, ran.err).contains(part), "{part}: {ran:?}");
+    }
+    rota.expect_a("imap.b.example.org", ["node00", "node01"]);
+    rota.expect_zone_state("c.example.net", "standby");
+    assert_eq!(rota.run(&["adopt", "*"]).code, 0);
+    rota.expect_in_sync();
+    assert_eq!(rota.run(&["adopt"]).code, 64);
 }

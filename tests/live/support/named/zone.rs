@@ -36,6 +36,14 @@ impl Zone {
         Self { name: name.into(), records: String::new(), statements }
     }
 
+    /// The same, which forwards updates to it.
+    pub fn forwarding(name: &str, port: u16) -> Self {
+        let statements = format!(
+            "type secondary; primaries port {port} {{ 127.0.0.1; }}; allow-update-forwarding {{ key {KEY}; }};"
+        );
+        Self { name: name.into(), records: String::new(), statements }
+    }
+
     /// Adds lines of a zone file; relative names are the zone's.
     pub fn records(mut self, lines: &str) -> Self {
         self.records.push_str(lines);

@@ -1,0 +1,135 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    control::Command,
+    rota::{
+        Reply,
+        model::{World, cluster, name},
+    },
+    update::Txt,
+};
+
+const DOMAINS: [&str; 4] = ["a.test", "b.test", "c.example.org", "d.example.org"];
+
+/// Two foreign zones, one on standby, and one of ours with two sets of strangers.
+fn world() -> World {
+    let domains: Vec<_> = DOMAINS.iter().map(|domain| format!("{domain}: {{ services: [imap, pop] }}")).collect();
+    let file = cluster(&format!(
+        "nodes: {{ n0: {{ addresses: [192.0.2.10] }} }}
+checks: {{ imap: {{ kind: imap }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+  pop: {{ publish: address, name: pop, checks: [imap] }}
+domains:
+  {}
+",
+        domains.join("\n  ")
+    ));
+    let mut world = World::new(&file);
+    let record = |owner: &str| Txt(vec![format!("v=1 cluster=mail owner={owner} generation=7").into_bytes()]);
+    world.zone("a.test").edit("imap.a.test A", "60 203.0.113.1");
+    world.zone("c.example.org").edit("imap.c.example.org A", "60 203.0.113.1");
+    world.zone("b.test").generation = [record("them")].into();
+    world.zone("d.example.org").generation = [record("us")].into();
+    world.zone("d.example.org").edit("imap.d.example.org A", "60 203.0.113.7");
+    world.zone("d.example.org").edit("pop.d.example.org A", "60 203.0.113.8");
+    world.run();
+    world
+}
+
+fn adopt(world: &mut World, words: &[&str]) -> (bool, String) {
+    let clocks = world.clocks();
+    let what = words.iter().map(|word| (*word).to_owned()).collect();
+    let (Reply::Now(answer), _) = world.us().rota.obey(Command::Adopt { what }, clocks) else { panic!("it waits") };
+    world.pass(Duration::from_mins(2));
+    (answer.done, answer.words)
+}
+
+fn left(world: &mut World) -> Vec<String> {
+    let zones = world.us().rota.zones();
+    let whole = zones.iter().filter(|(_, zone)| is_takeable(zone)).map(|(name, _)| name.to_string());
+    let sets = zones.values().flat_map(|zone| zone.foreign().keys()).map(ToString::to_string);
+    whole.chain(sets).collect()
+}
+
+#[test]
+fn several_are_taken_over_at_once_by_zone_pattern_and_name() {
+    let all = ["a.test", "b.test", "c.example.org", "imap.d.example.org A", "pop.d.example.org A"];
+    for (words, taken) in [
+        (&["a.test", "B.test."][..], &["a.test", "b.test"][..]),
+        (&["*"], &all),
+        (&["*.test"], &["a.test", "b.test"]),
+        (&["*.example.org"], &["c.example.org", "imap.d.example.org A", "pop.d.example.org A"]),
+        (&["imap.d.example.org"], &["imap.d.example.org A"]),
+        (&["IMAP.d.example.org", "a", "a.test"], &["a.test", "imap.d.example.org A"]),
+        (&["d.example.org"], &["imap.d.example.org A", "pop.d.example.org A"]),
+        (&["pop.*", "A"], &["pop.d.example.org A"]),
+    ] {
+        let mut world = world();
+        assert_eq!(left(&mut world), all);
+        let (done, told) = adopt(&mut world, words);
+        assert!(done, "{told}");
+        let rest: Vec<_> = all.iter().filter(|one| !taken.contains(one)).map(|one| (*one).to_owned()).collect();
+        assert_eq!(left(&mut world), rest, "{words:?}: {told}");
+        assert_eq!(told.lines().filter(|line| line.contains(": is taken over, ")).count(), taken.len(), "{told}");
+    }
+}
+
+#[test]
+fn the_difference_is_shown_before_what_became_of_it() {
+    let mut world = world();
+    assert_eq!(
+        adopt(&mut world, &["pop.d.example.org", "A"]).1,
+        "- pop.d.example.org. 60 IN A 203.0.113.8\n+ pop.d.example.org. 60 IN A 192.0.2.10\npop.d.example.org A: is taken over, held 203.0.113.8"
+    );
+    let (_, told) = adopt(&mut world, &["a.test"]);
+    assert!(told.starts_with("- imap.a.test. 60 IN A 203.0.113.1\n+ imap.a.test. 60 IN A 192.0.2.10\n"), "{told}");
+    assert!(told.ends_with("a.test: is taken over, was foreign"), "{told}");
+}
+
+#[test]
+fn what_is_refused_is_told_beside_what_is_done() {
+    let mut world = world();
+    for (words, part) in [
+        (&["nowhere.net"][..], "is no zone of the file in force"),
+        (&["imap.a.test"], "a.test, which is foreign as a whole: run `rotad adopt a.test`"),
+        (&["imap.d.example.org", "MX"], "there is nothing to take over"),
+        (&["*.net"], "nothing that is foreign or on standby fits"),
+        (&["no name"], "is no zone and no name"),
+        (&["A"], "is no zone of the file in force"),
+    ] {
+        let (done, told) = adopt(&mut world, words);
+        assert!(!done && told.contains(part), "{words:?}: {told}");
+    }
+    let (done, told) = adopt(&mut world, &["a.test", "nowhere.net", "b.test"]);
+    assert!(
+        !done && told.contains("a.test: is taken over, was foreign") && told.contains("b.test: is taken over"),
+        "{told}"
+    );
+    assert!(told.ends_with("nowhere.net is no zone of the file in force; `rotad status --json` lists them"), "{told}");
+    assert!(!left(&mut world).iter().any(|one| one == "a.test" || one == "b.test"));
+    let (done, told) = adopt(&mut world, &["a.test"]);
+    assert!(!done && told.contains("a.test is in_sync"), "{told}");
+    assert_eq!(world.zone("a.test").get("imap.a.test A"), "192.0.2.10");
+}
+
+#[test]
+fn a_star_stands_for_any_text() {
+    for (pattern, text, fits) in [
+        ("*", "a.test", true),
+        ("*.test", "a.test", true),
+        ("*.test", "test", false),
+        ("a*b*c", "axxbyybzc", true),
+        ("a*b*c", "axxbyybz", false),
+        ("**", "", true),
+        ("", "", true),
+        ("a", "", false),
+        ("a.test", "a.test", true),
+        ("a.test", "a.tes", false),
+        ("*aab", "aaaab", true),
+    ] {
+        assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), fits, "{pattern} {text}");
+    }
+    assert!(Selection { text: "*.Example.ORG.", rtype: None }.means(&name("d.example.org")));
+}

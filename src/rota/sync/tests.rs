@@ -1,0 +1,140 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    control::Command,
+    health::State::Down,
+    rota::{
+        Reply,
+        model::{World, cluster, name},
+    },
+};
+
+fn world() -> World {
+    let domains: Vec<_> = (0..3).map(|at| format!("d{at}.test: {{ services: [imap, pop] }}")).collect();
+    let file = cluster(&format!(
+        "nodes: {{ n0: {{ addresses: [192.0.2.10] }}, n1: {{ addresses: [192.0.2.11] }} }}
+checks: {{ imap: {{ kind: imap }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+  pop: {{ publish: address, name: pop, checks: [imap] }}
+domains:
+  {}
+",
+        domains.join("\n  ")
+    ));
+    let mut world = World::new(&file);
+    world.run();
+    world
+}
+
+/// Something changes in a zone, and its serial does not: freeze, edit, thaw.
+fn edit(world: &mut World, zone: &str, id: &str, content: &str) {
+    let serial = world.zone(zone).serial;
+    world.zone(zone).edit(id, content);
+    world.zone(zone).serial = serial;
+}
+
+fn ask(world: &mut World, zones: &[&str]) -> Reply {
+    let clocks = world.clocks();
+    let zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
+    world.us().rota.obey(Command::Sync { zones }, clocks).0
+}
+
+/// What is answered within a time.
+fn answer(world: &mut World, within: Duration) -> Vec<(bool, String)> {
+    world.pass(within);
+    let now = world.now;
+    world.us().rota.answers(now).into_iter().map(|(_, answer)| (answer.done, answer.words)).collect()
+}
+
+#[test]
+fn what_no_serial_tells_is_read_and_repaired_now() {
+    for (zones, repaired) in [(&[][..], 2), (&["d0.test", "D2.test."], 1), (&["d1.test"], 1), (&["d2.test"], 0)] {
+        let mut world = world();
+        edit(&mut world, "d0.test", "imap.d0.test A", "-");
+        edit(&mut world, "d1.test", "pop.d1.test A", "60 203.0.113.1");
+        world.pass(Duration::from_mins(2));
+        assert_eq!(world.zone("d0.test").get("imap.d0.test A"), "-", "nobody sees it");
+        assert!(matches!(ask(&mut world, zones), Reply::Later(_)));
+        let answers = answer(&mut world, Duration::ZERO);
+        let [(true, words)] = answers.as_slice() else { panic!("{answers:?}") };
+        assert_eq!(words.matches("was changed by somebody else").count(), repaired, "{words}");
+        assert_eq!(words.matches("(generation ").count(), repaired, "{words}");
+        assert_eq!(words.contains("nothing had been changed"), repaired == 0, "{words}");
+        let right = [("d0.test", "imap.d0.test A"), ("d1.test", "pop.d1.test A")];
+        let right = right.iter().filter(|(zone, id)| world.zone(zone).get(id) == "192.0.2.10 192.0.2.11").count();
+        assert_eq!(right, repaired);
+    }
+}
+
+#[test]
+fn what_is_no_zone_is_refused_and_what_cannot_be_read_or_written_is_told() {
+    let mut world = world();
+    let Reply::Now(refused) = ask(&mut world, &["d0.test", "nowhere.test"]) else { panic!("it waits") };
+    assert!(!refused.done && refused.words.contains("nowhere.test is no zone"), "{}", refused.words);
+    world.bind.gone.insert(name("d0.test"));
+    world.bind.frozen.insert(name("d1.test"));
+    edit(&mut world, "d1.test", "imap.d1.test A", "-");
+    ask(&mut world, &[]);
+    let answers = answer(&mut world, Duration::from_secs(5));
+    let [(false, words)] = answers.as_slice() else { panic!("{answers:?}") };
+    assert!(words.contains("d0.test is failing: not served"), "{words}");
+    assert!(words.contains("d1.test is failing") && words.contains("REFUSED"), "{words}");
+    // Who is held hears that nothing was repaired.
+    world.bind.gone.clear();
+    world.bind.frozen.clear();
+    world.pass(Duration::from_mins(2));
+    let clocks = world.clocks();
+    world.us().rota.obey(Command::Hold { seconds: None, by: None, reason: None }, clocks);
+    edit(&mut world, "d2.test", "imap.d2.test A", "-");
+    ask(&mut world, &["d2.test"]);
+    let answers = answer(&mut world, Duration::from_secs(5));
+    assert!(matches!(&answers[..], [(false, words)] if words.contains("d2.test is pending")), "{answers:?}");
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let mut world = world();
+    ask(&mut world, &[]);
+    let now = world.now;
+    // BIND swallows it.
+    while world.us().start(now) {}
+    assert!(world.us().rota.answers(now).is_empty());
+    assert!(world.us().rota.wake_at().unwrap() <= now + PATIENCE);
+    let answers = world.us().rota.answers(now + PATIENCE);
+    assert!(!answers[0].1.done && answers[0].1.words.contains("d1.test"), "{answers:?}");
+}
+
+#[test]
+fn a_file_that_is_read_anew_has_every_zone_read() {
+    let mut world = world();
+    edit(&mut world, "d0.test", "imap.d0.test A", "-");
+    world.us().rota.read_anew();
+    world.run();
+    assert_eq!(world.zone("d0.test").get("imap.d0.test A"), "192.0.2.10 192.0.2.11");
+}
+
+#[test]
+fn when_bind_is_back_every_zone_is_looked_at_at_once() {
+    // named is killed, and its journals with it.
+    let mut world = world();
+    world.pass(Duration::from_mins(10));
+    let before = world.bind.zones.clone();
+    world.node("n1", Down);
+    world.run();
+    world.node("n0", Down);
+    let now = world.now;
+    while world.us().start(now) {}
+    while !world.us().in_flight.is_empty() {
+        world.finish(0, 0, super::super::model::Fate::Unsent);
+    }
+    world.bind.zones = before;
+    world.all(crate::health::State::Up);
+    world.pass(Duration::from_secs(2));
+    for zone in ["d0.test", "d1.test", "d2.test"] {
+        assert_eq!(world.zone(zone).get(&format!("imap.{zone} A")), "192.0.2.10 192.0.2.11");
+        assert_eq!(world.us().state(zone), ZoneState::InSync, "{zone}");
+        assert!(world.zone(zone).record().unwrap().generation > 2);
+    }
+}

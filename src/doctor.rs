@@ -123,6 +123,15 @@ pub fn no_updates(
     }
 }
 
+/// What is told of a secondary that takes updates and hands them on.
+#[must_use]
+pub fn forwards(mname: &OwnerName) -> String {
+    format!(
+        "all grants are there, but this server is a secondary, which forwards updates to the primary: what rotad writes it \
+         reads back late; set `bind.server` to the primary ({mname}, says the zone)"
+    )
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(cause) = &self.unreachable {

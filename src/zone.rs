@@ -304,7 +304,7 @@ impl Zone {
             return (self.poll(turn, names), events);
         }
         if !turn.may_write {
-            events.extend(self.wait());
+            events.extend(self.wait(turn.now));
             return (self.poll(turn, names), events);
         }
         if plan.changes.is_empty() {
@@ -338,13 +338,16 @@ impl Zone {
             generation,
             steps: 1,
         });
-        events.extend(self.wait());
+        events.extend(self.wait(turn.now));
         (Step::Write(Box::new(update)), events)
     }
 
     /// Something is to be written. What failed stays so until it succeeds.
-    fn wait(&mut self) -> Vec<Event> {
-        if self.state == ZoneState::Failing { Vec::new() } else { self.enter(ZoneState::Pending, None, None) }
+    fn wait(&mut self, now: Instant) -> Vec<Event> {
+        if self.state == ZoneState::Failing {
+            return Vec::new();
+        }
+        self.enter(ZoneState::Pending, self.behind(now), None)
     }
 
     /// The names that must be read: those of the file, those that we own, and those that we may have written. And

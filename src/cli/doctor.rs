@@ -13,7 +13,7 @@ use crate::{
     cli::{Failure, out},
     cluster::Cluster,
     dns::{OwnerName, RrsetId},
-    doctor::{KeyFinding, Report, ZoneFinding, grants, needs, no_updates},
+    doctor::{KeyFinding, Report, ZoneFinding, forwards, grants, needs, no_updates},
     exit::Exit,
     io::{
         clock, files, keys,
@@ -162,6 +162,8 @@ async fn find(
             "{count} of {} grants are missing; put these lines into its `update-policy`, then run `rndc reconfig`:",
             finding.needed
         ));
+    } else if let Some(Role::Secondary(_)) = role_of(&primary.ask(zone, role_query(zone)?).await?) {
+        finding.error = Some(forwards(&mname));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! BIND shows something older than what it updates, or something else than it was told.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use super::*;
 use crate::support::named::Named;
@@ -37,9 +37,9 @@ fn e2_updates_while_the_signed_copy_is_made_are_followed_to_the_last() {
             let serial = text.lines().find(|line| line.contains("; serial")).unwrap().trim().to_owned();
             let number: u32 = serial.split_whitespace().next().unwrap().parse().unwrap();
             text = text.replacen(&serial, &format!("{} ; serial", number + 1), 1);
-            text.push_str(&format!("$ORIGIN {ZONE}.\n"));
+            writeln!(text, "$ORIGIN {ZONE}.").unwrap();
             for at in 0..500 {
-                text.push_str(&format!("new{round}x{at} 60 A 192.0.2.98\n"));
+                writeln!(text, "new{round}x{at} 60 A 192.0.2.98").unwrap();
             }
             fs::write(&file, text).unwrap();
             rota.named.rndc(&["thaw", ZONE]).unwrap();

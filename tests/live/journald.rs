@@ -91,7 +91,7 @@ fn every_field_arrives_and_none_is_forged() {
         &[("ZONE", "mydomain.org"), ("OWNER", "imap.mydomain.org"), ("RRTYPE", "A"), ("GENERATION", "42")],
     );
     let harmless = Event { message: "mydomain.org: \\nMESSAGE=all is well\\u{1b}[2J".to_owned(), ..forged() };
-    assert_fields(forged_seen, "3", &harmless, &[("RCODE", "REFUSED"), ("REASON", "first\\nNODE=forged\\nthird")]);
+    assert_fields(forged_seen, "3", &harmless, &[("RCODE", "REFUSED"), ("REASON", "first\nNODE=forged\nthird")]);
     assert_eq!(std::fs::read_to_string(dir.path().join("stderr")).unwrap(), "", "nothing is said twice");
 }
 

@@ -326,7 +326,7 @@ impl Rota {
                 self.rests_for_syncs(&name);
                 self.put_down(&name);
             } else {
-                self.queue.begin(name.clone());
+                self.queue.begin(name.clone(), self.server.answers());
                 return (Some((name, step)), events);
             }
         }
@@ -334,15 +334,15 @@ impl Rota {
     }
 
     /// Takes in what became of a step.
-    pub fn done(&mut self, now: Instant, name: &OwnerName, done: Done) -> Vec<Event> {
-        self.queue.end(name);
+    pub fn done(&mut self, now: Instant, name: &OwnerName, mut done: Done) -> Vec<Event> {
+        let began = self.queue.end(name).unwrap_or_default();
         if self.stale.remove(name) {
             self.with_zone(name, now, |zone, _| zone.forget());
             self.call(name);
             return Vec::new();
         }
         let address = self.cluster.bind.server;
-        let mut events: Vec<_> = self.server.answered(now, &done, address).into_iter().collect();
+        let mut events: Vec<_> = self.server.answered(now, &mut done, began, address).into_iter().collect();
         events.extend(self.server.recognized(now, (name, &done), address, |zone| self.zones.contains_key(zone)));
         if events.iter().any(|event| event.kind == Kind::PrimaryBack) {
             self.look_anew();

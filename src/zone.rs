@@ -57,7 +57,7 @@ use self::{
 pub use self::{
     look::{EARLY, SERIAL_EVERY},
     memory::{LeftOver, Mark, Memory, Owned},
-    turn::{Done, Failure, Identity, Preview, Step, Turn},
+    turn::{Done, Failure, Identity, Preview, Silence, Step, Turn},
 };
 
 /// First and longest wait before something that BIND refused is tried again.

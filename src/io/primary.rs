@@ -50,14 +50,27 @@ pub struct Lost {
     pub reason: String,
     /// Whether a byte of the request may have left. If not, it was certainly not applied.
     pub sent: bool,
-    /// Whether an answer came to a question for all that there is, with a record whose form is not known here.
-    pub is_odd: bool,
+    /// What became of it, as far as that makes a difference.
+    pub cause: Cause,
 }
 
 impl Lost {
     fn unsent(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), sent: false, is_odd: false }
+        Self { reason: reason.into(), sent: false, cause: Cause::Broken }
     }
+}
+
+/// Why no usable answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The connection was not made, or broke.
+    Broken,
+    /// An answer came to a question for all that there is, with a record whose form is not known here.
+    Odd,
+    /// No answer came in time.
+    Silent,
+    /// No answer came in time to what was asked before it on its connection.
+    Behind,
 }
 
 /// Why a zone could not be read. Whatever was read of it so far is discarded.
@@ -79,6 +92,9 @@ pub enum ReadError {
 pub struct Primary {
     /// The way to each connection's task. Never empty.
     connections: Vec<mpsc::UnboundedSender<Request>>,
+    /// The connection of the zones that got no answer in time: on another one they would hold up those behind them.
+    apart: mpsc::UnboundedSender<Request>,
+    slow: watch::Sender<BTreeSet<OwnerName>>,
     updates: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     keys: watch::Sender<Arc<KeyRing>>,
@@ -132,6 +148,8 @@ impl Primary {
         let is_near = bind.server.ip().is_loopback();
         Self {
             connections: (0..bind.connections.max(1)).map(|_| line.clone().open()).collect(),
+            apart: line.open(),
+            slow: watch::Sender::default(),
             updates: Arc::new(Semaphore::new(bind.max_in_flight)),
             reads: Arc::new(Semaphore::new(READS)),
             keys: watch::Sender::new(KeyRing::new(keys, is_near)),
@@ -173,7 +191,7 @@ impl Primary {
     pub async fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, ReadError> {
         match self.read_by(zone, owners, self.any_answer(zone).await?).await {
             // PowerDNS answers ANY for a name without records of its own with a record of type 0 (measured).
-            Err(ReadError::Lost(lost)) if lost.is_odd => self.read_by(zone, owners, AnyAnswer::Part).await,
+            Err(ReadError::Lost(lost)) if lost.cause == Cause::Odd => self.read_by(zone, owners, AnyAnswer::Part).await,
             read => read,
         }
     }
@@ -224,13 +242,18 @@ impl Primary {
     /// # Errors
     /// [`ReadError`].
     pub async fn ask(&self, zone: &OwnerName, query: Message) -> Result<Message, ReadError> {
-        Ok(signed(self.exchange(zone, query, &self.reads).await?)?)
+        let answers = self.ask_all(zone, vec![query]).await?;
+        answers.into_iter().next().ok_or_else(|| Lost::unsent("there is nothing to ask").into())
     }
 
     /// Asks many questions in one go, and takes the answers in their order.
     async fn ask_all(&self, zone: &OwnerName, queries: Vec<Message>) -> Result<Vec<Message>, ReadError> {
         let queries: Vec<_> = queries.into_iter().map(Arc::new).collect();
-        let answers = self.exchange_all(zone, &queries, &self.reads).await?;
+        let answers = match self.exchange_all(zone, &queries, &self.reads).await {
+            // Another zone's silence: what was asked behind it can be asked again.
+            Err(lost) if lost.cause == Cause::Behind => self.exchange_all(zone, &queries, &self.reads).await?,
+            answers => answers?,
+        };
         Ok(answers.into_iter().map(signed).collect::<Result<_, _>>()?)
     }
 
@@ -256,7 +279,9 @@ impl Primary {
             }
             let mut answers = Vec::with_capacity(messages.len());
             for answer in waiting {
-                answers.push(received(answer).await?);
+                let answer = received(answer).await;
+                self.note(zone, answer.as_ref().err().map(|lost| lost.cause));
+                answers.push(answer?);
             }
             let trouble = answers.iter().find_map(|answer| match answer {
                 Answer::Tsig(trouble @ (TsigTrouble::BadKey(_) | TsigTrouble::BadSig(_))) => Some(trouble.clone()),
@@ -277,6 +302,15 @@ impl Primary {
         refused.map(|trouble| vec![Answer::Tsig(trouble)]).ok_or_else(|| Lost::unsent("there is no key"))
     }
 
+    /// Whether the zone is asked for on a connection apart from now on.
+    fn note(&self, zone: &OwnerName, trouble: Option<Cause>) {
+        self.slow.send_if_modified(|slow| match trouble {
+            Some(Cause::Silent) => slow.insert(zone.clone()),
+            Some(Cause::Broken | Cause::Odd | Cause::Behind) => false,
+            None => slow.remove(zone),
+        });
+    }
+
     async fn send(
         &self,
         zone: &OwnerName,
@@ -287,8 +321,9 @@ impl Primary {
         let stopped = || Lost::unsent("rotad stops");
         let permit = bound.clone().acquire_owned().await.map_err(|_| stopped())?;
         let (reply, answer) = oneshot::channel();
-        self.connections
-            .get(connection_of(zone, self.connections.len()))
+        let its_own = || self.connections.get(connection_of(zone, self.connections.len()));
+        let connection = if self.slow.borrow().contains(zone) { Some(&self.apart) } else { its_own() };
+        connection
             .and_then(|connection| {
                 connection.send(Request { message, key, asked_at: clock::since_boot(), permit, reply }).ok()
             })
@@ -298,9 +333,9 @@ impl Primary {
 }
 
 async fn received(answer: oneshot::Receiver<Result<Answer, Lost>>) -> Result<Answer, Lost> {
-    answer
-        .await
-        .unwrap_or_else(|_| Err(Lost { reason: "the connection's task has ended".into(), sent: true, is_odd: false }))
+    answer.await.unwrap_or_else(|_| {
+        Err(Lost { reason: "the connection's task has ended".into(), sent: true, cause: Cause::Broken })
+    })
 }
 
 fn signed(answer: Answer) -> Result<Message, TsigTrouble> {

@@ -23,7 +23,7 @@ use crate::{
     io::{
         clock, control_server, journal, keys,
         monitor::Monitor,
-        primary::{Lost, Primary, ReadError},
+        primary::{Cause, Lost, Primary, ReadError},
         pulse::Pulse,
         status_server::Request,
         systemd::{self, Watchdog},
@@ -33,7 +33,7 @@ use crate::{
     rota::{Reply, Rota, Ticket},
     status::{self, Clocks, Status},
     update::Verdict,
-    zone::{Done, Failure, Memory, Step},
+    zone::{Done, Failure, Memory, Silence, Step},
 };
 
 /// How long a stop waits for answers that are under way.
@@ -405,14 +405,21 @@ fn read_failure(error: ReadError) -> Failure {
         ReadError::Lost(why) => lost(why),
         ReadError::Tsig(trouble) => {
             let code = Verdict::Tsig(trouble.clone()).code().to_owned();
-            Failure { words: trouble.to_string(), code: Some(code), sent: false }
+            Failure { words: trouble.to_string(), code: Some(code), sent: false, silence: Silence::None }
         }
-        ReadError::Unusable(unusable) => {
-            Failure { words: unusable.to_string(), code: Some(unusable.code().to_owned()), sent: false }
-        }
+        ReadError::Unusable(unusable) => Failure {
+            words: unusable.to_string(),
+            code: Some(unusable.code().to_owned()),
+            sent: false,
+            silence: Silence::None,
+        },
     }
 }
 
 fn lost(why: Lost) -> Failure {
-    Failure { words: why.reason, code: None, sent: why.sent }
+    let silence = match why.cause {
+        Cause::Silent | Cause::Behind => Silence::Server,
+        Cause::Broken | Cause::Odd => Silence::None,
+    };
+    Failure { words: why.reason, code: None, sent: why.sent, silence }
 }

@@ -26,7 +26,7 @@ use crate::{
     standings::{Standing, Standings},
     status::{Clocks, ZoneState},
     update::{Update, Verdict},
-    zone::{Done, Failure, Identity, Memory, Step, Zone},
+    zone::{Done, Failure, Identity, Memory, Silence, Step, Zone},
 };
 
 pub(crate) fn name(text: &str) -> OwnerName {
@@ -369,7 +369,12 @@ impl World {
     pub fn finish(&mut self, at: usize, flight: usize, fate: Fate) {
         let now = self.now;
         let (zone, step, cluster) = self.clients[at].in_flight.remove(flight);
-        let lost = |sent| Failure { words: "no answer in 5s".to_owned(), code: None, sent };
+        let lost = |sent| Failure {
+            words: "no answer in 5s".to_owned(),
+            code: None,
+            sent,
+            silence: if sent { Silence::Server } else { Silence::None },
+        };
         let done = match (step, fate) {
             (Step::Rest, _) => unreachable!("a rest is not under way"),
             (Step::Read(owners) | Step::FirstRead(owners), Fate::Answered) => {

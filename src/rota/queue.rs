@@ -4,7 +4,7 @@
 //! connection strictly serially (measured), and with zones taken as they come, one connection stands empty while messages
 //! queue at another. With 32 in flight that keeps 4 connections busy for about 32/35 of the time, and 16 for 32/47.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{cluster::connection_of, dns::OwnerName};
 
@@ -29,7 +29,7 @@ struct Lane {
     /// Those that want a turn, most urgent first.
     ready: BTreeSet<(Urgency, OwnerName)>,
     /// Those with a step under way.
-    busy: BTreeSet<OwnerName>,
+    busy: BTreeMap<OwnerName, u64>,
 }
 
 impl Queue {
@@ -50,12 +50,12 @@ impl Queue {
 
     /// Whether a zone has a step under way.
     pub(super) fn is_busy(&self, zone: &OwnerName) -> bool {
-        self.0.get(connection_of(zone, self.0.len())).is_some_and(|lane| lane.busy.contains(zone))
+        self.0.get(connection_of(zone, self.0.len())).is_some_and(|lane| lane.busy.contains_key(zone))
     }
 
     /// The zones with a step under way.
     pub(super) fn busy(&self) -> impl Iterator<Item = &OwnerName> {
-        self.0.iter().flat_map(|lane| &lane.busy)
+        self.0.iter().flat_map(|lane| lane.busy.keys())
     }
 
     /// The zones that want a turn.
@@ -81,18 +81,16 @@ impl Queue {
         lanes.min_by_key(|lane| order(lane))?.ready.pop_first().map(|(_, zone)| zone)
     }
 
-    /// A step begins.
-    pub(super) fn begin(&mut self, zone: OwnerName) {
+    /// A step begins, after so many answers.
+    pub(super) fn begin(&mut self, zone: OwnerName, answers: u64) {
         if let Some(lane) = self.lane(&zone) {
-            lane.busy.insert(zone);
+            lane.busy.insert(zone, answers);
         }
     }
 
-    /// A step has ended.
-    pub(super) fn end(&mut self, zone: &OwnerName) {
-        if let Some(lane) = self.lane(zone) {
-            lane.busy.remove(zone);
-        }
+    /// A step has ended; after how many answers it began.
+    pub(super) fn end(&mut self, zone: &OwnerName) -> Option<u64> {
+        self.lane(zone)?.busy.remove(zone)
     }
 
     fn lane(&mut self, zone: &OwnerName) -> Option<&mut Lane> {
@@ -118,7 +116,7 @@ mod tests {
         let mut under_way = Vec::new();
         for round in 0..200 {
             let next = queue.pop().unwrap();
-            queue.begin(next.clone());
+            queue.begin(next.clone(), 0);
             assert!(queue.is_busy(&next));
             under_way.push(next);
             let counts: Vec<_> = queue.0.iter().map(|lane| lane.busy.len()).collect();
@@ -144,7 +142,7 @@ mod tests {
         }
         for zone in &here {
             assert_eq!(queue.pop().as_ref(), Some(zone));
-            queue.begin(zone.clone());
+            queue.begin(zone.clone(), 0);
         }
         assert!(!queue.is_empty() && queue.pop().is_some_and(|zone| !here.contains(&zone)));
     }

@@ -11,7 +11,7 @@ use crate::{
     event::{Event, Kind},
     text,
     update::Verdict,
-    zone::{Done, Failure},
+    zone::{Done, Failure, Silence},
 };
 
 /// First and longest wait before a server that gave no answer is asked again.
@@ -25,7 +25,9 @@ pub(super) struct Server {
     /// How many steps may be under way: halved when an answer stays out, for BIND drops in silence what is over its
     /// `update-quota` (measured), and grown by one with each answer.
     window: usize,
-    silence: Option<Silence>,
+    /// How many answers have come.
+    answers: u64,
+    silence: Option<Outage>,
     /// That it does not accept our signature.
     refusal: Option<Refusal>,
 }
@@ -39,7 +41,7 @@ struct Refusal {
 }
 
 #[derive(Debug)]
-struct Silence {
+struct Outage {
     since: Instant,
     tries: u32,
     until: Instant,
@@ -48,7 +50,7 @@ struct Silence {
 
 impl Server {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { limit, window: limit, silence: None, refusal: None }
+        Self { limit, window: limit, answers: 0, silence: None, refusal: None }
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {
@@ -112,11 +114,27 @@ impl Server {
         Some(Event::new(Kind::KeysAccepted, format!("{address}: BIND accepts our signature again, after {lasted}")))
     }
 
-    /// Takes in that an answer came, or did not.
-    pub(super) fn answered(&mut self, now: Instant, done: &Done, address: SocketAddr) -> Option<Event> {
-        match done.failure() {
-            Some(failure) if failure.code.is_none() => self.lost(now, failure, address),
+    /// How many answers have come: a step that begins now is told from one that began before others were answered.
+    pub(super) const fn answers(&self) -> u64 {
+        self.answers
+    }
+
+    /// Takes in that an answer came, or did not, to a step that began after so many answers. Where others were answered
+    /// meanwhile, it is the zone that is silent: a slow helper of its `update-policy`, or a zone too large to be written
+    /// in time. Then nobody else waits for it.
+    pub(super) fn answered(&mut self, now: Instant, done: &mut Done, began: u64, address: SocketAddr) -> Option<Event> {
+        match done {
+            Done::Read(Err(failure)) | Done::Serial(Err(failure)) | Done::Write(Err(failure))
+                if failure.code.is_none() =>
+            {
+                if failure.silence == Silence::Server && self.answers > began {
+                    failure.silence = Silence::Zone;
+                    return None;
+                }
+                self.lost(now, failure, address)
+            }
             _ => {
+                self.answers = self.answers.wrapping_add(1);
                 self.window = self.limit.min(self.window.saturating_add(1));
                 let silence = self.silence.take()?;
                 let lasted = text::age(now.duration_since(silence.since));
@@ -138,7 +156,7 @@ impl Server {
                 self.window = (self.window / 2).max(1);
                 let cause = failure.words.clone();
                 let words = format!("BIND gives no answer: {cause}; DNS stays as it is, and {address} is tried again");
-                self.silence = Some(Silence { since: now, tries: 1, until: now + wait(1), words: cause.clone() });
+                self.silence = Some(Outage { since: now, tries: 1, until: now + wait(1), words: cause.clone() });
                 Some(Event::new(Kind::PrimaryLost, words).reason(cause))
             }
         }

@@ -8,7 +8,7 @@ use crate::{
     event::Kind,
     health::State::{Down, Unknown, Up},
     status::Short,
-    zone::Failure,
+    zone::{Failure, Silence},
 };
 
 /// A file of `count` domains with imap on three nodes, and whatever is put after it.
@@ -36,7 +36,7 @@ fn settled(cluster: &Arc<Cluster>) -> World {
 }
 
 fn lost() -> Failure {
-    Failure { words: "no answer in 5s".to_owned(), code: None, sent: true }
+    Failure { words: "no answer in 5s".to_owned(), code: None, sent: true, silence: Silence::Server }
 }
 
 #[test]
@@ -238,6 +238,41 @@ fn silence_halves_the_window_and_then_one_step_asks_at_a_time() {
             .iter()
             .all(|(zone, content)| content.get(&format!("imap.{zone} A")) == "192.0.2.10 192.0.2.12")
     );
+}
+
+#[test]
+fn a_zone_that_alone_is_silent_waits_alone_and_is_told() {
+    let mut world = settled(&file(5, ""));
+    let silent = name("d00.test");
+    for round in 0..6 {
+        world.node("n1", if round % 2 == 0 { Down } else { Up });
+        // The others are answered, and then the time is over for what was asked with them.
+        let mut now = world.now;
+        while world.us().start(now) {}
+        while let Some(at) = world.us().in_flight.iter().position(|(zone, ..)| *zone != silent) {
+            world.finish(0, at, Fate::Answered);
+            while world.us().start(now) {}
+        }
+        now += Duration::from_secs(5);
+        for (zone, step, _) in std::mem::take(&mut world.us().in_flight) {
+            let done = if matches!(step, Step::Write(_)) { Done::Write(Err(lost())) } else { Done::Read(Err(lost())) };
+            world.us().finish(now, &zone, done);
+        }
+        assert_eq!(world.us().rota.server_trouble(), None, "{round}");
+        world.now = now + Duration::from_mins(1);
+    }
+    let zones = (1..5).map(|at| format!("d{at:02}.test"));
+    assert!(zones.clone().all(|zone| world.us().state(&zone) == ZoneState::InSync));
+    assert_eq!(world.us().state("d00.test"), ZoneState::Failing);
+    let events = std::mem::take(&mut world.us().events);
+    let told = |kind| events.iter().filter(|event| event.kind == kind).map(|event| &event.message).collect::<Vec<_>>();
+    assert_eq!(told(Kind::PrimaryLost), Vec::<&String>::new());
+    let failing = told(Kind::ZoneFailing);
+    assert!(failing.len() == 1 && failing[0].contains("while other zones are answered"), "{failing:?}");
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.us().told(Kind::ZoneRecovered), ["d00.test: in sync again, was failing"]);
+    let content = |zone: &str| world.bind.zones[zone].get(&format!("imap.{zone} A"));
+    assert!(zones.chain(["d00.test".to_owned()]).all(|zone| content(&zone) == "192.0.2.10 192.0.2.11 192.0.2.12"));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Done, PATIENCE, Portion, READ_EVERY, RETRY, SERIAL_EVERY, Seen, Sent, Trouble, Turn, Zone, guard::Attempt,
-    hidden::Hidden, limit, owner::is_ours, pending::View, turn::is_of_key, words,
+    Done, Failure, PATIENCE, Portion, READ_EVERY, RETRY, SERIAL_EVERY, Seen, Sent, Silence, Trouble, Turn, Zone,
+    guard::Attempt, hidden::Hidden, limit, owner::is_ours, pending::View, turn::is_of_key, words,
 };
 use crate::{
     dns::RrsetId,
@@ -61,7 +61,7 @@ impl Zone {
             }
             Done::Read(Err(failure)) | Done::Serial(Err(failure)) => {
                 self.reads_back = false;
-                self.fail(turn.now, failure.words, failure.code)
+                self.no_answer(turn.now, failure)
             }
             Done::Write(Ok(verdict)) => self.written(turn, &verdict),
             Done::Write(Err(failure)) => {
@@ -70,7 +70,7 @@ impl Zone {
                     self.reach = self.reach.max(sent.as_ref().map(|sent| sent.generation));
                     self.lost = sent.or_else(|| self.lost.take());
                 }
-                self.fail(turn.now, failure.words, failure.code)
+                self.no_answer(turn.now, failure)
             }
         }
     }
@@ -350,16 +350,29 @@ impl Zone {
         events
     }
 
+    /// No answer that can be used. One that is lost is not told; but a zone that gets none while others do is.
+    fn no_answer(&mut self, now: Instant, failure: Failure) -> Vec<Event> {
+        let Failure { words, code, silence, .. } = failure;
+        if silence != Silence::Zone || self.failures == 0 {
+            return self.fail(now, words, code);
+        }
+        self.fail_of(now, words::zone_is_silent(&words), code, false)
+    }
+
     /// The zone as a whole cannot be read or written: tell it and wait. It is read before the next message, for time
     /// passes until then: a frozen zone is one that somebody edits.
     pub(super) fn fail(&mut self, now: Instant, words: String, rcode: Option<String>) -> Vec<Event> {
+        // Without an answer, or a key, it is the server that fails and not the zone: that is told once, for all zones.
+        let of_server = rcode.as_deref().is_none_or(is_of_key);
+        self.fail_of(now, words, rcode, of_server)
+    }
+
+    fn fail_of(&mut self, now: Instant, words: String, rcode: Option<String>, of_server: bool) -> Vec<Event> {
         self.lose_sight();
         self.tried.clear();
         self.overtaken = 0;
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
-        // Without an answer, or a key, it is the server that fails and not the zone: that is told once, for all zones.
-        let of_server = rcode.as_deref().is_none_or(is_of_key);
         let told = self.told;
         let events = self.enter(ZoneState::Failing, Some(words), rcode);
         if of_server {

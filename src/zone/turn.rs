@@ -98,6 +98,18 @@ impl Done {
     }
 }
 
+/// Who gave no answer in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// Nobody: there was an answer, or no way to the server.
+    #[default]
+    None,
+    /// The server, as far as the step itself can tell.
+    Server,
+    /// This zone alone: the server answered for others meanwhile.
+    Zone,
+}
+
 /// A step that brought no answer that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -107,6 +119,8 @@ pub struct Failure {
     pub code: Option<String>,
     /// Whether the request may have reached BIND all the same.
     pub sent: bool,
+    /// Whether it is time that ran out, and for whom.
+    pub silence: Silence,
 }
 
 impl Failure {

@@ -135,6 +135,14 @@ pub(super) fn foreign(zone: &OwnerName, id: &RrsetId, stranger: &Rdata) -> Strin
     )
 }
 
+/// No answer for this zone, while others get theirs.
+pub(super) fn zone_is_silent(lost: &str) -> String {
+    format!(
+        "{lost}, while other zones are answered: `update-policy` asks a slow helper (`external`), or the zone is too large to \
+         be written within `bind.timeout`; named's log may have more"
+    )
+}
+
 /// A record that is not of our form.
 pub(super) fn foreign_record(zone: &OwnerName) -> String {
     format!(

@@ -27,7 +27,7 @@ use tokio::{
     time::{sleep_until, timeout},
 };
 
-use super::Lost;
+use super::{Cause, Lost};
 use crate::{
     io::{clock, pulse::STILL},
     tsig::{Key, Signed},
@@ -80,7 +80,8 @@ impl Line {
                     // Those who queued meanwhile would wait as long for the same.
                     let mut next = Some(first);
                     while let Some(request) = next {
-                        let _ = request.reply.send(Err(Lost { reason: reason.clone(), sent: false, is_odd: false }));
+                        let _ =
+                            request.reply.send(Err(Lost { reason: reason.clone(), sent: false, cause: Cause::Broken }));
                         next = requests.try_recv().ok();
                     }
                 }
@@ -168,7 +169,7 @@ impl<'a> Session<'a> {
                     Ok(_) => if let Err(reason) = self.deliver() { break reason },
                     Err(error) => break error.to_string(),
                 },
-                () = sleep_until(until.into()) => break format!("no answer in {}", format_duration(self.line.timeout)),
+                () = sleep_until(until.into()) => return self.give_up(),
                 written = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match written {
                     Ok(count) => self.written(count),
                     Err(error) => break error.to_string(),
@@ -185,7 +186,7 @@ impl<'a> Session<'a> {
                 },
             }
         };
-        self.close(&reason);
+        self.close(&reason, Cause::Broken);
     }
 
     /// Signs a request and puts it on its way. Called when nothing else is left to write, or only what was signed in
@@ -212,7 +213,7 @@ impl<'a> Session<'a> {
         let (length, mut signed) = match framed {
             Ok(framed) => framed,
             Err(reason) => {
-                let _ = reply.send(Err(Lost { reason, sent: false, is_odd: false }));
+                let _ = reply.send(Err(Lost { reason, sent: false, cause: Cause::Broken }));
                 return;
             }
         };
@@ -255,7 +256,7 @@ impl<'a> Session<'a> {
                 Ok(answer) => Ok(answer),
                 // One odd record somewhere in the zone or at the name: whoever asked for all of it can ask otherwise.
                 Err(garbage @ Garbage::Undecodable(_)) if asks_for_all(&waiting.asked) => {
-                    Err(Lost { reason: garbage.to_string(), sent: true, is_odd: true })
+                    Err(Lost { reason: garbage.to_string(), sent: true, cause: Cause::Odd })
                 }
                 Err(garbage) => return Err(garbage.to_string()),
             };
@@ -278,20 +279,41 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// An answer stays out: BIND answers in order, so that those behind it would wait, too.
+    fn give_up(mut self) {
+        if self.waiting.is_empty() {
+            return self.close("it was idle", Cause::Broken);
+        }
+        let first = self.waiting.iter().min_by_key(|(_, waiting)| waiting.deadline).map(|(id, _)| *id);
+        let reason = format!("no answer in {}", format_duration(self.line.timeout));
+        let silent = first.and_then(|id| Some((id, self.waiting.remove(&id)?)));
+        let words = format!("named at {}: {reason}", self.line.server);
+        let unsent = first.is_some_and(|id| self.is_unsent(id));
+        self.close(&format!("{reason} to what was asked before"), Cause::Behind);
+        if let Some((_, waiting)) = silent {
+            let _ = waiting.reply.send(Err(Lost { reason: words, sent: !unsent, cause: Cause::Silent }));
+        }
+    }
+
     /// With somebody waiting it closes by RST: a BIND that has not accepted the connection yet then drops what it has
     /// not read. One that has may still apply it (measured: 10 of 10); that is the generation record's business.
-    fn close(self, reason: &str) {
-        if !self.waiting.is_empty() {
+    fn close(self, reason: &str, cause: Cause) {
+        if !self.waiting.is_empty() || cause == Cause::Behind {
             // If it fails, FIN it is; the generation record stands either way.
             let _ = self.stream.set_zero_linger();
         }
         let reason = format!("named at {}: {reason}", self.line.server);
+        let unsent: BTreeSet<_> = self.unsent.iter().map(|(id, _)| *id).collect();
         // The socket first: whoever learns of the loss may send again at once.
         drop(self.stream);
         for (id, waiting) in self.waiting {
-            let sent = !self.unsent.iter().any(|(unsent, _)| *unsent == id);
-            let _ = waiting.reply.send(Err(Lost { reason: reason.clone(), sent, is_odd: false }));
+            let _ = waiting.reply.send(Err(Lost { reason: reason.clone(), sent: !unsent.contains(&id), cause }));
         }
+    }
+
+    /// Whether nothing of a request was written yet.
+    fn is_unsent(&self, id: u16) -> bool {
+        self.unsent.iter().any(|(unsent, _)| *unsent == id)
     }
 }
 

@@ -256,3 +256,44 @@ async fn the_connections_end_with_the_handle() {
     call.abort();
     assert!(was_reset(&mut stream).await, "what is abandoned is reset");
 }
+
+#[tokio::test]
+async fn a_zone_that_is_never_answered_holds_up_no_other() {
+    let (listener, primary) = server().await;
+    let (slow, other) = (OwnerName::from_presentation("slow.example"), zone());
+    // As BIND does: in order, so that nothing is answered behind a question that is not.
+    let serve = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                loop {
+                    let request = receive(&mut stream).await;
+                    if request.0.queries[0].name.to_ascii() == "slow.example." {
+                        std::future::pending::<()>().await;
+                    }
+                    send(&mut stream, &answer(&request, ResponseCode::NoError)).await;
+                }
+            });
+        }
+    });
+    let ask = |zone: &OwnerName| {
+        let (primary, zone) = (primary.clone(), zone.clone());
+        tokio::spawn(async move { primary.ask(&zone, soa_query(&zone).unwrap()).await })
+    };
+    // The first time what is behind it waits with it, and is asked again.
+    let first = ask(&slow);
+    tokio::task::yield_now().await;
+    let behind = ask(&other);
+    let Err(ReadError::Lost(lost)) = first.await.unwrap() else { panic!("answered") };
+    assert_eq!(lost.cause, Cause::Silent);
+    assert!(behind.await.unwrap().is_ok());
+    // Then it has a connection of its own.
+    let again = ask(&slow);
+    for _ in 0..100 {
+        assert!(ask(&other).await.unwrap().is_ok());
+        assert!(!again.is_finished(), "they are not held up");
+    }
+    let Err(ReadError::Lost(lost)) = again.await.unwrap() else { panic!("answered") };
+    assert_eq!(lost.cause, Cause::Silent);
+    serve.abort();
+}

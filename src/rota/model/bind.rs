@@ -7,7 +7,7 @@ use crate::{
     dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
     plan::{self, Rrsets},
     update::{GenerationRecord, GenerationRrset, Occlusion, Reading, Soa, Txt, Update, Verdict},
-    zone::Failure,
+    zone::{Failure, Silence},
 };
 
 /// One zone of BIND.
@@ -138,7 +138,12 @@ impl Bind {
 
     pub fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, Failure> {
         if self.gone.contains(zone) {
-            return Err(Failure { words: "not served".to_owned(), code: Some("NOERROR".to_owned()), sent: false });
+            return Err(Failure {
+                words: "not served".to_owned(),
+                code: Some("NOERROR".to_owned()),
+                sent: false,
+                silence: Silence::None,
+            });
         }
         let content = self.behind.get(zone).or_else(|| self.zones.get(zone)).cloned().unwrap_or_default();
         let hidden = |owner: &&OwnerName| {

@@ -88,6 +88,18 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// All data that this set could have, whatever the health.
+    #[must_use]
+    pub fn candidates(&self) -> RdataSet {
+        let data = |members: &Arc<[Member]>| members.iter().map(|member| member.rdata.clone()).collect::<Vec<_>>();
+        let all = self.contributions.iter().flat_map(|contribution| match contribution {
+            Contribution::Fixed(fixed) => fixed.to_vec(),
+            Contribution::Hosts(members) | Contribution::Pool { members, .. } => data(members),
+            Contribution::Pinned { own, pool, .. } => [data(own), data(pool)].concat(),
+        });
+        all.collect()
+    }
+
     /// Whether this set could have some data, whatever the health.
     #[must_use]
     pub fn lists(&self, rdata: &Rdata) -> bool {

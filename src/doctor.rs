@@ -11,14 +11,15 @@ use serde::Serialize;
 use crate::{
     cluster::Cluster,
     desired,
-    dns::{OwnerName, RrType, RrsetId},
+    dns::{OwnerName, RdataSet, RrType, RrsetId},
     health::HealthView,
     layout::Layout,
+    plan,
     settling::Settling,
     standings::Standings,
     text,
     tsig::FUDGE,
-    update::{Role, Verdict},
+    update::{Occlusion, Reading, Role, Verdict},
 };
 
 /// Zones that are shown one by one although all is well with them; more are a count.
@@ -37,6 +38,8 @@ pub struct Report {
     pub clock_offset: Option<i64>,
     /// Each zone of the file.
     pub zones: Vec<ZoneFinding>,
+    /// What cannot be asked, and how to find it out.
+    pub notes: Vec<String>,
 }
 
 /// One key.
@@ -61,6 +64,9 @@ pub struct ZoneFinding {
     pub error: Option<String>,
     /// Lines to put into the zone's `update-policy`.
     pub missing: Vec<String>,
+    /// Whether rotad has written the zone before.
+    #[serde(skip)]
+    pub is_written: bool,
 }
 
 impl Report {
@@ -75,12 +81,70 @@ impl Report {
 
 /// The `RRsets` that the file can ever need, zone by zone. The generation record comes on top of them.
 #[must_use]
-pub fn needs(cluster: &Cluster) -> BTreeMap<OwnerName, Vec<RrsetId>> {
+pub fn needs(cluster: &Cluster) -> BTreeMap<OwnerName, Vec<Need>> {
     let standings = Standings::new(cluster, &HealthView::default(), &Settling::default());
     let zones = Layout::new(cluster).zones;
-    let ids = |zone| desired::recipes(cluster, zone, &standings).into_keys().collect();
-    zones.iter().map(|(name, zone)| (name.clone(), ids(zone))).collect()
+    let sets = |zone| desired::recipes(cluster, zone, &standings).into_iter().map(|(id, set)| (id, set.candidates()));
+    zones.iter().map(|(name, zone)| (name.clone(), sets(zone).collect())).collect()
 }
+
+/// What is wrong with the data themselves, of which BIND has refused these, though it would let their names and types be
+/// written, and which of the zone's names are hidden or have no address.
+#[must_use]
+pub fn wrong_data(zone: &OwnerName, needs: &[Need], refused: &[RrsetId], reading: &Reading) -> Option<String> {
+    let few = |ids: &mut dyn Iterator<Item = String>| {
+        let all: Vec<_> = ids.collect();
+        let more = all.len().saturating_sub(3);
+        let list = all.into_iter().take(3).collect::<Vec<_>>().join(", ");
+        if more == 0 { list } else { format!("{list} and {more} more") }
+    };
+    let mut words = Vec::new();
+    if !refused.is_empty() {
+        words.push(format!(
+            "named refuses the data of {}, though the key may write there: `check-names` takes no \"_\" in the owner of \
+             addresses and MX; use another name, or set `check-names ignore;` for the zone",
+            few(&mut refused.iter().map(ToString::to_string))
+        ));
+    }
+    let has_address = |host: &OwnerName| {
+        let is_address = |id: &RrsetId| id.owner == *host && matches!(id.rtype, RrType::A | RrType::Aaaa);
+        needs.iter().any(|(id, _)| is_address(id)) || reading.rrsets.keys().any(is_address)
+    };
+    let exchanges: BTreeSet<_> = needs.iter().flat_map(|(_, rdata)| rdata).filter_map(plan::exchange).collect();
+    let mut bare = exchanges
+        .into_iter()
+        .filter(|host| host.is_at_or_below(zone) && !reading.blocked.contains_key(*host) && !has_address(host))
+        .peekable();
+    if bare.peek().is_some() {
+        words.push(format!(
+            "no address stands at {}, which an MX names: named refuses such an MX (`check-integrity`); add the address to \
+             the zone, or correct `exchange`",
+            few(&mut bare.map(ToString::to_string))
+        ));
+    }
+    let mut causes: BTreeMap<&Occlusion, &OwnerName> = BTreeMap::new();
+    for (name, why) in &reading.blocked {
+        causes.entry(why).or_insert(name);
+    }
+    words.extend(causes.into_iter().map(|(why, name)| format!("{name} {why}")));
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// What a first write needs that no question tells, for these zones.
+#[must_use]
+pub fn first_write(zones: &[&str]) -> Option<String> {
+    let (first, more) = zones.split_first()?;
+    let others = if more.is_empty() { String::new() } else { format!(" and {} more", text::count(more.len())) };
+    Some(format!(
+        "{first}{others}: rotad has not written there yet, and no question tells whether named can: for a first write it \
+         must be able to make the zone's journal beside the zone's file (`rndc zonestatus {first}` names the file; \
+         `runuser -u bind -- test -w DIRECTORY`). Debian's AppArmor profile lets it write below /var/lib/bind and \
+         /var/cache/bind, not /etc/bind. If it cannot, the first write is answered with SERVFAIL and changes nothing"
+    ))
+}
+
+/// An `RRset` that the file can need, with all its nodes.
+pub type Need = (RrsetId, RdataSet);
 
 /// The grants that allow these: `grant rotad name imap.example.org A AAAA;`.
 #[must_use]
@@ -117,7 +181,8 @@ pub fn no_updates(
         ),
         (Verdict::Refused, _) => format!(
             "named refuses every update (REFUSED): the zone has no `update-policy`, or its `allow-update` leaves out this \
-             key, or it is frozen (`rndc thaw {zone}`); no query tells which, named's log does"
+             key, or it is frozen (`rndc thaw {zone}`); no query tells which, named's log does; if it has no \
+             `update-policy` yet, these are its lines:"
         ),
         (other, _) => other.words(zone),
     }
@@ -161,6 +226,9 @@ impl fmt::Display for Report {
             for line in missing {
                 writeln!(f, "    {line}")?;
             }
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ pub use self::{
     generation::{GenerationRecord, GenerationRrset, Txt},
     message::{Unencodable, Update, in_safe_order},
     occlusion::Occlusion,
-    question::{Role, permission_query, role_of, role_query, time_signed},
+    question::{Role, permission_query, role_of, role_query, time_signed, trial_query},
     reading::{Reading, Soa, Unusable, any_query, soa_of, soa_query},
     survey::{AnyAnswer, Findings, Survey, any_answer},
     transfer::{

@@ -398,15 +398,8 @@ impl Zone {
     }
 
     fn what_is_wrong(&self, plan: &Plan) -> Option<String> {
-        let troubles = self.troubles.values().map(|trouble| &trouble.words);
-        let mut words: Vec<_> = plan.blocked.values().chain(troubles).map(String::as_str).collect();
-        let more = words.len().saturating_sub(3);
-        words.truncate(3);
-        let list = words.join("; ");
-        match more {
-            0 => (!list.is_empty()).then_some(list),
-            more => Some(format!("{list}; and {more} more")),
-        }
+        let blocked = plan.blocked.iter().map(|(id, words)| (id, words.as_str()));
+        words::troubles(blocked.chain(self.troubles.iter().map(|(id, trouble)| (id, trouble.words.as_str()))))
     }
 }
 

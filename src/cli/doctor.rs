@@ -12,13 +12,14 @@ use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 use crate::{
     cli::{Failure, out},
     cluster::Cluster,
-    dns::{OwnerName, RrsetId},
-    doctor::{KeyFinding, Report, ZoneFinding, forwards, grants, needs, no_updates},
+    dns::OwnerName,
+    doctor::{KeyFinding, Need, Report, ZoneFinding, first_write, forwards, grants, needs, no_updates, wrong_data},
     exit::Exit,
     io::{
         clock, files, keys,
         primary::{Lost, Primary, ReadError},
     },
+    plan,
     tsig::{Key, Keys},
     update::{GenerationRrset, Role, TsigTrouble, Verdict, role_of, role_query, time_signed},
 };
@@ -28,6 +29,9 @@ const AT_ONCE: usize = 32;
 
 /// Names asked about in one message: with the longest of names it stays below 64 KiB.
 const IN_ONE_MESSAGE: usize = 200;
+
+/// Sets whose data are asked about in one message.
+const SETS_IN_ONE_MESSAGE: usize = 20;
 
 /// A secondary that was refreshed in this very second looks like a primary; after this long it does not.
 const NEXT_SECOND: Duration = Duration::from_millis(1_100);
@@ -84,6 +88,8 @@ async fn examine(cluster: &Cluster, keys: &Keys) -> Report {
     // Without a key nothing of the zones can be asked.
     if let Some((primary, key)) = accepted {
         report.zones = examine_zones(&primary, &key, needs).await;
+        let fresh = report.zones.iter().filter(|zone| zone.error.is_none() && !zone.is_written);
+        report.notes.extend(first_write(&fresh.map(|zone| zone.zone.as_str()).collect::<Vec<_>>()));
     }
     report
 }
@@ -96,15 +102,15 @@ async fn greet(primary: &Primary, zone: &OwnerName) -> Result<Option<u64>, ReadE
 async fn examine_zones(
     primary: &Arc<Primary>,
     key: &Arc<Key>,
-    needs: impl IntoIterator<Item = (OwnerName, Vec<RrsetId>)>,
+    needs: impl IntoIterator<Item = (OwnerName, Vec<Need>)>,
 ) -> Vec<ZoneFinding> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut zones = JoinSet::new();
-    for (zone, ids) in needs {
+    for (zone, sets) in needs {
         let (primary, key, room) = (Arc::clone(primary), Arc::clone(key), Arc::clone(&room));
         zones.spawn(async move {
             let _seat = room.acquire().await;
-            examine_zone(&primary, &key, &zone, ids).await
+            examine_zone(&primary, &key, &zone, sets).await
         });
     }
     let mut found = zones.join_all().await;
@@ -112,10 +118,16 @@ async fn examine_zones(
     found
 }
 
-async fn examine_zone(primary: &Primary, key: &Key, zone: &OwnerName, ids: Vec<RrsetId>) -> ZoneFinding {
-    let mut finding =
-        ZoneFinding { zone: zone.to_string(), mname: None, needed: ids.len() + 1, error: None, missing: Vec::new() };
-    if let Err(error) = find(primary, key, zone, &ids, &mut finding).await {
+async fn examine_zone(primary: &Primary, key: &Key, zone: &OwnerName, sets: Vec<Need>) -> ZoneFinding {
+    let mut finding = ZoneFinding {
+        zone: zone.to_string(),
+        mname: None,
+        needed: sets.len() + 1,
+        error: None,
+        missing: Vec::new(),
+        is_written: false,
+    };
+    if let Err(error) = find(primary, key, zone, &sets, &mut finding).await {
         finding.error = Some(error.to_string());
     }
     finding
@@ -125,21 +137,27 @@ async fn find(
     primary: &Primary,
     key: &Key,
     zone: &OwnerName,
-    ids: &[RrsetId],
+    sets: &[Need],
     finding: &mut ZoneFinding,
 ) -> Result<(), ReadError> {
-    let owners: BTreeSet<_> = ids.iter().map(|id| id.owner.clone()).collect();
+    let ids: Vec<_> = sets.iter().map(|(id, _)| id.clone()).collect();
+    // The exchanges, too, as far as they lie in the zone: each needs an address.
+    let exchanges = sets.iter().flat_map(|(_, rdata)| rdata).filter_map(plan::exchange);
+    let exchanges = exchanges.filter(|host| host.is_at_or_below(zone)).cloned();
+    let owners: BTreeSet<_> = ids.iter().map(|id| id.owner.clone()).chain(exchanges).collect();
     let reading = primary.read(zone, &owners).await?;
-    let mname = reading.soa.mname;
+    let mname = reading.soa.mname.clone();
     finding.mname = Some(mname.to_string());
+    finding.is_written = reading.generation.record().is_some();
     let key = &key.label().name;
     let at_all = primary.permission(zone, false, &[]).await?;
     if at_all != Verdict::GuardFailed {
         let role = role(primary, zone).await?;
         let is_marked = reading.generation != GenerationRrset::Absent;
         finding.error = Some(no_updates(zone, &at_all, role, &mname, is_marked));
-        if at_all == Verdict::Refused && !matches!(role, Some(Role::Secondary(_))) {
-            finding.missing = grants(key, zone, true, ids);
+        // A zone that was written before has its lines.
+        if at_all == Verdict::Refused && !is_marked && !matches!(role, Some(Role::Secondary(_))) {
+            finding.missing = grants(key, zone, true, &ids);
         }
         return Ok(());
     }
@@ -162,9 +180,28 @@ async fn find(
             "{count} of {} grants are missing; put these lines into its `update-policy`, then run `rndc reconfig`:",
             finding.needed
         ));
-    } else if let Some(Role::Secondary(_)) = role_of(&primary.ask(zone, role_query(zone)?).await?) {
-        finding.error = Some(forwards(&mname));
+        return Ok(());
     }
+    if let Some(Role::Secondary(_)) = role_of(&primary.ask(zone, role_query(zone)?).await?) {
+        finding.error = Some(forwards(&mname));
+        return Ok(());
+    }
+    let mut refused = Vec::new();
+    for part in sets.chunks(SETS_IN_ONE_MESSAGE) {
+        // Sets of many records may not fit in one message.
+        match primary.trial(zone, part).await {
+            Ok(Verdict::Refused) => {}
+            Err(lost) if !lost.sent => {}
+            Ok(_) => continue,
+            Err(lost) => return Err(lost.into()),
+        }
+        for set in part {
+            if primary.trial(zone, std::slice::from_ref(set)).await? == Verdict::Refused {
+                refused.push(set.0.clone());
+            }
+        }
+    }
+    finding.error = wrong_data(zone, sets, &refused, &reading);
     Ok(())
 }
 

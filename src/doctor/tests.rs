@@ -1,5 +1,9 @@
 use super::*;
-use crate::rota::model::{cluster, id, name};
+use crate::{
+    dns::Rdata,
+    rota::model::{cluster, id, name},
+    update::{GenerationRrset, Soa},
+};
 
 #[test]
 fn every_name_and_type_of_the_file_is_needed_whatever_the_health() {
@@ -18,9 +22,9 @@ domains:
     );
     let needs = needs(&cluster);
     let zone = name("a.test");
-    let ids = &needs[&zone];
+    let ids: Vec<_> = needs[&zone].iter().map(|(id, _)| id.clone()).collect();
     assert_eq!(
-        grants(&name("rotad"), &zone, true, ids),
+        grants(&name("rotad"), &zone, true, &ids),
         [
             "grant rotad name _rotad.a.test TXT;",
             "grant rotad name a.test MX;",
@@ -58,6 +62,7 @@ fn the_text_has_what_is_wrong_last() {
         needed: 3,
         error: error.map(str::to_owned),
         missing: missing.iter().map(|&line| line.to_owned()).collect(),
+        is_written: true,
     };
     let key = |key: &str, error: Option<&str>| KeyFinding { key: key.to_owned(), error: error.map(str::to_owned) };
     let mut report = Report {
@@ -69,6 +74,7 @@ fn the_text_has_what_is_wrong_last() {
             zone("a.test", Some("1 of 3 grants are missing; put these lines:"), &["grant old name a.test MX;"]),
             zone("b.test", None, &[]),
         ],
+        notes: Vec::new(),
     };
     assert!(!report.is_well());
     insta::assert_snapshot!(report, @r#"
@@ -89,4 +95,27 @@ fn the_text_has_what_is_wrong_last() {
     let gone = Report { unreachable: Some("refused".to_owned()), ..Report::default() };
     assert!(!gone.is_well());
     assert_eq!(gone.to_string(), "BIND cannot be reached over TCP: refused\n");
+}
+
+#[test]
+fn e7_data_that_bind_does_not_take_are_told_with_the_cause() {
+    let zone = name("a.test");
+    let mx = Rdata::Mx { preference: 10, exchange: name("mx.a.test") };
+    let needs = [(id("a.test MX"), [mx].into()), (id("imap.a.test A"), [Rdata::A([192, 0, 2, 1].into())].into())];
+    let mut reading = Reading {
+        soa: Soa { serial: 1, mname: name("ns.a.test") },
+        generation: GenerationRrset::Absent,
+        rrsets: BTreeMap::new(),
+        blocked: BTreeMap::new(),
+    };
+    let words = wrong_data(&zone, &needs, &[id("a_b.a.test A")], &reading).unwrap();
+    assert!(words.starts_with("named refuses the data of a_b.a.test A") && words.contains("`check-names`"), "{words}");
+    assert!(words.contains("no address stands at mx.a.test") && words.contains("`check-integrity`"), "{words}");
+    reading.blocked.insert(name("mx.a.test"), Occlusion::Dname(zone.clone()));
+    let words = wrong_data(&zone, &needs, &[], &reading).unwrap();
+    assert!(words.starts_with("mx.a.test lies below the DNAME at a.test"), "{words}");
+    reading.blocked.clear();
+    let mut given = needs.to_vec();
+    given.push((id("mx.a.test AAAA"), [Rdata::Aaaa([0; 16].into())].into()));
+    assert_eq!(wrong_data(&zone, &given, &[], &reading), None);
 }

@@ -29,12 +29,12 @@ use super::{clock, journal};
 use crate::{
     checker::Checked,
     cluster::{Bind, connection_of},
-    dns::{OwnerName, RrsetId},
+    dns::{OwnerName, RdataSet, RrsetId},
     event::{Event, Kind},
     tsig::{Key, Keys},
     update::{
         Answer, AnyAnswer, Reading, Soa, Survey, TsigTrouble, Unusable, Update, Verdict, any_answer, any_query,
-        permission_query, soa_of, soa_query,
+        permission_query, soa_of, soa_query, trial_query,
     },
 };
 
@@ -234,6 +234,16 @@ impl Primary {
     /// [`Lost`].
     pub async fn permission(&self, zone: &OwnerName, record: bool, ids: &[RrsetId]) -> Result<Verdict, Lost> {
         let message = permission_query(zone, record, ids).map_err(|error| Lost::unsent(error.to_string()))?;
+        Ok(self.exchange(zone, message, &self.updates).await?.into())
+    }
+
+    /// Asks whether these `RRsets` would be taken, and changes nothing: see [`Primary::permission`].
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub async fn trial(&self, zone: &OwnerName, sets: &[(RrsetId, RdataSet)]) -> Result<Verdict, Lost> {
+        let message = trial_query(zone, sets.iter().map(|(id, rdata)| (id, rdata)));
+        let message = message.map_err(|error| Lost::unsent(error.to_string()))?;
         Ok(self.exchange(zone, message, &self.updates).await?.into())
     }
 

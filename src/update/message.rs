@@ -256,7 +256,11 @@ fn delete_record(mut record: Record) -> Record {
 }
 
 /// As prerequisites: RFC 2136 section 2.4.2, with TTL 0; as an update: section 2.5.1.
-fn records<'a>(owner: &Name, ttl: Ttl, rdata: impl IntoIterator<Item = &'a Rdata>) -> Result<Vec<Record>, Unencodable> {
+pub(super) fn records<'a>(
+    owner: &Name,
+    ttl: Ttl,
+    rdata: impl IntoIterator<Item = &'a Rdata>,
+) -> Result<Vec<Record>, Unencodable> {
     rdata.into_iter().map(|data| Ok(Record::from_rdata(owner.clone(), ttl.0, record_data(data)?))).collect()
 }
 

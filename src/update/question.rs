@@ -11,10 +11,10 @@ use hickory_proto::{
 use super::{
     Unusable,
     generation::GenerationRecord,
-    message::{Unencodable, delete_rrset, record_type, rrset_does_not_exist, wire},
+    message::{Unencodable, delete_rrset, record_type, records, rrset_does_not_exist, wire},
     reading::soa_query,
 };
-use crate::dns::{OwnerName, RrsetId};
+use crate::dns::{OwnerName, RdataSet, RrsetId, Ttl};
 
 /// Asks for permission to change these `RRsets`, and with `record` the generation record.
 ///
@@ -33,6 +33,22 @@ pub fn permission_query(zone: &OwnerName, record: bool, ids: &[RrsetId]) -> Resu
     }
     for id in ids {
         message.add_authority(delete_rrset(wire(&id.owner)?, record_type(id.rtype)));
+    }
+    Ok(message)
+}
+
+/// Asks whether these `RRsets` would be taken, by the same false requirement: what BIND finds wrong with a name or its data
+/// before it looks at requirements, as `check-names` does, is [`Refused`](super::Verdict::Refused) (measured).
+///
+/// # Errors
+/// When a name has no wire form.
+pub fn trial_query<'a>(
+    zone: &OwnerName,
+    sets: impl IntoIterator<Item = (&'a RrsetId, &'a RdataSet)>,
+) -> Result<Message, Unencodable> {
+    let mut message = permission_query(zone, false, &[])?;
+    for (id, rdata) in sets {
+        message.add_authorities(records(&wire(&id.owner)?, Ttl(0), rdata)?);
     }
     Ok(message)
 }

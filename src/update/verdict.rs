@@ -165,18 +165,21 @@ impl Verdict {
             Self::Applied => "applied".into(),
             Self::GuardFailed => format!("another writer changed {zone} since it was read (NXRRSET); it is read again"),
             Self::Refused => format!(
-                "named refuses the update (REFUSED) for one of five causes: the key is not allowed (`allow-update`), the \
+                "named refuses the update (REFUSED) for one of seven causes: the key is not allowed (`allow-update`), the \
                  zone has no `allow-update` or `update-policy`, the `update-policy` grants not all of the names and types, \
-                 this server is a secondary of {zone}, or the zone is frozen (`rndc thaw {zone}`); `rotad doctor` tells \
-                 which, and named's log has the line"
+                 this server is a secondary of {zone}, the zone is frozen (`rndc thaw {zone}`), `check-names` refuses a \
+                 name with addresses or MX that is no host name (\"_\"), or an exchange in the zone has no address \
+                 (`check-integrity`) or lies below a DNAME; `rotad doctor` tells more, and named's log has the line"
             ),
             Self::NotAuth => format!(
                 "named does not serve {zone} as primary (NOTAUTH): define the zone in named.conf, or correct `bind.server`"
             ),
             Self::NotZone => format!("a name lies outside {zone} (NOTZONE): correct the domain's `zone`"),
             Self::ServFail => {
-                "named could not apply it (SERVFAIL) and changed nothing: its log has the cause, often a full disk or a \
-                 directory that it may not write"
+                "named could not apply it (SERVFAIL) and changed nothing: its log has the cause, often a full disk, a \
+                 directory in which it may not write the zone's journal (on Debian AppArmor lets it write below \
+                 /var/lib/bind, not /etc/bind), or more records or types at a name than `max-records-per-type` or \
+                 `max-types-per-name` allow"
                     .into()
             }
             Self::Other(code) => format!("named answers {code}; its log may have the cause"),

@@ -12,6 +12,38 @@ use crate::{
     update::GenerationRecord,
 };
 
+/// What is wrong with several sets, each cause once: `a.example.org A, b.example.org A and 3 more: named refuses ...`.
+/// `None`: nothing is.
+pub(super) fn troubles<'a>(troubles: impl Iterator<Item = (&'a RrsetId, &'a str)>) -> Option<String> {
+    let mut causes: Vec<(&str, Vec<String>)> = Vec::new();
+    for (id, words) in troubles {
+        let id = id.to_string();
+        let (names, cause) = match words.strip_prefix(&id).and_then(|rest| rest.strip_prefix(": ")) {
+            Some(cause) => (vec![id], cause),
+            None => (Vec::new(), words),
+        };
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, known)) => known.extend(names),
+            None => causes.push((cause, names)),
+        }
+    }
+    let more = causes.len().saturating_sub(SHOWN);
+    let shown = causes.iter().take(SHOWN).map(|(cause, names)| {
+        let others = names.len().saturating_sub(SHOWN);
+        let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+        let names = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        if names.is_empty() { (*cause).to_owned() } else { format!("{names}{others}: {cause}") }
+    });
+    let list = shown.collect::<Vec<_>>().join("; ");
+    match more {
+        0 => (!list.is_empty()).then_some(list),
+        more => Some(format!("{list}; and {more} more")),
+    }
+}
+
+/// So many causes are told in a line, and so many names of each.
+const SHOWN: usize = 3;
+
 /// How many data of a change are told with what decided: a line has its bounds, and a set of a hundred nodes has as many
 /// reasons.
 const REASONS: usize = 8;
@@ -253,6 +285,20 @@ mod tests {
             admin_state,
             why: why.map(|words| Why { check: CheckName::new("imap"), words: Some(words.into()) }),
         }
+    }
+
+    #[test]
+    fn a_cause_is_told_once_for_all_names_that_it_strikes() {
+        let ids: Vec<_> = (0..5).map(|at| id(&format!("n{at}.example.org A"))).collect();
+        let all: Vec<_> = ids.iter().map(|id| (id, format!("{id}: named refuses it"))).collect();
+        let words = |count: usize| super::troubles(all.iter().take(count).map(|(id, words)| (*id, words.as_str())));
+        assert_eq!(words(0), None);
+        assert_eq!(words(1).unwrap(), "n0.example.org A: named refuses it");
+        let five = "n0.example.org A, n1.example.org A, n2.example.org A and 2 more: named refuses it";
+        assert_eq!(words(5).unwrap(), five);
+        let other = [(&ids[0], "n0.example.org A lies below it"), (&ids[1], "n1.example.org A: full")];
+        let words = super::troubles(other.into_iter().chain(all.iter().map(|(id, words)| (*id, words.as_str()))));
+        assert_eq!(words.unwrap(), format!("n0.example.org A lies below it; n1.example.org A: full; {five}"));
     }
 
     #[test]

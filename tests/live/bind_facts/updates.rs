@@ -319,3 +319,19 @@ async fn a_hand_edit_of_a_dynamic_zone_file_is_refused() {
     assert!(named.rndc(&["reload", ZONE]).unwrap_err().contains("dynamic zone"));
     assert_eq!(named.a("imap.example.org"), texts(["192.0.2.1"]));
 }
+
+#[tokio::test]
+async fn e7_data_that_check_names_refuses_are_found_by_a_false_requirement() {
+    let named = Named::builder().zone(Zone::new(ZONE)).start();
+    let primary = named.primary();
+    let set = |owner: &str| {
+        let id = RrsetId { owner: name(owner), rtype: A };
+        (id, rrset(A, 60, &["192.0.2.1"]).rdata)
+    };
+    let allowed = primary.permission(&name(ZONE), false, &[set("a_b.example.org").0]).await.unwrap();
+    assert_eq!(allowed, Verdict::GuardFailed, "the key may write there");
+    for (owner, verdict) in [("a_b.example.org", Verdict::Refused), ("ab.example.org", Verdict::GuardFailed)] {
+        assert_eq!(primary.trial(&name(ZONE), &[set(owner)]).await.unwrap(), verdict, "{owner}");
+    }
+    assert_eq!(named.serial(ZONE), 1);
+}

@@ -102,6 +102,7 @@ fn a_frozen_zone_is_told_from_one_that_was_never_written() {
     let (code, finding) = examine(&rota);
     assert_eq!(code, 1, "{finding}");
     assert!(finding["error"].as_str().unwrap().contains("it is frozen (`rndc thaw mydomain.org`)"), "{finding}");
+    assert_eq!(missing(&finding), [""; 0], "its grants are there");
     rota.named.rndc(&["thaw", "mydomain.org"]).unwrap();
     assert_eq!(examine(&rota).0, 0);
 }
@@ -150,4 +151,26 @@ fn keys_that_bind_does_not_take_are_told_in_words() {
         assert!(ran.out.contains(part), "{ran:?}");
         assert!(!format!("{ran:?}").contains(secret) && !ran.out.contains("bWFya2Vy"), "{ran:?}");
     }
+}
+
+#[test]
+fn e1_names_that_are_hidden_are_told() {
+    let (code, finding) = examine(&with(Zone::new("mydomain.org").records("imap NS ns.elsewhere.example.")));
+    assert_eq!(code, 1, "{finding}");
+    let error = finding["error"].as_str().unwrap();
+    assert!(error.starts_with("imap.mydomain.org lies at or below imap.mydomain.org"), "{error}");
+}
+
+#[test]
+fn c12_what_a_first_write_needs_is_told_until_there_was_one() {
+    let mut rota = with(Zone::new("mydomain.org"));
+    let ran = rota.run(&["doctor"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for part in ["beside.org and 1 more: rotad has not written there yet", "journal", "AppArmor", "/var/lib/bind"] {
+        assert!(ran.out.contains(part), "{part}: {ran:?}");
+    }
+    rota.start();
+    rota.expect_in_sync();
+    let ran = rota.run(&["doctor"]);
+    assert!(ran.code == 0 && !ran.out.contains("journal"), "{ran:?}");
 }

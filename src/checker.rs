@@ -38,6 +38,10 @@ pub struct Evidence<'a> {
     pub is_given: &'a dyn Fn(&RrsetId) -> bool,
     /// What we published of an `RRset`.
     pub ours: &'a dyn Fn(&RrsetId) -> Option<&'a RdataSet>,
+    /// Whether it is a member that an operator wants back in what the file no longer gives.
+    pub comes_back: &'a dyn Fn(&RrsetId, &Rdata) -> bool,
+    /// Whether the record may go: the file gives nothing in the zone, and nothing in it is ours.
+    pub may_end: bool,
     /// Whether an operator had it taken over, whatever it holds.
     pub is_adopted: &'a dyn Fn(&RrsetId) -> bool,
     /// Whether nothing is known of what stands at a name.
@@ -167,12 +171,18 @@ fn text(record: &Record) -> Option<Txt> {
 
 /// The record is replaced by one of ours with a higher generation; or it goes, with all that was ours.
 fn look_at_record(records: &[(OwnerName, &Record)], evidence: Evidence<'_>) -> Result<(), Violation> {
+    let (cluster, owner) = evidence.writer;
+    if let [(_, gone)] = records {
+        let goes = gone.dns_class == DNSClass::ANY && gone.record_type() == RecordType::TXT;
+        let mut guards = evidence.guard.into_iter().flatten();
+        let is_our_own = guards.any(|txt| generation(txt, Some((cluster, owner))).is_some());
+        return if goes && is_our_own && evidence.may_end { Ok(()) } else { Err(Violation::Record) };
+    }
     let [(_, gone), (_, new)] = records else { return Err(Violation::Record) };
     let replaces = gone.dns_class == DNSClass::ANY
         && gone.record_type() == RecordType::TXT
         && new.dns_class == DNSClass::IN
         && new.ttl == 0;
-    let (cluster, owner) = evidence.writer;
     let written = text(new).and_then(|txt| generation(&txt, Some((cluster, owner))));
     let before = evidence.guard.and_then(|raw| raw.iter().filter_map(|txt| generation(txt, None)).max());
     match written {
@@ -255,7 +265,8 @@ fn look_at_set(
     }
     let nothing = BTreeSet::new();
     let after = after.unwrap_or(&nothing);
-    let is_published = |rdata: &Rdata| ours.is_some_and(|ours| ours.contains(rdata));
+    let is_published =
+        |rdata: &Rdata| ours.is_some_and(|ours| ours.contains(rdata)) || (evidence.comes_back)(id, rdata);
     if let Some(new) = after.difference(held).find(|rdata| !is_published(rdata) && !is_known(rdata)) {
         return Err(Violation::Invented(id.clone(), new.clone()));
     }

@@ -15,6 +15,7 @@ use crate::{
 
 pub mod ask;
 pub mod doctor;
+pub mod left_over;
 pub mod once;
 pub mod operator;
 pub mod out;
@@ -95,6 +96,15 @@ pub enum Command {
         #[arg(value_name = "ZONE")]
         zones: Vec<String>,
     },
+    /// Put the members back that what is left over lacks; without the daemon, those of every set of the file as well
+    Restore {
+        /// Of these domains or names
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        names: Vec<String>,
+        /// Of all
+        #[arg(long)]
+        all: bool,
+    },
     /// Show what the running daemon sees and does
     Status {
         /// As JSON
@@ -103,6 +113,21 @@ pub enum Command {
         /// Again each second, until Ctrl-C
         #[arg(long)]
         watch: bool,
+    },
+    /// Delete what is left over: RRsets that the file no longer gives and that stand in DNS still
+    Withdraw {
+        /// The domain or name, and what is below it
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        name: Option<String>,
+        /// Of this name the RRset of this type alone
+        #[arg(value_name = "TYPE", requires = "name")]
+        rtype: Option<String>,
+        /// All that is left over
+        #[arg(long)]
+        all: bool,
+        /// Leave DNS alone and forget it: the zone is gone
+        #[arg(long)]
+        forget: bool,
     },
 }
 

@@ -344,6 +344,15 @@ pub enum AllDown {
     All,
 }
 
+/// What becomes of an `RRset` that the file no longer gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOvers {
+    /// It stays in DNS as it is, until `rotad withdraw`.
+    Keep,
+    /// It is deleted, under `max_change`.
+    Delete,
+}
+
 /// The rails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Safety {
@@ -359,6 +368,8 @@ pub struct Safety {
     pub references: Vec<SocketAddr>,
     /// An edit that would change or delete more percent than this of the owned `RRsets` waits for `rotad accept`.
     pub max_change: u8,
+    /// What becomes of `RRsets` that the file no longer gives.
+    pub left_over: LeftOvers,
     /// How long a target of a check that is new or was edited is waited for while it gives no answer at all. `None`: as
     /// long as its check needs to fall, and no less than [`SETTLE`].
     pub settle: Option<Duration>,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dns::{OwnerName, RrType};
+
 /// The file name of the socket, which lies beside the status socket.
 pub const CONTROL_SOCKET: &str = "control.sock";
 
@@ -25,11 +27,68 @@ pub enum Command {
     },
     /// Write again.
     Release,
+    /// Give what is left over the members back that were out.
+    Restore {
+        /// Of these.
+        selections: Vec<Selection>,
+    },
     /// Read zones now, and repair what is wrong there.
     Sync {
         /// These; none: all.
         zones: Vec<String>,
     },
+    /// Delete what is left over.
+    Withdraw {
+        /// Of this.
+        selection: Selection,
+        /// Leave DNS alone: forget it.
+        forget: bool,
+    },
+}
+
+/// Which `RRsets` are meant, as people name them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Those of this name and of the names below it; `None`: all.
+    name: Option<String>,
+    /// Those of this name alone, of this type.
+    rtype: Option<String>,
+}
+
+impl Selection {
+    /// All of them.
+    pub const ALL: Self = Self { name: None, rtype: None };
+
+    /// Those of a name, or one of them.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn new(name: &str, rtype: Option<&str>) -> Result<Self, String> {
+        let name = OwnerName::parse(name).map_err(|error| format!("{name:?} is no domain name: {error}"))?;
+        let known = |text: &str| RrType::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(text));
+        let rtype = match rtype {
+            None => None,
+            Some(text) => Some(known(text).ok_or_else(|| format!("{text:?} is no type that rotad publishes"))?),
+        };
+        Ok(Self { name: Some(name.to_string()), rtype: rtype.map(|rtype| rtype.as_str().to_owned()) })
+    }
+
+    /// The name, if one is meant.
+    #[must_use]
+    pub fn name(&self) -> Option<OwnerName> {
+        self.name.as_deref().map(OwnerName::from_presentation)
+    }
+
+    /// Whether an `RRset` is meant.
+    #[must_use]
+    pub fn takes(&self, owner: &OwnerName, rtype: &str) -> bool {
+        match (self.name(), &self.rtype) {
+            (None, _) => true,
+            (Some(name), None) => owner.is_at_or_below(&name),
+            (Some(name), Some(only)) => *owner == name && only == rtype,
+        }
+    }
 }
 
 /// What became of it.
@@ -71,6 +130,14 @@ mod tests {
                 r#"{"command":"hold","seconds":60,"by":null,"reason":"a \"reason\"\n"}"#,
             ),
             (Command::Release, r#"{"command":"release"}"#),
+            (
+                Command::Restore { selections: vec![Selection::ALL] },
+                r#"{"command":"restore","selections":[{"name":null,"rtype":null}]}"#,
+            ),
+            (
+                Command::Withdraw { selection: Selection::new("A.test.", Some("mx")).unwrap(), forget: false },
+                r#"{"command":"withdraw","selection":{"name":"a.test","rtype":"MX"},"forget":false}"#,
+            ),
             (Command::Sync { zones: Vec::new() }, r#"{"command":"sync","zones":[]}"#),
         ] {
             assert_eq!(serde_json::to_string(&command).unwrap(), form);
@@ -79,5 +146,24 @@ mod tests {
         for other in ["", "{}", "release", r#"{"command":"stop"}"#, r#"{"command":"adopt","what":[],"x":1}"#] {
             assert!(serde_json::from_str::<Command>(other).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn a_name_means_what_is_below_it_too_and_a_type_means_itself_alone() {
+        let takes = |name: &str, rtype, owner: &str, of: &str| {
+            Selection::new(name, rtype).unwrap().takes(&OwnerName::from_presentation(owner), of)
+        };
+        for (name, rtype, owner, of, taken) in [
+            ("a.test", None, "imap.a.test", "A", true),
+            ("a.test", None, "a.test", "MX", true),
+            ("a.test", None, "ba.test", "A", false),
+            ("a.test", Some("A"), "a.test", "A", true),
+            ("a.test", Some("A"), "a.test", "MX", false),
+            ("a.test", Some("A"), "imap.a.test", "A", false),
+        ] {
+            assert_eq!(takes(name, rtype, owner, of), taken, "{name} {rtype:?} {owner} {of}");
+        }
+        assert!(Selection::ALL.takes(&OwnerName::from_presentation("a.test"), "A"));
+        assert!(Selection::new("a..test", None).is_err() && Selection::new("a.test", Some("TXT")).is_err());
     }
 }

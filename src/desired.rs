@@ -100,6 +100,25 @@ impl Recipe {
         all.collect()
     }
 
+    /// All data that it has with everyone healthy: nobody whom the operator took out.
+    #[must_use]
+    pub fn members(&self) -> RdataSet {
+        let data = self.contributions.iter().flat_map(|contribution| -> Box<dyn Iterator<Item = &Rdata>> {
+            match contribution {
+                Contribution::Pool { members, .. } => {
+                    Box::new(members.iter().filter(|member| member.is_ready()).map(|member| &member.rdata))
+                }
+                Contribution::Pinned { own, .. } => {
+                    let in_service = own.iter().filter(|member| member.admin_state != AdminState::Down);
+                    Box::new(in_service.map(|member| &member.rdata))
+                }
+                Contribution::Hosts(members) => Box::new(members.iter().map(|member| &member.rdata)),
+                Contribution::Fixed(rdata) => Box::new(rdata.iter()),
+            }
+        });
+        data.cloned().collect()
+    }
+
     /// Whether this set could have some data, whatever the health.
     #[must_use]
     pub fn lists(&self, rdata: &Rdata) -> bool {

@@ -65,6 +65,14 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Release => cli::operator::run(&file, &control::Command::Release).await,
         Command::Adopt { what } => cli::operator::run(&file, &control::Command::Adopt { what }).await,
         Command::Sync { zones } => cli::operator::run(&file, &control::Command::Sync { zones }).await,
+        Command::Restore { names, all: _ } => {
+            let _farewell = journal::init()?;
+            cli::left_over::restore(&file, &names).await
+        }
+        Command::Withdraw { name, rtype, all: _, forget } => {
+            let _farewell = journal::init()?;
+            cli::left_over::withdraw(&file, name.as_deref(), rtype.as_deref(), forget).await
+        }
         Command::Status { json, watch } => {
             cli::status::of_file(&file, json, watch).await?;
             Ok(Exit::Done)

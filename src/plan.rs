@@ -147,7 +147,7 @@ fn block_aliases(plan: &mut Plan, published: &Rrsets) {
 }
 
 /// The `RRsets` that cannot stand beside this one (RFC 1034 section 3.6.2), as far as we read them.
-fn in_the_way(id: &RrsetId) -> impl Iterator<Item = RrsetId> {
+pub fn in_the_way(id: &RrsetId) -> impl Iterator<Item = RrsetId> {
     let alias = id.rtype == RrType::Cname;
     RrType::ALL
         .into_iter()

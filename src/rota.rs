@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
     overrides::Overrides,
     settling::Settling,
     standings::Standings,
-    status::{Mode, ZoneState},
-    zone::{Done, Identity, Memory, Preview, Step, Turn, Zone},
+    status::{Clocks, Mode, ZoneState},
+    zone::{Done, Identity, Memory, Preview, Scope, Step, Turn, Zone},
 };
 
 mod adopt;
@@ -29,6 +29,7 @@ mod alarms;
 mod calls;
 mod edits;
 mod gap;
+mod left_over;
 #[cfg(test)]
 pub(crate) mod model;
 mod operator;
@@ -85,6 +86,10 @@ pub struct Rota {
     waiting: BTreeSet<OwnerName>,
     server: Server,
     overrides: Overrides,
+    /// One moment on both clocks: what is stamped is stamped by it.
+    clocks: Clocks,
+    /// What may be written.
+    scope: Scope,
     /// When the first round ends although not every check has answered.
     patience_ends: Instant,
     first_round_done: bool,
@@ -119,6 +124,8 @@ impl Rota {
             overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health, &settling),
             settling,
+            clocks: Clocks { now, wall: SystemTime::UNIX_EPOCH },
+            scope: Scope::Everything,
             shortages: BTreeMap::new(),
             zones: BTreeMap::new(),
             tally: Tally::default(),
@@ -150,6 +157,11 @@ impl Rota {
     #[must_use]
     pub fn looking_only(self) -> Self {
         Self { looks_only: true, ..self }
+    }
+
+    /// The wall clock, for what is stamped.
+    pub const fn set_clocks(&mut self, clocks: Clocks) {
+        self.clocks = clocks;
     }
 
     /// The file in force.
@@ -412,6 +424,8 @@ impl Rota {
     ) -> Turn<'a> {
         Turn {
             now,
+            clocks: self.clocks,
+            scope: &self.scope,
             cluster: &self.cluster,
             layout: self.layout.zones.get(name),
             standings: &self.standings,

@@ -79,6 +79,9 @@ struct Written {
     generations: BTreeMap<String, u64>,
     #[serde(default)]
     ttl_limits: BTreeMap<String, u32>,
+    /// As `zones`.
+    #[serde(default)]
+    missing: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// Zone, then "owner type".
     #[serde(default)]
     left_over: BTreeMap<String, BTreeMap<String, WrittenLeftOver>>,
@@ -153,16 +156,28 @@ impl State {
 
     /// `None`: some entry is unknown to this version.
     fn of_written(written: Written) -> Option<Self> {
-        let Written { cluster, owner, zones, mut marks, generations, ttl_limits, left_over, hold, damping } = written;
+        let Written {
+            cluster,
+            owner,
+            zones,
+            mut marks,
+            generations,
+            ttl_limits,
+            mut missing,
+            left_over,
+            hold,
+            damping,
+        } = written;
         let mut memories: BTreeMap<OwnerName, Memory> = BTreeMap::new();
         for (zone, sets) in zones {
-            let sets = sets.iter().map(|(id, data)| parse_set(id, data));
-            let owned: Owned = sets.collect::<Option<_>>()?;
+            let owned = parse_sets(&sets)?;
+            let mut missing = parse_sets(&missing.remove(&zone).unwrap_or_default())?;
+            missing.retain(|id, _| owned.contains_key(id));
             // One with an entry that is unknown here, or was there, is of no use: the zone is read.
             let mark = marks.remove(&zone).filter(|mark| !owned.is_empty() && mark.ttls.len() == owned.len());
             // The first form had no generations of their own.
             let generation = mark.as_ref().map(|mark| mark.generation);
-            let memory = Memory { owned, mark, generation, ..Memory::default() };
+            let memory = Memory { owned, mark, generation, missing, ..Memory::default() };
             memories.insert(OwnerName::from_presentation(&zone), memory);
         }
         for (zone, generation) in generations {
@@ -213,6 +228,10 @@ fn plain_hold(written: &Value) -> Option<Hold> {
 
 fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
+}
+
+fn parse_sets(sets: &BTreeMap<String, Vec<String>>) -> Option<Owned> {
+    sets.iter().map(|(id, data)| parse_set(id, data)).collect()
 }
 
 fn parse_set(id: &str, data: &[String]) -> Option<(RrsetId, RdataSet)> {

@@ -18,8 +18,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::{
     check::Outcome,
     cluster::{AdminState, Cluster, NodeName},
+    dns::{OwnerName, RdataSet},
     health::{Health, HealthView, State},
     overrides::Hold,
+    zone::Memory,
 };
 
 /// The snapshot.
@@ -42,6 +44,9 @@ pub struct Status {
     /// The shared sets that have too few healthy nodes.
     #[serde(default)]
     pub short: Vec<Short>,
+    /// What the file no longer gives and stands in DNS.
+    #[serde(default)]
+    pub left_over: Vec<LeftOver>,
 }
 
 /// A shared set, in however many domains, that has too few healthy nodes.
@@ -59,6 +64,41 @@ pub struct Short {
     pub needed: usize,
     /// What it holds meanwhile, in the first of its domains.
     pub kept: Vec<String>,
+}
+
+/// An `RRset` that the file no longer gives: it stays as it is until somebody withdraws it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOver {
+    /// Its owner name.
+    pub owner: String,
+    /// Its type.
+    pub rtype: String,
+    /// The zone that holds it.
+    pub zone: String,
+    /// The zone's server.
+    pub server: String,
+    /// When it left the file.
+    pub since: Stamp,
+    /// What it holds.
+    pub data: Vec<String>,
+    /// The members that were out at that moment.
+    pub missing: Vec<String>,
+}
+
+impl LeftOver {
+    /// All that a zone has left over.
+    pub fn of(zone: &OwnerName, memory: &Memory, server: &str) -> impl Iterator<Item = Self> {
+        let data = |set: &RdataSet| set.iter().map(ToString::to_string).collect();
+        memory.left_over.iter().map(move |(id, left)| Self {
+            owner: id.owner.to_string(),
+            rtype: id.rtype.as_str().to_owned(),
+            zone: zone.to_string(),
+            server: server.to_owned(),
+            since: left.since,
+            data: data(&left.data),
+            missing: data(&left.missing),
+        })
+    }
 }
 
 /// What the daemon does at the moment.

@@ -14,7 +14,6 @@
 //! Whatever happens, the next step is worked out from the newest snapshot: no step is queued.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
@@ -32,6 +31,7 @@ use crate::{
 mod answer;
 mod guard;
 mod hidden;
+mod left_over;
 mod limit;
 mod look;
 mod memory;
@@ -55,9 +55,10 @@ use self::{
     trouble::{Portion, Trouble, skip_troubles},
 };
 pub use self::{
+    left_over::Wish,
     look::{EARLY, SERIAL_EVERY},
     memory::{LeftOver, Mark, Memory, Owned},
-    turn::{Done, Failure, Identity, Preview, Silence, Step, Turn},
+    turn::{Done, Failure, Identity, Preview, Scope, Silence, Step, Turn},
 };
 
 /// First and longest wait before something that BIND refused is tried again.
@@ -113,6 +114,10 @@ pub struct Zone {
     foreign: BTreeMap<RrsetId, RdataSet>,
     /// What the state directory remembers, or will.
     memory: Arc<Memory>,
+    /// What operators want of what is left over.
+    wishes: BTreeMap<RrsetId, Wish>,
+    /// Whether nothing is left of it but what the file no longer gives.
+    dormant: bool,
     /// Whether it may still be as it was left by an earlier run.
     may_be_as_left: bool,
     /// The message under way.
@@ -156,6 +161,8 @@ struct Sent {
     generation: u64,
     /// By how much it moves the serial.
     steps: u32,
+    /// Whether it takes the generation record away.
+    is_last: bool,
 }
 
 impl Zone {
@@ -186,6 +193,8 @@ impl Zone {
             adopted: BTreeSet::new(),
             foreign: BTreeMap::new(),
             may_be_as_left: memory.mark.is_some(),
+            wishes: BTreeMap::new(),
+            dormant: memory.owned.is_empty() && !memory.left_over.is_empty(),
             memory,
             sent: None,
             troubles: BTreeMap::new(),
@@ -232,7 +241,7 @@ impl Zone {
     /// Whether its content is known, or known to be out of reach for now.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.seen.is_some() || self.state == ZoneState::Failing
+        self.seen.is_some() || self.state == ZoneState::Failing || self.dormant
     }
 
     /// Whether it waits for nothing but the next look at its serial.
@@ -253,6 +262,9 @@ impl Zone {
         if self.seen.is_some() && self.pending.must_look(turn.now) {
             return (self.read_pending(), Vec::new());
         }
+        if let Some(step) = self.end(turn) {
+            return (step, Vec::new());
+        }
         if self.may_be_as_left {
             return (Step::Serial, Vec::new());
         }
@@ -261,32 +273,63 @@ impl Zone {
             return (Step::Serial, Vec::new());
         }
         let mut recipes = turn.recipes();
+        let mut told: Vec<_> = self.part_with(turn, &recipes).into_iter().collect();
+        if self.has_nothing_to_do(turn) {
+            // Either all of it is left over now, or it comes to its end at the next turn.
+            let (step, events) = self.next(turn);
+            told.extend(events);
+            return (step, told);
+        }
         let names = self.names(&recipes);
-        let Some(seen) = self.seen.as_ref().filter(|seen| names.is_subset(&seen.names)) else {
-            return (self.read_all(names), Vec::new());
-        };
-        if let Some((state, words)) = self.not_ours(turn, seen, &recipes) {
+        if self.seen.as_ref().is_none_or(|seen| !names.is_subset(&seen.names)) {
+            return (self.read_all(names), told);
+        }
+        self.take_back(turn, &recipes);
+        let (step, events) = self.plan_and_write(turn, &mut recipes, names);
+        told.extend(events);
+        (step, told)
+    }
+
+    /// The step of a zone that is read.
+    fn plan_and_write(
+        &mut self,
+        turn: Turn<'_>,
+        recipes: &mut BTreeMap<RrsetId, Recipe>,
+        names: BTreeSet<OwnerName>,
+    ) -> (Step, Vec<Event>) {
+        let stays: BTreeSet<OwnerName> = self.left_over_targets().into_iter().cloned().collect();
+        let elsewhere = |name: &OwnerName| stays.contains(name) || (turn.is_target_elsewhere)(name);
+        let turn = Turn { is_target_elsewhere: &elsewhere, ..turn };
+        let Some(seen) = &self.seen else { return (self.read_all(names), Vec::new()) };
+        if let Some((state, words)) = self.not_ours(turn, seen, recipes) {
             self.foreign.clear();
-            let events = self.enter(state, Some(words), None);
+            let mut events: Vec<_> = self.give_up_wishes(&words).into_iter().collect();
+            events.extend(self.enter(state, Some(words), None));
             return (self.poll(turn, names), events);
         }
         let Some(attempt) = self.attempt(turn.me, seen) else {
             let words = words::not_what_is_read(&self.name);
             return (Step::Rest, self.fail(turn.now, words, Some(Verdict::GuardFailed.code().to_owned())));
         };
-        let published = self.published(turn.me, seen, &attempt);
-        let mut plan = self.diff(turn, &published, &recipes);
-        let claim = self.claims(seen, &recipes) || self.lost.is_some() || self.is_behind_memory(turn.me, seen);
+        let published = self.published(turn.me, seen, &attempt).into_owned();
+        let mut plan = self.diff(turn, &published, recipes);
+        let everything = *turn.scope == Scope::Everything;
+        let claim = everything && (self.claims(seen, recipes) || self.is_behind_memory(turn.me, seen));
+        let claim = claim || self.lost.is_some();
         let proves = turn.may_write && self.pending.must_prove(turn.now);
-        let foreign = self.all_strangers(turn, &published, &recipes, &plan);
+        let foreign = self.all_strangers(turn, &published, recipes, &plan);
         // What was taken over, or went, is no matter of leave any more.
         let owned = &self.memory.owned;
         self.adopted.retain(|id| !owned.contains_key(id) && published.contains_key(id));
-        let held = turn.hold_edits && hold_edits(&mut plan, &recipes);
+        let held = turn.hold_edits && hold_edits(&mut plan, recipes);
+        let mut events = self.add_wishes(turn, &published, &mut plan);
+        self.limit(turn.scope, &mut plan);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
-        plan::keep_names(&mut plan.changes, &published, &recipes);
+        let wished = self.wished(&plan);
+        plan::keep_names(&mut plan.changes, &published, recipes);
         plan::keep_targets(&mut plan, &published, turn.is_target_elsewhere);
-        let mut events = self.tell_strangers(foreign, &recipes);
+        events.extend(self.give_up_targets(wished, &plan));
+        events.extend(self.tell_strangers(foreign, recipes));
         if plan.changes.is_empty() && !claim && !proves {
             let wrong = self.what_is_wrong(&plan);
             self.waits = !plan.waiting.is_empty();
@@ -299,7 +342,7 @@ impl Zone {
             };
             self.failures = 0;
             self.portion = Portion::Whole;
-            self.remember(turn, &recipes, state == ZoneState::InSync);
+            self.remember(turn, recipes, state == ZoneState::InSync);
             events.extend(self.enter(state, words, None));
             return (self.poll(turn, names), events);
         }
@@ -317,13 +360,13 @@ impl Zone {
         let generation = self.next_generation(&attempt.guard);
         // What does not fit is planned again next turn, from what is published then.
         let record = turn.me.record(generation);
-        let whole = Update { zone: self.name.clone(), guard: attempt.guard.clone(), record, changes };
+        let whole = Update { zone: self.name.clone(), guard: attempt.guard.clone(), record, changes, is_last: false };
         let Some(mut update) = whole.split().into_iter().next() else { return (Step::Rest, events) };
         let changes = update.changes.clone();
         if !attempt.exact {
             guard::replace_whole(&mut update.changes);
         }
-        let update = match self.checked(turn, &recipes, &attempt, update) {
+        let update = match self.checked(turn, recipes, &attempt, update) {
             Ok(checked) => checked,
             Err(violation) => {
                 events.extend(self.stopped(turn.now, &violation));
@@ -337,6 +380,7 @@ impl Zone {
             exact: attempt.exact,
             generation,
             steps: 1,
+            is_last: false,
         });
         events.extend(self.wait(turn.now));
         (Step::Write(Box::new(update)), events)
@@ -350,15 +394,18 @@ impl Zone {
         self.enter(ZoneState::Pending, self.behind(now), None)
     }
 
-    /// The names that must be read: those of the file, those that we own, and those that we may have written. And
-    /// before a name goes, the names above it: somebody's MX may stand there and point to it.
+    /// The names that must be read: those of the file, those that we own, those that we may have written, and those of
+    /// which an operator wants something. And before a name goes, the names above it: somebody's MX may stand there and
+    /// point to it.
     fn names(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> BTreeSet<OwnerName> {
         let sent = self.lost.iter().chain(self.pending.messages());
         let sent = sent.flat_map(|sent| &sent.changes).map(|change| &change.id);
-        let leaving = self.memory.owned.keys().filter(|id| !recipes.contains_key(*id));
+        let leaving = self.memory.owned.keys().filter(|id| !recipes.contains_key(*id)).chain(self.wishes.keys());
         let above = leaving.flat_map(|id| id.owner.ancestors()).map(OwnerName::from_presentation);
         let above = above.filter(|name| name.is_at_or_below(&self.name));
-        recipes.keys().chain(self.memory.owned.keys()).chain(sent).map(|id| id.owner.clone()).chain(above).collect()
+        let back = self.memory.left_over.keys().filter(|id| left_over::is_given(id, recipes));
+        let here = recipes.keys().chain(self.memory.owned.keys()).chain(sent).chain(self.wishes.keys()).chain(back);
+        here.map(|id| id.owner.clone()).chain(above).collect()
     }
 
     fn read_all(&mut self, names: BTreeSet<OwnerName>) -> Step {
@@ -379,7 +426,10 @@ impl Zone {
 
     fn diff(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
         let goes = self.adopted_in_the_way(published, recipes);
-        let owned = if goes.is_empty() { Cow::Borrowed(&self.memory.owned) } else { Cow::Owned(self.with(goes)) };
+        let mut owned = self.owned_after(turn, recipes);
+        if !goes.is_empty() {
+            owned.to_mut().extend(goes);
+        }
         let mut plan = plan::diff(Inputs {
             recipes,
             all_down: turn.cluster.safety.all_down,

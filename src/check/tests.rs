@@ -67,6 +67,7 @@ pub(crate) fn cluster(nodes: &[(&str, &[&str])], checks: &[(&str, Check)]) -> Cl
             references: Vec::new(),
             max_change: 30,
             settle: None,
+            left_over: crate::cluster::LeftOvers::Keep,
         },
     }
 }

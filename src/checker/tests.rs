@@ -55,7 +55,7 @@ fn update(changes: &[(&str, &str)]) -> Update {
         Change { before: held.get(&id).cloned(), after, id }
     });
     let guard = GenerationRrset::from(&record(6));
-    Update { zone: name("example.org"), guard, record: record(7), changes: changes.collect() }
+    Update { zone: name("example.org"), guard, record: record(7), changes: changes.collect(), is_last: false }
 }
 
 fn held() -> Rrsets {
@@ -78,6 +78,8 @@ fn look(message: &Message, guard: Option<u64>, is_adopted: bool, elsewhere: &str
             held: &held,
             is_given: &|id| GIVEN.contains(&id.to_string().as_str()),
             ours: &|id| ours.get(id).map(|set| &set.rdata),
+            comes_back: &|of, rdata| of.to_string() == "old.example.org A" && rdata.to_string() == "203.0.113.9",
+            may_end: true,
             is_adopted: &|_| is_adopted,
             is_hidden: &|name| name.as_str() == "hidden.example.org",
             is_target_elsewhere: &|target| target.as_str() == elsewhere,
@@ -105,6 +107,12 @@ fn ordinary_messages_pass() {
         ..update(&[("pop.example.org CNAME", "30 imap.example.net")])
     };
     assert_eq!(look(&first.message().unwrap(), None, false, ""), Ok(()));
+    // What is left over gets a member back that the file does not know any more, and the last message takes the record.
+    let back = update(&[("old.example.org A", "60 192.0.2.10 203.0.113.9")]).message().unwrap();
+    assert_eq!(look(&back, Some(6), false, ""), Ok(()));
+    let last = Update { is_last: true, ..update(&[]) }.message().unwrap();
+    assert_eq!(look(&last, Some(6), false, ""), Ok(()));
+    assert_eq!(look(&last, None, false, ""), Err(Violation::Guard));
     // An operator had it taken over.
     let adopted = update(&[("half.example.org A", "60 192.0.2.10")]).message().unwrap();
     assert_eq!(look(&adopted, Some(6), true, ""), Ok(()));
@@ -191,6 +199,8 @@ fn the_last_address_of_a_target_stays() {
         held: &held,
         is_given: &|_| false,
         ours: &|of| (*of == id("n1.example.org A")).then_some(&n1),
+        comes_back: &|_, _| false,
+        may_end: false,
         is_adopted: &|_| false,
         is_hidden: &|_| false,
         is_target_elsewhere: &|_| false,

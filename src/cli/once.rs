@@ -91,7 +91,7 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     })
 }
 
-fn primary(cluster: &Cluster) -> Result<Arc<Primary>, Failure> {
+pub(super) fn primary(cluster: &Cluster) -> Result<Arc<Primary>, Failure> {
     let keys = keys::load(&cluster.bind.key, cluster.bind.allow_weak_keys)?;
     Ok(Arc::new(Primary::new(&cluster.bind, Arc::new(keys))))
 }
@@ -105,13 +105,15 @@ async fn rota(cluster: &Arc<Cluster>, me: Identity, zones: Published, force: boo
 }
 
 /// Lets the rota run until it has nothing to do, or BIND does not answer.
-async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Pulse) -> Result<Rota, Failure> {
+pub(super) async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Pulse) -> Result<Rota, Failure> {
     let mut steps = JoinSet::new();
     loop {
         if let Some(gap) = pulse.gap() {
             return Err(anyhow!("rotad stood still for {}: what it saw is stale; run it again", age(gap.lasted)).into());
         }
-        let now = clock::now();
+        let clocks = Clocks { now: clock::now(), wall: clock::wall() };
+        let now = clocks.now;
+        rota.set_clocks(clocks);
         rota.tick(now).iter().for_each(journal::emit);
         while let (Some((name, step)), events) = rota.take(now) {
             events.iter().for_each(journal::emit);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     plan::Change,
     rota::Rota,
-    status::ZoneState,
+    status::{LeftOver, ZoneState},
     text,
     update::GenerationRecord,
     zone::{Identity, Preview},
@@ -23,6 +23,8 @@ pub struct Report {
     short: Vec<String>,
     /// Why the whole would wait for `--force`.
     held: Option<String>,
+    /// What the file no longer gives, and stays in DNS.
+    left_over: Vec<LeftOver>,
 }
 
 /// One zone.
@@ -67,7 +69,8 @@ impl Report {
             .filter(|(_, zone)| !zone.is_read())
             .map(|(name, zone)| Unread { zone: name.to_string(), error: zone.error().unwrap_or_default().to_owned() });
         let held = rota.refused_edit().map(str::to_owned);
-        Self { zones, unread: unread.collect(), short: rota.shortages().collect(), held }
+        let left_over = rota.left_over().collect();
+        Self { zones, unread: unread.collect(), short: rota.shortages().collect(), held, left_over }
     }
 
     /// Whether there is something to change.
@@ -146,6 +149,10 @@ impl fmt::Display for Report {
         }
         for words in &self.short {
             writeln!(f, "! {words}")?;
+        }
+        for left in &self.left_over {
+            let data = left.data.join(", ");
+            writeln!(f, "! {} {} is out of the file and stays in DNS: {data}", left.owner, left.rtype)?;
         }
         if let Some(words) = &self.held {
             writeln!(f, "{words}")?;

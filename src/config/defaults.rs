@@ -12,7 +12,7 @@ use hickory_proto::{op::ResponseCode, rr::RecordType};
 
 use crate::{
     check::http::Method,
-    cluster::{AllDown, Bind, KeySource, Safety, Share, WhenDown},
+    cluster::{AllDown, Bind, KeySource, LeftOvers, Safety, Share, WhenDown},
     dns::Ttl,
     flap,
 };
@@ -112,6 +112,7 @@ pub(super) const SAFETY: Safety = Safety {
     max_change: 30,
     // It follows from the checks.
     settle: None,
+    left_over: LeftOvers::Keep,
 };
 /// One healthy node is a service.
 pub(super) const MIN_HEALTHY: Share = Share::Count(1);

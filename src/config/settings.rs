@@ -7,7 +7,7 @@ use std::{
 
 use super::{defaults, field::Field, problem::Report, shape};
 use crate::{
-    cluster::{AllDown, Bind, KeySource, Safety, Share},
+    cluster::{AllDown, Bind, KeySource, LeftOvers, Safety, Share},
     control::CONTROL_SOCKET,
     text::cut,
 };
@@ -108,8 +108,17 @@ pub(super) fn own_name(name: &str, field: Field<'_>, report: &mut Report) -> boo
 /// The rails, and the `min_healthy` of services that give none.
 pub(super) fn safety(field: Option<Field<'_>>, report: &mut Report) -> Option<(Safety, Share)> {
     let Some(field) = field else { return Some((defaults::SAFETY, defaults::MIN_HEALTHY)) };
-    let shape::Safety { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change, settle } =
-        shape::Safety::read("safety", field, report)?;
+    let shape::Safety {
+        all_down,
+        min_healthy,
+        first_round,
+        blind_share,
+        blind_within,
+        references,
+        max_change,
+        settle,
+        left_over,
+    } = shape::Safety::read("safety", field, report)?;
     let or = defaults::SAFETY;
     let words = [("hold", AllDown::Hold), ("all", AllDown::All)];
     let min_healthy = min_healthy.map_or(Some(defaults::MIN_HEALTHY), |field| field.share(report));
@@ -127,6 +136,8 @@ pub(super) fn safety(field: Option<Field<'_>>, report: &mut Report) -> Option<(S
     let max_change = max_change.map_or(Some(or.max_change), |field| field.percent(0..=100, report));
     let settle =
         settle.map_or(Some(or.settle), |field| field.duration(Duration::ZERO..=*ANY_TIME.end(), report).map(Some));
+    let words = [("keep", LeftOvers::Keep), ("delete", LeftOvers::Delete)];
+    let left_over = left_over.map_or(Some(or.left_over), |field| field.word(&words, report));
     let safety = Safety {
         all_down: all_down?,
         first_round: first_round?,
@@ -135,6 +146,7 @@ pub(super) fn safety(field: Option<Field<'_>>, report: &mut Report) -> Option<(S
         references: references?,
         max_change: max_change?,
         settle: settle?,
+        left_over: left_over?,
     };
     Some((safety, min_healthy?))
 }

@@ -63,7 +63,7 @@ shapes! {
     /// One of `domain_lists`.
     DomainList, "{ file: customers.txt, services: [imap] }" { file, services, nodes }
     /// `safety`.
-    Safety, "{ all_down: hold }" { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change, settle }
+    Safety, "{ all_down: hold }" { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change, settle, left_over }
 }
 
 /// The entries of a map whose keys are given by the format.

@@ -168,7 +168,9 @@ impl Reconcile {
 
     /// Lets the rota take every step that it may take now; whether there was something to tell before.
     fn advance(&mut self, answers: &mpsc::UnboundedSender<(OwnerName, Done)>) -> bool {
-        let now = clock::now();
+        let clocks = clocks();
+        let now = clocks.now;
+        self.rota.set_clocks(clocks);
         let events = self.rota.tick(now);
         events.iter().for_each(journal::emit);
         let told = !events.is_empty();
@@ -342,7 +344,14 @@ impl Reconcile {
                     error: current.error.clone().or_else(|| self.rota.refused_edit().map(str::to_owned)),
                 },
                 nodes: Vec::new(),
-                zones: self.rota.zones().iter().map(|(name, zone)| zone_status(name, zone)).collect(),
+                zones: self
+                    .rota
+                    .zones()
+                    .iter()
+                    .filter(|(_, zone)| !zone.is_dormant())
+                    .map(|(name, zone)| zone_status(name, zone))
+                    .collect(),
+                left_over: self.rota.left_over().collect(),
                 short: self.rota.short(),
             }
         };

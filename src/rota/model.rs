@@ -14,7 +14,7 @@ use super::Rota;
 use crate::{
     check::Target,
     checker::Checked,
-    cluster::{AdminState, CheckName, Cluster, NodeName},
+    cluster::{AdminState, CheckName, Cluster, LeftOvers, NodeName},
     config::fixture,
     desired::{self, Contribution},
     dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl},
@@ -22,10 +22,11 @@ use crate::{
     health::{Health, HealthView, State, Trial},
     io::clock,
     layout::Layout,
+    plan::{self, Change},
     settling::Settling,
     standings::{Standing, Standings},
     status::{Clocks, ZoneState},
-    update::{Update, Verdict},
+    update::{GenerationRrset, Update, Verdict},
     zone::{Done, Failure, Identity, Memory, Silence, Step, Zone},
 };
 
@@ -191,6 +192,8 @@ pub(crate) struct World {
     pub late: Vec<Sent>,
     /// Every message that was sent.
     pub sent: Vec<Sent>,
+    /// What operators have withdrawn so far.
+    pub withdrawn: BTreeSet<RrsetId>,
 }
 
 /// A message and the file in force when it was made.
@@ -213,6 +216,7 @@ impl World {
             gaps: 0,
             late: Vec::new(),
             sent: Vec::new(),
+            withdrawn: BTreeSet::new(),
         };
         for zone in cluster.zones.keys() {
             world.bind.zones.insert(zone.clone(), Content { serial: 1, ..Content::default() });
@@ -322,6 +326,12 @@ impl World {
         let verdict = self.bind.update(&sent.update);
         if verdict == Verdict::Applied {
             self.check(&before, sent);
+            if sent.update.is_last {
+                // A message for a zone without a record would be applied: by then it is too old for TSIG.
+                let is_first = |sent: &Sent| sent.update.guard == GenerationRrset::Absent;
+                self.late.retain(|late| late.update.zone != sent.update.zone || !is_first(late));
+                self.sent.retain(|old| old.update.zone != sent.update.zone || !is_first(old));
+            }
         }
         verdict
     }
@@ -345,8 +355,17 @@ impl World {
                 assert!(!held(old) || held(new), "{} was left bare by {update:?}", listed.owner);
             }
         }
+        // An edit deletes nothing that the file says is kept: what goes made room, or an operator wanted it to go.
+        if cluster.safety.left_over == LeftOvers::Keep {
+            let given = layout.zones.get(&update.zone);
+            let given = given.map(|zone| desired::recipes(cluster, zone, &standings)).unwrap_or_default();
+            for Change { id, .. } in update.changes.iter().filter(|change| change.after.is_none()) {
+                let makes_room = plan::in_the_way(id).any(|other| given.contains_key(&other));
+                assert!(makes_room || self.withdrawn.contains(id), "{id} was deleted by {update:?}");
+            }
+        }
         // 2: generations grow.
-        if let Some(was) = old.record() {
+        if let Some(was) = old.record().filter(|_| !update.is_last) {
             let is = new.record().unwrap();
             assert!(is.generation > was.generation, "{was} became {is}");
         }

@@ -41,6 +41,8 @@ impl Rota {
                 let event = self.overrides.begin(Hold::new(clocks, lasting, by, reason), clocks);
                 (Answer::done(event.message.clone()), vec![event])
             }
+            Command::Restore { selections } => self.restore(&selections),
+            Command::Withdraw { selection, forget } => self.withdraw(&selection, forget),
             Command::Release => {
                 let event = self.overrides.release();
                 self.call_all();

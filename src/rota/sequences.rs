@@ -11,8 +11,8 @@ use proptest::prelude::*;
 
 use super::model::{Client, Content, Fate, World, cluster, id, name, targets};
 use crate::{
-    cluster::Cluster, desired, dns::RrType, health::State, layout::Layout, plan::Rrsets, settling::Settling,
-    standings::Standings, status::ZoneState, update::Update, zone::Zone,
+    cluster::Cluster, control::Selection, desired, dns::RrType, health::State, layout::Layout, plan::Rrsets,
+    settling::Settling, standings::Standings, status::ZoneState, update::Update, zone::Zone,
 };
 
 /// The files that the cluster goes through.
@@ -51,7 +51,8 @@ safety: { max_change: 100% }
     files.push(files[0].replace("name: imap, checks: [imap]", "name: imap, checks: [imap, smtp]"));
     files.push(files[0].replace("192.0.2.1", "192.0.2.2"));
     files.push(files[0].replace("preference: 10", "preference: 15"));
-    files.iter().map(|yaml| cluster(yaml)).collect()
+    let deleting: Vec<_> = files.iter().map(|yaml| yaml.replace("safety: {", "safety: { left_over: delete,")).collect();
+    files.iter().chain(&deleting).map(|yaml| cluster(yaml)).collect()
 });
 
 /// What people put where; "-" takes it away.
@@ -95,16 +96,25 @@ enum Event {
     Save(usize),
     StandStill(usize),
     Kill(usize, usize),
+    Withdraw(usize),
+    PutBack(usize),
+}
+
+/// What may happen to one rota.
+fn event_of_one() -> impl Strategy<Value = Event> {
+    prop_oneof![30 => event(1), 1 => Just(Event::Withdraw(0)), 1 => Just(Event::PutBack(0))]
 }
 
 fn event(rotas: usize) -> impl Strategy<Value = Event> {
+    // Two rotas keep what leaves their files: what one of them deletes the other may list.
+    let files = if rotas == 1 { FILES.len() } else { FILES.len() / 2 };
     let state = prop_oneof![Just(State::Up), Just(State::Down), Just(State::Unknown)];
     let fate = prop_oneof![4 => Just(Fate::Answered), 1 => Just(Fate::AnswerLost), 1 => Just(Fate::Late), 1 => Just(Fate::Unsent)];
     let owner =
         || prop_oneof![Just("imap.a.test"), Just("n0.a.test"), Just("pop.a.test"), Just("b.test"), Just("a.test")];
     prop_oneof![
         6 => (0..3_usize, state).prop_map(|(node, state)| Event::Node(node, state)),
-        3 => (0..rotas, 0..FILES.len()).prop_map(|(at, file)| Event::Edit(at, file)),
+        3 => (0..rotas, 0..files).prop_map(|(at, file)| Event::Edit(at, file)),
         10 => (0..rotas).prop_map(Event::Start),
         12 => (0..rotas, 0..4_usize, fate).prop_map(|(at, flight, fate)| Event::Finish(at, flight, fate)),
         6 => (0..rotas).prop_map(Event::Run),
@@ -127,7 +137,7 @@ fn event(rotas: usize) -> impl Strategy<Value = Event> {
         1 => (0..rotas).prop_map(Event::Sync),
         2 => (0..rotas).prop_map(Event::Save),
         2 => (0..rotas).prop_map(Event::StandStill),
-        2 => (0..rotas, 0..FILES.len()).prop_map(|(at, file)| Event::Kill(at, file)),
+        2 => (0..rotas, 0..files).prop_map(|(at, file)| Event::Kill(at, file)),
     ]
 }
 
@@ -241,6 +251,14 @@ impl Life {
             Event::CatchUp => world.bind.behind.clear(),
             Event::Adopt(at) => world.clients[at].rota.adopt_all_sets(),
             Event::Sync(at) => world.clients[at].rota.read_anew(),
+            Event::Withdraw(at) => {
+                let all = world.clients[at].rota.zones().values().flat_map(|zone| zone.memory().left_over.keys());
+                world.withdrawn.extend(all.cloned());
+                world.clients[at].rota.withdraw(&Selection::ALL, false);
+            }
+            Event::PutBack(at) => {
+                world.clients[at].rota.restore(&[Selection::ALL]);
+            }
             Event::StandStill(at) => world.stand_still(at),
             Event::Save(at) => self.saved[at] = world.clients[at].remembered(),
             Event::Kill(at, file) => {
@@ -368,7 +386,7 @@ fn unmanaged(rrsets: &Rrsets) -> BTreeSet<String> {
 
 proptest! {
     #[test]
-    fn whatever_happens_to_one_rota_its_zones_come_out_right(events in prop::collection::vec(event(1), 0..120)) {
+    fn whatever_happens_to_one_rota_its_zones_come_out_right(events in prop::collection::vec(event_of_one(), 0..120)) {
         let mut life = live(&["us"], &events);
         life.check_right(0);
         for zone in life.world.clients[0].rota.zones().values() {

@@ -21,7 +21,9 @@ impl Tally {
     /// Counts a zone in.
     pub(super) fn add(&mut self, zone: &Zone) {
         self.unsettled += usize::from(!zone.is_settled());
-        *self.states.entry(zone.state()).or_default() += 1;
+        if !zone.is_dormant() {
+            *self.states.entry(zone.state()).or_default() += 1;
+        }
         match zone.targets() {
             None => self.unknown += 1,
             Some(targets) => {
@@ -35,7 +37,9 @@ impl Tally {
     /// Takes a zone out that was counted in, as it was then.
     pub(super) fn remove(&mut self, zone: &Zone) {
         self.unsettled -= usize::from(!zone.is_settled());
-        one_less(&mut self.states, &zone.state());
+        if !zone.is_dormant() {
+            one_less(&mut self.states, &zone.state());
+        }
         match zone.targets() {
             None => self.unknown -= 1,
             Some(targets) => targets.into_iter().for_each(|target| one_less(&mut self.targets, target)),

@@ -27,6 +27,9 @@ domains:
     ))
 }
 
+/// What leaves the file is deleted.
+const DELETE: &str = "safety: { left_over: delete }\n";
+
 fn settled(cluster: &Arc<Cluster>) -> World {
     let mut world = World::new(cluster);
     world.run();
@@ -72,8 +75,8 @@ fn a_look_never_writes() {
 #[test]
 fn an_edit_beyond_measure_stays_out_of_force() {
     for (domains, left, in_force) in [(9, 0, true), (10, 7, true), (10, 6, false), (12, 1, false), (10, 10, true)] {
-        let mut world = settled(&file(domains, ""));
-        let smaller = file(left.max(1), "");
+        let mut world = settled(&file(domains, DELETE));
+        let smaller = file(left.max(1), DELETE);
         world.edit(0, &smaller);
         world.pass(Duration::from_mins(2));
         assert_eq!(*world.us().rota.cluster() == smaller, in_force, "{domains} to {left}");
@@ -86,12 +89,12 @@ fn an_edit_beyond_measure_stays_out_of_force() {
 
 #[test]
 fn an_edit_counts_although_bind_is_out_of_reach() {
-    let mut world = settled(&file(12, ""));
+    let mut world = settled(&file(12, DELETE));
     for at in 0..12 {
         world.bind.gone.insert(name(&format!("d{at:02}.test")));
     }
     world.pass(Duration::from_mins(2));
-    let smaller = file(1, "");
+    let smaller = file(1, DELETE);
     world.edit(0, &smaller);
     world.bind.gone.clear();
     world.pass(Duration::from_mins(5));
@@ -322,8 +325,8 @@ fn a_zone_that_swallows_every_message_does_not_starve_the_others() {
 
 #[test]
 fn a_zone_out_of_the_file_is_forgotten_when_it_is_clean() {
-    let mut world = settled(&file(3, ""));
-    world.edit(0, &file(2, ""));
+    let mut world = settled(&file(3, DELETE));
+    world.edit(0, &file(2, DELETE));
     world.run();
     assert_eq!(world.zone("d02.test").get("imap.d02.test A"), "-");
     assert!(!world.us().rota.zones().contains_key("d02.test"));

@@ -47,6 +47,7 @@ impl Rest {
             // Without it nothing is known of what is ours: whoever reads it then refuses it.
             "zones" if !value.is_object() => (Some(value), None),
             "zones" => entries(value, |_, sets| entries(sets, set)),
+            "missing" => entries(value, |_, sets| entries(sets, set)),
             "marks" => entries(value, |_, mark| record::<Mark>(mark, &["serial", "generation", "ttls"])),
             "ttl_limits" => entries(value, |_, limit| whole(u32::deserialize(&limit).is_ok(), limit)),
             "generations" => entries(value, |_, generation| whole(generation.is_u64(), generation)),

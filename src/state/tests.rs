@@ -24,9 +24,10 @@ fn remembered() -> State {
         data: [parse_rdata(RrType::A, "192.0.2.10").unwrap()].into(),
         missing: [parse_rdata(RrType::A, "192.0.2.11").unwrap()].into(),
     };
+    let missing = BTreeMap::from([(parse_id("imap.example.org A").unwrap(), left.missing.clone())]);
     let left_over = BTreeMap::from([(parse_id("old.example.org A").unwrap(), left)]);
     let (generation, ttl_limit) = (Some(u64::MAX), Some(Ttl(300)));
-    let memory = Memory { owned: owned.collect(), mark: Some(mark), generation, ttl_limit, left_over };
+    let memory = Memory { owned: owned.collect(), mark: Some(mark), generation, ttl_limit, missing, left_over };
     let bare = Memory { generation: Some(7), ..Memory::default() };
     let zones = [("example.org", memory), ("bare.test", bare)];
     let zones = zones.map(|(zone, memory)| (OwnerName::parse(zone).unwrap(), Arc::new(memory))).into();

@@ -10,7 +10,7 @@ use crate::{
     dns::RdataSet,
     flap::Past,
     status::Stamp,
-    zone::{LeftOver, Memory},
+    zone::{LeftOver, Memory, Owned},
 };
 
 impl Serialize for State {
@@ -23,7 +23,8 @@ impl Serialize for State {
         let mut written = serializer.serialize_map(None)?;
         written.serialize_entry("cluster", &self.me.cluster)?;
         written.serialize_entry("owner", &self.me.owner)?;
-        written.serialize_entry("zones", &Map(|| owning().map(|(zone, memory)| (zone.as_str(), sets(memory)))))?;
+        written
+            .serialize_entry("zones", &Map(|| owning().map(|(zone, memory)| (zone.as_str(), sets(&memory.owned)))))?;
         if marks().next().is_some() {
             written.serialize_entry("marks", &Map(marks))?;
         }
@@ -32,6 +33,11 @@ impl Serialize for State {
         }
         if ttl_limits().next().is_some() {
             written.serialize_entry("ttl_limits", &Map(ttl_limits))?;
+        }
+        let lacking = || owning().filter(|(_, memory)| !memory.missing.is_empty());
+        if lacking().next().is_some() {
+            let missing = || lacking().map(|(zone, memory)| (zone.as_str(), sets(&memory.missing)));
+            written.serialize_entry("missing", &Map(missing))?;
         }
         if leaving().next().is_some() {
             let left_over = || leaving().map(|(zone, memory)| (zone.as_str(), left_over(memory)));
@@ -62,9 +68,9 @@ where
     }
 }
 
-/// What a zone holds for us.
-fn sets(memory: &Arc<Memory>) -> impl Serialize {
-    Map(|| memory.owned.iter().map(|(id, rdata)| (Text(id), Data(rdata))))
+/// Data by `RRset`.
+fn sets(sets: &Owned) -> impl Serialize {
+    Map(|| sets.iter().map(|(id, rdata)| (Text(id), Data(rdata))))
 }
 
 /// What it holds although the file no longer gives it.

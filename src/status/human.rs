@@ -7,6 +7,8 @@ use crate::text::{self, count, printable};
 
 /// Zones shown by name; who needs more has `--json`.
 const ZONES: usize = 20;
+/// The same for what is left over.
+const LEFT_OVER: usize = 10;
 
 /// Words in colour, or as they are.
 struct Paint(bool);
@@ -40,6 +42,7 @@ impl Status {
         let _ = self.write_short(&mut out, &paint);
         let _ = self.write_nodes(&mut out, &paint);
         let _ = self.write_zones(&mut out, &paint);
+        let _ = self.write_left_over(&mut out, &paint);
         out
     }
 
@@ -177,6 +180,28 @@ impl Status {
             writeln!(out, "  {name}")?;
         }
         if let Some(more @ 1..) = names.len().checked_sub(ZONES) {
+            writeln!(out, "  and {} more (all of them: rotad status --json)", count(more))?;
+        }
+        Ok(())
+    }
+
+    fn write_left_over(&self, out: &mut String, paint: &Paint) -> std::fmt::Result {
+        if self.left_over.is_empty() {
+            return Ok(());
+        }
+        let many = paint.yellow(&count(self.left_over.len()));
+        writeln!(out, "\nleft over: {many} (out of the file, still in DNS; see `rotad withdraw` and `rotad restore`)")?;
+        for left in self.left_over.iter().take(LEFT_OVER) {
+            let age = text::age(age(left.since, self.time));
+            let set = format!("{} {}: {}", left.owner, left.rtype, left.data.join(", "));
+            write!(out, "  {} for {age}", printable(&set))?;
+            if left.missing.is_empty() {
+                writeln!(out)?;
+            } else {
+                writeln!(out, ", without {}", printable(&left.missing.join(", ")))?;
+            }
+        }
+        if let Some(more @ 1..) = self.left_over.len().checked_sub(LEFT_OVER) {
             writeln!(out, "  and {} more (all of them: rotad status --json)", count(more))?;
         }
         Ok(())

@@ -78,6 +78,7 @@ fn sample() -> Status {
             zone("b.org", ZoneState::Failing, Some("REFUSED: no grant")),
         ],
         short: vec![],
+        left_over: vec![],
     }
 }
 
@@ -94,6 +95,7 @@ fn the_json_form_is_the_contract() {
             "time": "2026-11-24T11:19:20Z",
             "mode": "active",
             "hold": null,
+            "left_over": [],
             "config": { "file": "/etc/rotad/cluster.yaml", "loaded_at": "2026-11-24T09:08:20Z", "error": null },
             "nodes": [{
                 "name": "node00",
@@ -373,4 +375,30 @@ fn nodes_are_those_of_the_file_with_what_is_known_of_them() {
             named("node02", "192.0.2.12", "down", vec![]),
         ]
     );
+}
+
+#[test]
+fn what_is_left_over_is_listed_with_who_is_missing() {
+    let left = |owner: &str, missing: &[&str]| LeftOver {
+        owner: owner.to_owned(),
+        rtype: "A".to_owned(),
+        zone: "old.org".to_owned(),
+        server: "127.0.0.1:53".to_owned(),
+        since: sample().time,
+        data: vec!["192.0.2.10".to_owned()],
+        missing: missing.iter().map(|&data| data.to_owned()).collect(),
+    };
+    let left_over = (0..12).map(|at| left(&format!("n{at:02}.old.org"), if at == 0 { &["192.0.2.11"] } else { &[] }));
+    let status = Status { left_over: left_over.collect(), ..sample() };
+    let text = status.human(false);
+    assert!(text.contains("left over: 12 (out of the file, still in DNS"), "{text}");
+    assert!(text.contains("  n00.old.org A: 192.0.2.10 for 0s, without 192.0.2.11\n"), "{text}");
+    assert!(text.contains("  and 2 more (all of them"), "{text}");
+    assert!(!sample().human(false).contains("left over"));
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(json["left_over"][0]["missing"], serde_json::json!(["192.0.2.11"]));
+    // An older daemon's snapshot has none.
+    let mut older = json;
+    older.as_object_mut().unwrap().remove("left_over");
+    assert_eq!(serde_json::from_value::<Status>(older).unwrap().left_over, vec![]);
 }

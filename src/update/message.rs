@@ -32,6 +32,8 @@ pub struct Update {
     pub record: GenerationRecord,
     /// What else it changes.
     pub changes: Vec<Change>,
+    /// Whether it takes the generation record away instead: nothing is left to manage in the zone.
+    pub is_last: bool,
 }
 
 /// A message that has no wire form.
@@ -91,7 +93,9 @@ impl Update {
                 }
             }
         }
-        message.add_authority(txt_record(&generation, &Txt::from(&self.record)));
+        if !self.is_last {
+            message.add_authority(txt_record(&generation, &Txt::from(&self.record)));
+        }
         // The order of types puts A and AAAA before MX.
         added.sort_by_key(|(rtype, ..)| *rtype);
         for (_, owner, ttl, rdata) in added {
@@ -116,12 +120,12 @@ impl Update {
         if self.changes.iter().map(octets).sum::<usize>() <= ROOM {
             return vec![self];
         }
-        let Self { zone, mut guard, mut record, changes } = self;
+        let Self { zone, mut guard, mut record, changes, is_last } = self;
         let mut parts = Vec::new();
         for changes in pack(changes) {
             let next = record.next();
             let after = GenerationRrset::from(&record);
-            parts.push(Self { zone: zone.clone(), guard, record, changes });
+            parts.push(Self { zone: zone.clone(), guard, record, changes, is_last });
             (guard, record) = (after, next);
         }
         parts

@@ -34,7 +34,7 @@ fn mx(exchange: &str) -> Rdata {
 }
 
 fn update(changes: Vec<Change>) -> Update {
-    Update { zone: name(ZONE), guard: (&record(6)).into(), record: record(7), changes }
+    Update { zone: name(ZONE), guard: (&record(6)).into(), record: record(7), changes, is_last: false }
 }
 
 /// One line a record: class, TTL and all.
@@ -244,6 +244,7 @@ proptest! {
     #[test]
     fn every_message_is_guarded_grows_and_deletes_first(changes in changes(), generation in 0..u64::MAX - 100) {
         let first = Update {
+            is_last: false,
             zone: name(ZONE),
             guard: (&record(generation)).into(),
             record: record(generation + 1),

@@ -40,6 +40,13 @@ impl Zone {
     /// Takes in what became of the last step. Then ask [`Zone::next`], at once or when [`Zone::wake_at`] says.
     pub fn done(&mut self, turn: Turn<'_>, done: Done) -> Vec<Event> {
         let was_at_rest = std::mem::take(&mut self.at_rest);
+        let is_last = self.sent.as_ref().is_some_and(|sent| sent.is_last);
+        let failed = matches!(done, Done::Read(Err(_)) | Done::Write(Err(_)));
+        if is_last && !failed || failed && self.is_ending(turn) {
+            // Where its record cannot be taken away, it stays: it does no harm.
+            self.has_ended();
+            return Vec::new();
+        }
         match done {
             Done::Read(Ok(reading)) => match (std::mem::take(&mut self.reads_back), self.seen.is_some()) {
                 (true, true) => self.read_back(turn, reading),

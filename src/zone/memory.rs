@@ -37,6 +37,9 @@ pub struct Memory {
     pub generation: Option<u64>,
     /// The highest TTL that BIND lets the zone have, where it has lowered one of ours.
     pub ttl_limit: Option<Ttl>,
+    /// Of what is owned, the members that are out, if there are any: should the set leave the file, somebody will want to
+    /// know them.
+    pub missing: Owned,
     /// What the file no longer gives and still stands in DNS. Nothing of it is in `owned`.
     pub left_over: BTreeMap<RrsetId, LeftOver>,
 }
@@ -143,19 +146,35 @@ impl Zone {
         let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &RdataSet::default())?.rdata.clone())));
         let owned: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
         let mark = if is_right { Mark::new(seen, &owned, turn.me) } else { None };
-        self.keep(Memory { owned, mark, ..Memory::clone(&self.memory) });
+        let out =
+            |id: &RrsetId| Some(recipes.get(id)?.members().difference(&published.get(id)?.rdata).cloned().collect());
+        let missing = owned.keys().filter_map(|id| Some((id.clone(), out(id)?)));
+        let missing = missing.filter(|(_, out): &(_, RdataSet)| !out.is_empty()).collect();
+        let Memory { generation, ttl_limit, ref left_over, .. } = *self.memory;
+        self.keep(Memory { owned, mark, generation, ttl_limit, missing, left_over: left_over.clone() });
     }
 
     /// Notes what a message of ours is known to have changed.
     pub(super) fn own<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) {
-        let mut owned = self.memory.owned.clone();
-        for change in changes {
-            match &change.after {
-                Some(set) => owned.insert(change.id.clone(), set.rdata.clone()),
-                None => owned.remove(&change.id),
-            };
+        let mut memory = Memory { mark: None, ..(*self.memory).clone() };
+        for Change { id, after, .. } in changes {
+            self.wishes.remove(id);
+            match (after, memory.left_over.get_mut(id)) {
+                (Some(set), Some(left)) => {
+                    left.missing = left.missing.difference(&set.rdata).cloned().collect();
+                    left.data = set.rdata.clone();
+                }
+                (Some(set), None) => {
+                    memory.owned.insert(id.clone(), set.rdata.clone());
+                }
+                (None, _) => {
+                    memory.owned.remove(id);
+                    memory.missing.remove(id);
+                    memory.left_over.remove(id);
+                }
+            }
         }
-        self.keep(Memory { owned, mark: None, ..Memory::clone(&self.memory) });
+        self.keep(memory);
     }
 
     /// Notes the highest TTL that BIND lets the zone have.
@@ -166,7 +185,7 @@ impl Zone {
     }
 
     /// The old pointer stays if nothing changed: who saves it looks for another pointer.
-    fn keep(&mut self, memory: Memory) {
+    pub(super) fn keep(&mut self, memory: Memory) {
         if *self.memory != memory {
             self.memory = Arc::new(memory);
         }

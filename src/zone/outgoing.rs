@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Turn, Zone, guard::Attempt};
+use super::{Turn, Wish, Zone, guard::Attempt};
 use crate::{
     checker::{Checked, Evidence, Violation},
     desired::Recipe,
@@ -41,7 +41,15 @@ impl Zone {
                 guard,
                 held: &self.published(turn.me, seen, attempt),
                 is_given: &|id| recipes.contains_key(id),
-                ours: &|id| self.memory.owned.get(id),
+                ours: &|id| {
+                    let wished = || Some(&self.memory.left_over.get(id).filter(|_| self.wishes.contains_key(id))?.data);
+                    self.memory.owned.get(id).or_else(wished)
+                },
+                comes_back: &|id, rdata| {
+                    let restored = self.wishes.get(id) == Some(&Wish::Restore);
+                    restored && self.memory.left_over.get(id).is_some_and(|left| left.missing.contains(rdata))
+                },
+                may_end: self.is_ending(turn),
                 is_adopted: &|id| self.adopt || self.adopted.contains(id),
                 is_hidden: &|name| seen.hidden.contains_key(name),
                 is_target_elsewhere: turn.is_target_elsewhere,

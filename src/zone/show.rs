@@ -34,7 +34,7 @@ impl Zone {
     /// Whether nothing of ours is left in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.memory.owned.is_empty() && self.sent.is_none() && self.lost.is_none() && self.pending.is_empty()
+        self.memory.is_empty() && self.sent.is_none() && self.lost.is_none() && self.pending.is_empty()
     }
 
     /// Whether it has something to delete once no MX of another zone points to it.
@@ -48,19 +48,22 @@ impl Zone {
     /// must not stop the cleaning of all others.
     #[must_use]
     pub fn targets(&self) -> Option<Vec<&OwnerName>> {
+        let nothing_under_way = self.lost.is_none() && self.pending.is_empty();
         let mut targets = match &self.seen {
             Some(seen) => {
                 let seen_sets = seen.rrsets.iter().map(|(id, set)| (id, &set.rdata));
                 exchanges(seen_sets.chain(self.hidden_owned(seen)))
             }
             // It may never be read again; but a message that was not read back may have written an MX.
-            None if self.state == ZoneState::Failing && self.lost.is_none() && self.pending.is_empty() => {
+            None if (self.state == ZoneState::Failing || self.dormant) && nothing_under_way => {
                 exchanges(self.memory.owned.iter())
             }
             None => return None,
         };
         let shown = self.pending.messages().flat_map(|sent| &sent.changes);
         targets.extend(exchanges(shown.filter_map(|change| Some((&change.id, &change.before.as_ref()?.rdata)))));
+        // What is left over is not read.
+        targets.extend(exchanges(self.memory.left_over.iter().map(|(id, left)| (id, &left.data))));
         Some(targets)
     }
 
@@ -96,6 +99,9 @@ impl Zone {
     #[must_use]
     pub fn preview(&self, turn: Turn<'_>) -> Option<Preview> {
         let seen = self.seen.as_ref()?;
+        let stays = self.left_over_targets();
+        let elsewhere = |name: &OwnerName| stays.contains(name) || (turn.is_target_elsewhere)(name);
+        let turn = Turn { is_target_elsewhere: &elsewhere, ..turn };
         let recipes = turn.recipes();
         let plan = self.diff(turn, &seen.rrsets, &recipes);
         let claim = self.claims(seen, &recipes);

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     desired::Recipe,
-    dns::{RrType, RrsetId},
+    dns::RrsetId,
     event::{Event, Kind},
-    plan::{Plan, Rrsets},
+    plan::{self, Plan, Rrsets},
 };
 
 impl Zone {
@@ -53,7 +53,7 @@ impl Zone {
     ) -> Owned {
         let mut foreign = self.strangers(turn, published, recipes);
         for blocked in plan.blocked.keys() {
-            let theirs = in_the_way(blocked);
+            let theirs = plan::in_the_way(blocked);
             let theirs = theirs.filter(|id| !self.memory.owned.contains_key(id) && !self.adopted.contains(id));
             foreign.extend(theirs.filter_map(|id| Some((id.clone(), published.get(&id)?.rdata.clone()))));
         }
@@ -73,21 +73,7 @@ impl Zone {
     /// Sets that an operator took over because they stand in the way of one of ours: they go.
     pub(super) fn adopted_in_the_way(&self, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Owned {
         let ids = self.adopted.iter().filter(|id| !recipes.contains_key(*id));
-        let ids = ids.filter(|id| in_the_way(id).any(|ours| recipes.contains_key(&ours)));
+        let ids = ids.filter(|id| plan::in_the_way(id).any(|ours| recipes.contains_key(&ours)));
         ids.filter_map(|id| Some((id.clone(), published.get(id)?.rdata.clone()))).collect()
     }
-
-    /// What we own, with more.
-    pub(super) fn with(&self, more: Owned) -> Owned {
-        let mut owned = self.memory.owned.clone();
-        owned.extend(more);
-        owned
-    }
-}
-
-/// The sets that cannot stand beside this one (RFC 1034 section 3.6.2).
-fn in_the_way(id: &RrsetId) -> impl Iterator<Item = RrsetId> {
-    let (owner, is_alias) = (id.owner.clone(), id.rtype == RrType::Cname);
-    let others = RrType::ALL.into_iter().filter(move |rtype| (*rtype == RrType::Cname) != is_alias);
-    others.map(move |rtype| RrsetId { owner: owner.clone(), rtype })
 }

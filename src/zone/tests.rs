@@ -31,6 +31,7 @@ services:
   pop: {{ publish: address, name: pop3, checks: [imap] }}
   mx: {{ publish: mx, preference: 10, exchange: \"{{node}}.{{domain}}\", checks: [imap] }}
 domains: {{ example.org: {{ services: [{services}] }} }}
+safety: {{ left_over: delete }}
 "
     ))
 }

@@ -8,12 +8,13 @@ use std::{
 use crate::{
     checker::Checked,
     cluster::Cluster,
+    control::Selection,
     desired::{self, Recipe},
     dns::{OwnerName, RrsetId},
     layout::ZoneLayout,
     plan::Plan,
     standings::Standings,
-    status::ZoneState,
+    status::{Clocks, ZoneState},
     update::{GenerationRecord, Reading, Verdict},
 };
 
@@ -38,6 +39,8 @@ impl Identity {
 pub struct Turn<'a> {
     /// Now.
     pub now: Instant,
+    /// One moment on both clocks, for what is stamped.
+    pub clocks: Clocks,
     /// The file in force.
     pub cluster: &'a Cluster,
     /// What the file puts into this zone; `None`: nothing any more.
@@ -46,6 +49,8 @@ pub struct Turn<'a> {
     pub standings: &'a Standings,
     /// Who we are.
     pub me: &'a Identity,
+    /// What may be written.
+    pub scope: &'a Scope,
     /// Whether anything may be written yet.
     pub may_write: bool,
     /// Whether changes that come from an edit wait for `--force`.
@@ -59,6 +64,17 @@ impl Turn<'_> {
     pub(super) fn recipes(&self) -> BTreeMap<RrsetId, Recipe> {
         self.layout.map(|layout| desired::recipes(self.cluster, layout, self.standings)).unwrap_or_default()
     }
+}
+
+/// What may be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// All that is wanted.
+    Everything,
+    /// What operators want of what is left over.
+    Wishes,
+    /// The same, and what makes these sets whole.
+    Restore(Vec<Selection>),
 }
 
 /// What to do next.

@@ -154,9 +154,29 @@ pub(super) fn ignored(change: &Change, found: &Rrsets) -> String {
     }
 }
 
+/// What is out of the file, and stays.
+pub(super) fn left_over(zone: &OwnerName, first: &RrsetId, many: usize) -> String {
+    let what = match many {
+        1 => format!("{first} is out of the file, and stays"),
+        many => format!("{first} and {} more RRsets are out of the file, and stay", many - 1),
+    };
+    format!(
+        "{zone}: {what} in DNS as published, whatever the health: `rotad status` lists them, `rotad withdraw {zone}` \
+         deletes them, and put back into the file they are followed again"
+    )
+}
+
+/// Not what we left there.
+pub(super) fn not_as_left(id: &RrsetId, found: Option<&Rrset>) -> String {
+    format!(
+        "{id} was left over, and holds {} by now, which rotad did not leave there: it is not touched, and forgotten",
+        set(found)
+    )
+}
+
 /// An address that goes when the last MX has gone.
 pub(super) fn waiting(id: &RrsetId) -> String {
-    format!("{id} is out of the file, and goes when no MX of another zone points to it any more")
+    format!("{id} is to be deleted, and goes when no MX that stays points to it any more")
 }
 
 /// Data of a stranger at first contact.

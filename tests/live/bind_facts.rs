@@ -66,6 +66,7 @@ impl Writer {
 
     fn update(&self, changes: &[Change]) -> Update {
         Update {
+            is_last: false,
             zone: self.zone.clone(),
             guard: self.guard.clone(),
             record: record(self.generation + 1),

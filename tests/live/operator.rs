@@ -5,6 +5,7 @@ mod doctor;
 mod gap;
 mod hold;
 mod keys;
+mod left_over;
 mod sync;
 
 use super::support::{

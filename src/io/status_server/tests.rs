@@ -32,6 +32,7 @@ fn large() -> Arc<Status> {
         nodes: vec![],
         zones: (0..4_000).map(zone).collect(),
         short: vec![],
+        left_over: vec![],
     })
 }
 

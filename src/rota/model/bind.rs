@@ -98,7 +98,7 @@ impl Bind {
             return Verdict::ServFail;
         }
         let mut after = zone.clone();
-        after.generation = BTreeSet::from([(&update.record).into()]);
+        after.generation = if update.is_last { BTreeSet::new() } else { BTreeSet::from([(&update.record).into()]) };
         for change in &update.changes {
             after.rrsets.remove(&change.id);
         }

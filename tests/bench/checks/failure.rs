@@ -165,6 +165,7 @@ impl Twin {
         self.generation += 1;
         let record = GenerationRecord { cluster: "mail".into(), owner: "bench".into(), generation: self.generation };
         let update = Update {
+            is_last: false,
             zone: OwnerName::from_presentation(TWIN),
             guard: std::mem::replace(&mut self.guard, (&record).into()),
             record,

@@ -37,6 +37,7 @@ pub fn sign(
             }
         }
         let update = Update {
+            is_last: false,
             zone: OwnerName::parse(&name(at)).expect("a name"),
             guard: (&world.record(generation)).into(),
             record: world.record(generation + 1),

@@ -118,6 +118,7 @@ fn c12_what_left_the_file_is_listed_by_plan() {
         .service(IMAP)
         .domain("stays.org", "services: [imap]")
         .domain(ZONE, "services: [imap]")
+        .safety("left_over: delete")
         .start();
     rota.stop();
     rota.take_out("mydomain.org:");
@@ -169,6 +170,7 @@ fn c16_a_storm_of_hangups_is_one_wish() {
 #[test]
 fn c19_who_leaves_the_file_while_healthy_leaves_dns_and_is_drained_before_if_told_so() {
     let mut rota = plain();
+    rota.edit("domains:\n", "safety: { left_over: delete }\ndomains:\n");
     let serial = rota.serial(ZONE);
     // First no new mail...
     rota.edit("node02: {", "node02: { admin_state: drain,");

@@ -167,6 +167,7 @@ fn d17_a_state_that_is_older_than_the_zone_costs_nothing() {
     let (state, kept) = (rota.path().join("state/state"), rota.path().join("kept"));
     rota.stop();
     fs::copy(&state, &kept).unwrap();
+    rota.edit("domains:\n", "safety: { left_over: delete }\ndomains:\n");
     // A later life: another service, and a death.
     rota.edit("services: [imap, mx]", "services: [imap, mx, pop]");
     rota.edit("services:\n", "services:\n  pop: { publish: address, name: pop, checks: [imap] }\n");

@@ -49,6 +49,7 @@ fn exchanges_in_another_managed_domain() {
         .service("inbound: { publish: mx, preference: 10, exchange: \"{node}.mail.example.org\", checks: [smtp] }")
         .domain("mail.example.org", "services: [imap]")
         .domain("mydomain.org", "services: [inbound]")
+        .safety("left_over: delete")
         .start();
     let all = ["10 node00.mail.example.org", "10 node01.mail.example.org", "10 node02.mail.example.org"];
     rota.expect_mx("mydomain.org", all);

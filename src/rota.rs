@@ -103,6 +103,8 @@ pub struct Rota {
     syncs: BTreeMap<Ticket, Sync>,
     /// How many tickets there have been.
     tickets: u64,
+    /// When BIND last ended a connection, and every zone was looked at for that.
+    broke_at: Option<Instant>,
 }
 
 impl Rota {
@@ -140,6 +142,7 @@ impl Rota {
             refused_edit: None,
             syncs: BTreeMap::new(),
             tickets: 0,
+            broke_at: None,
             looks_only: false,
             me,
             cluster,

@@ -64,7 +64,7 @@ pub use self::{
 /// First and longest wait before something that BIND refused is tried again.
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How often in a row a zone may be other than expected before that is a failure.
-const PATIENCE: u32 = 8;
+const PATIENCE: u32 = 12;
 
 /// One zone.
 #[derive(Debug)]

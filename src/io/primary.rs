@@ -19,7 +19,7 @@ use std::{
 };
 
 use hickory_proto::op::Message;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use self::{
     connection::{Line, Request},
@@ -100,6 +100,7 @@ pub struct Primary {
     keys: watch::Sender<Arc<KeyRing>>,
     /// Whether the server is on this machine.
     is_near: bool,
+    broken: Arc<Notify>,
     /// What it answers to ANY, once that is known.
     any: OnceLock<AnyAnswer>,
 }
@@ -144,7 +145,8 @@ impl Primary {
     /// The same with another wall clock for TSIG's time signed.
     #[must_use]
     pub fn with_clock(bind: &Bind, keys: Arc<Keys>, wall: fn() -> SystemTime) -> Self {
-        let line = Line { server: bind.server, timeout: bind.timeout, wall };
+        let broken = Arc::new(Notify::new());
+        let line = Line { server: bind.server, timeout: bind.timeout, wall, broken: Arc::clone(&broken) };
         let is_near = bind.server.ip().is_loopback();
         Self {
             connections: (0..bind.connections.max(1)).map(|_| line.clone().open()).collect(),
@@ -154,8 +156,14 @@ impl Primary {
             reads: Arc::new(Semaphore::new(READS)),
             keys: watch::Sender::new(KeyRing::new(keys, is_near)),
             is_near,
+            broken,
             any: OnceLock::new(),
         }
+    }
+
+    /// Waits until the server ends a connection that was not at an end: it may have been restarted.
+    pub async fn broken(&self) {
+        self.broken.notified().await;
     }
 
     /// Takes other keys from now on; what is in flight keeps the old ones.

@@ -148,6 +148,10 @@ impl Reconcile {
                     self.obey(command, reply);
                     true
                 }
+                () = self.primary.broken() => {
+                    self.rota.connection_broke(clock::now());
+                    false
+                }
                 () = self.pulse.stood_still() => false,
                 () = sleep_until(wakes.into_iter().flatten().min().unwrap_or(ping_at).into()) => false,
             };

@@ -1,9 +1,15 @@
 //! Who gets a turn: at once, at a time of its own, or never again.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Rota, queue::Urgency};
 use crate::{dns::OwnerName, zone::Zone};
+
+/// How often every zone is looked at because BIND ended a connection.
+const BROKE_EVERY: Duration = Duration::from_secs(30);
 
 impl Rota {
     /// Gives every zone of the file a place, and every zone a turn.
@@ -39,6 +45,14 @@ impl Rota {
             zone.look_anew();
         }
         self.call_all();
+    }
+
+    /// BIND ended a connection: it may have been restarted. One that ends them all the time is not asked all the time.
+    pub fn connection_broke(&mut self, now: Instant) {
+        if self.broke_at.is_none_or(|at| now >= at + BROKE_EVERY) {
+            self.broke_at = Some(now);
+            self.look_anew();
+        }
     }
 
     /// Gives a zone a turn, for something has changed.

@@ -91,6 +91,8 @@ enum Event {
     Thaw,
     Behind(&'static str),
     CatchUp,
+    Cut(&'static str),
+    Uncut,
     Adopt(usize),
     Sync(usize),
     Save(usize),
@@ -133,6 +135,8 @@ fn event(rotas: usize) -> impl Strategy<Value = Event> {
         3 => Just(Event::Thaw),
         3 => prop_oneof![Just("a.test"), Just("b.test")].prop_map(Event::Behind),
         2 => Just(Event::CatchUp),
+        1 => owner().prop_map(Event::Cut),
+        1 => Just(Event::Uncut),
         1 => (0..rotas).prop_map(Event::Adopt),
         1 => (0..rotas).prop_map(Event::Sync),
         2 => (0..rotas).prop_map(Event::Save),
@@ -249,6 +253,13 @@ impl Life {
             Event::Thaw => self.thaw(),
             Event::Behind(zone) => world.bind.fall_behind(&name(zone)),
             Event::CatchUp => world.bind.behind.clear(),
+            // What is at the apex cannot be hidden.
+            Event::Cut("a.test" | "b.test") => {}
+            Event::Cut(owner) => {
+                world.zone("a.test").cuts.insert(name(owner));
+                world.zone("a.test").serial += 1;
+            }
+            Event::Uncut => self.uncut(),
             Event::Adopt(at) => world.clients[at].rota.adopt_all_sets(),
             Event::Sync(at) => world.clients[at].rota.read_anew(),
             Event::Withdraw(at) => {
@@ -272,6 +283,14 @@ impl Life {
         }
     }
 
+    fn uncut(&mut self) {
+        for zone in self.world.bind.zones.values_mut() {
+            if !std::mem::take(&mut zone.cuts).is_empty() {
+                zone.serial += 1;
+            }
+        }
+    }
+
     fn thaw(&mut self) {
         let bind = &mut self.world.bind;
         bind.refused.clear();
@@ -283,6 +302,7 @@ impl Life {
     /// Everybody is healthy, BIND does what it is asked, people took away what only people may take away.
     fn heal(&mut self) {
         self.thaw();
+        self.uncut();
         let world = &mut self.world;
         for sent in std::mem::take(&mut world.late) {
             world.deliver(&sent);

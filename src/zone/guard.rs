@@ -9,6 +9,9 @@ use crate::{
     update::GenerationRrset,
 };
 
+/// How many generations above those that are known are tried.
+const GUESSES: usize = 4;
+
 /// What a message requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attempt {
@@ -31,7 +34,10 @@ impl Zone {
         // Behind the record of somebody else there is nothing of ours.
         let is_ours = read.is_some() || seen.generation == GenerationRrset::Absent;
         let lost = self.lost.as_ref().map(|sent| sent.generation);
-        let maybe = [lost, self.memory.generation, self.generation, self.reach].into_iter().flatten();
+        // What was refused, and what an earlier life has sent, may have been applied since.
+        let known = self.memory.generation.max(read).unwrap_or(0);
+        let later = (known.saturating_add(1)..=self.reach.unwrap_or(0)).take(GUESSES);
+        let maybe = [lost, self.memory.generation, self.generation].into_iter().flatten().chain(later);
         let maybe = maybe.filter(|generation| is_ours && Some(*generation) > read);
         let maybe = maybe.map(|generation| Attempt { guard: (&me.record(generation)).into(), exact: false });
         let whole = Attempt { exact: false, ..first.clone() };

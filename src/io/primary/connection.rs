@@ -23,7 +23,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     select,
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot},
     time::{sleep_until, timeout},
 };
 
@@ -61,6 +61,8 @@ pub(super) struct Line {
     pub(super) server: SocketAddr,
     pub(super) timeout: Duration,
     pub(super) wall: fn() -> SystemTime,
+    /// Told when the server ends a connection: it may have been restarted.
+    pub(super) broken: Arc<Notify>,
 }
 
 impl Line {
@@ -165,9 +167,15 @@ impl<'a> Session<'a> {
             select! {
                 biased;
                 read = reader.read_buf(&mut self.incoming) => match read {
-                    Ok(0) => break "named closed the connection".to_owned(),
+                    Ok(0) => {
+                        self.line.broken.notify_one();
+                        break "named closed the connection".to_owned();
+                    }
                     Ok(_) => if let Err(reason) = self.deliver() { break reason },
-                    Err(error) => break error.to_string(),
+                    Err(error) => {
+                        self.line.broken.notify_one();
+                        break error.to_string();
+                    }
                 },
                 () = sleep_until(until.into()) => return self.give_up(),
                 written = writer.write(&self.outgoing), if !self.outgoing.is_empty() => match written {

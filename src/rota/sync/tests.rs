@@ -116,6 +116,28 @@ fn a_file_that_is_read_anew_has_every_zone_read() {
 }
 
 #[test]
+fn when_bind_ends_a_connection_every_zone_is_looked_at_but_not_all_the_time() {
+    let mut world = world();
+    world.pass(Duration::from_mins(10));
+    let before = world.bind.zones.clone();
+    world.node("n1", Down);
+    world.run();
+    world.node("n1", crate::health::State::Up);
+    world.run();
+    world.pass(Duration::from_secs(10));
+    world.bind.zones = before;
+    let now = world.now;
+    world.us().rota.connection_broke(now);
+    world.run();
+    assert!(["d0.test", "d1.test", "d2.test"].iter().all(|zone| world.zone(zone).record().unwrap().generation > 3));
+    for (later, looks) in [(1, 0), (29, 0), (30, 3)] {
+        let then = now + Duration::from_secs(later);
+        world.us().rota.connection_broke(then);
+        assert_eq!(world.us().rota.queue.ready().count(), looks, "after {later} s");
+    }
+}
+
+#[test]
 fn when_bind_is_back_every_zone_is_looked_at_at_once() {
     // named is killed, and its journals with it.
     let mut world = world();

@@ -42,7 +42,9 @@ pub struct Evidence<'a> {
     pub comes_back: &'a dyn Fn(&RrsetId, &Rdata) -> bool,
     /// Whether the record may go: the file gives nothing in the zone, and nothing in it is ours.
     pub may_end: bool,
-    /// Whether an operator had it taken over, whatever it holds.
+    /// Whether an operator has the zone taken over, whoever writes it.
+    pub takes_over: bool,
+    /// Whether an operator had an `RRset` taken over, whatever it holds.
     pub is_adopted: &'a dyn Fn(&RrsetId) -> bool,
     /// Whether nothing is known of what stands at a name.
     pub is_hidden: &'a dyn Fn(&OwnerName) -> bool,
@@ -82,6 +84,9 @@ pub enum Violation {
     /// The prerequisite on the generation record is missing or another one.
     #[error("it does not require the generation record as it stands in the zone")]
     Guard,
+    /// The record that it requires is somebody else's.
+    #[error("somebody else writes the zone, and no operator had it taken over")]
+    Others,
     /// The generation record that it writes is not the next one of ours.
     #[error("the generation record that it writes is not ours, or does not grow")]
     Record,
@@ -97,12 +102,31 @@ pub enum Violation {
     /// It adds data that nothing in the file gives.
     #[error("it adds {1} to {0}, which nothing in the file gives")]
     Invented(RrsetId, Rdata),
+    /// It adds what BIND ignores.
+    #[error("{0} would stand beside a CNAME, and BIND ignores it")]
+    Beside(RrsetId),
     /// It leaves a set empty, or a name bare, that the file gives.
     #[error("it leaves {0} empty, which the file gives")]
     Emptied(RrsetId),
     /// It takes the last address of a name that an MX points to.
     #[error("it takes the last address of {0}, and an MX points there")]
     Target(OwnerName),
+}
+
+impl Violation {
+    /// The owner name that it is about; `None`: the message as a whole.
+    #[must_use]
+    pub const fn owner(&self) -> Option<&OwnerName> {
+        match self {
+            Self::Form(_) | Self::Guard | Self::Others | Self::Record => None,
+            Self::Hidden(name) | Self::Target(name) => Some(name),
+            Self::NotOurs(id)
+            | Self::Stranger(id, _)
+            | Self::Invented(id, _)
+            | Self::Beside(id)
+            | Self::Emptied(id) => Some(&id.owner),
+        }
+    }
 }
 
 impl Checked {
@@ -159,7 +183,13 @@ fn look_at_guard(at: &OwnerName, message: &Message, evidence: Evidence<'_>) -> R
             required.iter().all(|record| record.dns_class == DNSClass::IN) && texts.as_ref() == Some(raw)
         }
     };
-    if holds { Ok(()) } else { Err(Violation::Guard) }
+    let is_by = |txt: &Txt| generation(txt).is_some_and(|(by, _)| by == evidence.writer);
+    let is_ours = evidence.takes_over || evidence.guard.is_none_or(|raw| raw.len() == 1 && raw.iter().all(is_by));
+    match (holds, is_ours) {
+        (false, _) => Err(Violation::Guard),
+        (true, false) => Err(Violation::Others),
+        (true, true) => Ok(()),
+    }
 }
 
 fn text(record: &Record) -> Option<Txt> {
@@ -171,11 +201,10 @@ fn text(record: &Record) -> Option<Txt> {
 
 /// The record is replaced by one of ours with a higher generation; or it goes, with all that was ours.
 fn look_at_record(records: &[(OwnerName, &Record)], evidence: Evidence<'_>) -> Result<(), Violation> {
-    let (cluster, owner) = evidence.writer;
     if let [(_, gone)] = records {
         let goes = gone.dns_class == DNSClass::ANY && gone.record_type() == RecordType::TXT;
         let mut guards = evidence.guard.into_iter().flatten();
-        let is_our_own = guards.any(|txt| generation(txt, Some((cluster, owner))).is_some());
+        let is_our_own = guards.any(|txt| generation(txt).is_some_and(|(by, _)| by == evidence.writer));
         return if goes && is_our_own && evidence.may_end { Ok(()) } else { Err(Violation::Record) };
     }
     let [(_, gone), (_, new)] = records else { return Err(Violation::Record) };
@@ -183,23 +212,26 @@ fn look_at_record(records: &[(OwnerName, &Record)], evidence: Evidence<'_>) -> R
         && gone.record_type() == RecordType::TXT
         && new.dns_class == DNSClass::IN
         && new.ttl == 0;
-    let written = text(new).and_then(|txt| generation(&txt, Some((cluster, owner))));
-    let before = evidence.guard.and_then(|raw| raw.iter().filter_map(|txt| generation(txt, None)).max());
+    let written = text(new);
+    let written = written.as_ref().and_then(generation).filter(|(by, _)| *by == evidence.writer);
+    // A number that cannot grow is nobody's to grow from.
+    let before = evidence.guard.into_iter().flatten().filter_map(generation).map(|(_, number)| number);
+    let before = before.filter(|number| *number < u64::MAX).max();
     match written {
-        Some(written) if replaces && before.is_none_or(|before| written > before) => Ok(()),
+        Some((_, number)) if replaces && before.is_none_or(|before| number > before) => Ok(()),
         _ => Err(Violation::Record),
     }
 }
 
-/// The generation in a record's text; with `writer`, only if it is that one's.
-fn generation(Txt(parts): &Txt, writer: Option<(&str, &str)>) -> Option<u64> {
+/// What a record of our form says: its cluster and instance, and the generation.
+fn generation(Txt(parts): &Txt) -> Option<((&str, &str), u64)> {
     let [part] = parts.as_slice() else { return None };
     let words: Vec<_> = std::str::from_utf8(part).ok()?.split(' ').collect();
-    let ["v=1", cluster, owner, generation] = words.as_slice() else { return None };
-    let is_theirs = writer.is_none_or(|(in_cluster, by)| {
-        cluster.strip_prefix("cluster=") == Some(in_cluster) && owner.strip_prefix("owner=") == Some(by)
-    });
-    generation.strip_prefix("generation=")?.parse().ok().filter(|_| is_theirs)
+    let ["v=1", cluster, owner, number] = words.as_slice() else { return None };
+    let number = number.strip_prefix("generation=")?;
+    let is_plain = number.bytes().all(|digit| digit.is_ascii_digit()) && (number == "0" || !number.starts_with('0'));
+    let by = (cluster.strip_prefix("cluster=")?, owner.strip_prefix("owner=")?);
+    Some((by, number.parse().ok().filter(|_| is_plain)?))
 }
 
 /// The sets that the message touches, before it and after it.
@@ -231,10 +263,9 @@ fn outcome(changes: &[(OwnerName, &Record)], evidence: Evidence<'_>) -> Result<(
             (DNSClass::NONE, Some(gone)) => {
                 set.remove(&gone);
             }
+            (DNSClass::IN, Some(_)) if is_ignored => return Err(Violation::Beside(id)),
             (DNSClass::IN, Some(new)) => {
-                if !is_ignored {
-                    set.insert(new);
-                }
+                set.insert(new);
             }
             _ => return Err(Violation::Form(format!("a record of {id} means nothing in an update"))),
         }

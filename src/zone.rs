@@ -369,7 +369,7 @@ impl Zone {
         let update = match self.checked(turn, recipes, &attempt, update) {
             Ok(checked) => checked,
             Err(violation) => {
-                events.extend(self.stopped(turn.now, &violation));
+                events.extend(self.stopped(turn.now, &violation, changes));
                 return (Step::Rest, events);
             }
         };

@@ -113,6 +113,17 @@ impl GenerationRrset {
             _ => None,
         }
     }
+
+    /// The highest generation of any record of our form, although others may stand beside it.
+    #[must_use]
+    pub fn highest(&self) -> Option<u64> {
+        let Self::Present { raw, .. } = self else { return None };
+        let records = raw.iter().filter_map(|Txt(parts)| match parts.as_slice() {
+            [text] => GenerationRecord::parse(std::str::from_utf8(text).ok()?),
+            _ => None,
+        });
+        records.map(|record| record.generation).filter(|generation| *generation < u64::MAX).max()
+    }
 }
 
 impl From<&GenerationRecord> for GenerationRrset {

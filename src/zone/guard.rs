@@ -48,8 +48,7 @@ impl Zone {
     /// deleted, or went back with a backup, must not let an old message be applied. One that cannot grow any more is
     /// passed over: it is foreign until somebody deletes it.
     pub(super) fn next_generation(&self, guard: &GenerationRrset) -> u64 {
-        let guard = guard.record().map(|record| record.generation);
-        let known = [guard, self.generation, self.memory.generation].into_iter().flatten();
+        let known = [guard.highest(), self.generation, self.memory.generation].into_iter().flatten();
         known.filter(|generation| *generation < u64::MAX).max().unwrap_or(0).saturating_add(1)
     }
 

@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Turn, Wish, Zone, guard::Attempt};
+use super::{Portion, READ_EVERY, Trouble, Turn, Wish, Zone, guard::Attempt};
 use crate::{
     checker::{Checked, Evidence, Violation},
     desired::Recipe,
     dns::RrsetId,
     event::{Event, Kind},
+    plan::Change,
     status::ZoneState,
     update::{GenerationRrset, Update},
 };
@@ -50,25 +51,38 @@ impl Zone {
                     restored && self.memory.left_over.get(id).is_some_and(|left| left.missing.contains(rdata))
                 },
                 may_end: self.is_ending(turn),
-                is_adopted: &|id| self.adopt || self.adopted.contains(id),
+                takes_over: self.adopt,
+                is_adopted: &|id| self.adopted.contains(id) || (self.adopt && recipes.contains_key(id)),
                 is_hidden: &|name| seen.hidden.contains_key(name),
                 is_target_elsewhere: turn.is_target_elsewhere,
             },
         )
     }
 
-    /// A message was not sent, because it did not pass the check. The zone is read before another one is made.
-    pub(super) fn stopped(&mut self, now: Instant, violation: &Violation) -> Vec<Event> {
-        self.lose_sight();
-        self.wake_at = Some(now + AGAIN);
+    /// A message was not sent, because it did not pass the check. What it did not pass for is left out of the messages
+    /// that follow; where that is the message as a whole, the zone is read before another one is made.
+    pub(super) fn stopped(&mut self, now: Instant, violation: &Violation, changes: Vec<Change>) -> Vec<Event> {
         let words = format!(
             "a message was not sent, for {violation}: this is a fault of rotad, DNS stays as it is; please report it with \
              the journal and `rotad plan`"
         );
-        let mut events = self.enter(ZoneState::Failing, Some(words), None);
-        for event in &mut events {
-            event.kind = Kind::MessageStopped;
+        let event = Event::new(Kind::MessageStopped, format!("{}: {words}", self.name)).zone(&self.name);
+        let event = event.reason(violation.to_string());
+        self.portion = Portion::Whole;
+        let (guilty, _): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| Some(&change.id.owner) == violation.owner());
+        if guilty.is_empty() {
+            self.lose_sight();
+            self.wake_at = Some(now + AGAIN);
+            let events = self.enter(ZoneState::Failing, Some(words), None);
+            return if events.is_empty() { events } else { vec![event] };
         }
-        events
+        self.wake_at = Some(now);
+        for change in guilty {
+            let (id, change) = (change.id, (change.before, change.after));
+            let words = format!("{id}: {words}");
+            self.troubles.insert(id, Trouble { words, tries: 1, until: now + READ_EVERY, change, is_refused: true });
+        }
+        vec![event]
     }
 }

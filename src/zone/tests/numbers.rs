@@ -124,3 +124,22 @@ fn a_set_beside_ours_that_is_other_than_believed_has_the_zone_read() {
     assert_eq!(world.zone(ZONE).get("smtp.example.org A"), "192.0.2.10");
     assert_eq!(world.zone(ZONE).get("node00.example.org A"), "192.0.2.10");
 }
+
+#[test]
+fn a_zone_with_several_records_is_taken_over_and_goes_on_above_all_of_them() {
+    let mut world = published("imap");
+    let texts = [
+        "v=1 cluster=mail owner=us generation=6",
+        "v=1 cluster=web owner=them generation=9",
+        "v=1 cluster=mail owner=us generation=18446744073709551615",
+        "hello",
+    ];
+    world.zone(ZONE).generation = texts.iter().map(|text| Txt(vec![text.as_bytes().to_vec()])).collect();
+    world.zone(ZONE).serial += 1;
+    world.pass(Duration::from_mins(2));
+    assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::Foreign, 0));
+    world.us().rota.adopt_zone(ZONE);
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.us().state(ZONE), ZoneState::InSync, "{}", world.us().error(ZONE));
+    assert_eq!(world.zone(ZONE).record().unwrap().generation, 10);
+}

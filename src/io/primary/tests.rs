@@ -289,7 +289,7 @@ async fn a_zone_that_is_never_answered_holds_up_no_other() {
     assert!(behind.await.unwrap().is_ok());
     // Then it has a connection of its own.
     let again = ask(&slow);
-    for _ in 0..100 {
+    for _ in 0..3 {
         assert!(ask(&other).await.unwrap().is_ok());
         assert!(!again.is_finished(), "they are not held up");
     }

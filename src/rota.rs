@@ -20,7 +20,7 @@ use crate::{
     overrides::Overrides,
     settling::Settling,
     standings::Standings,
-    status::{Clocks, Mode, ZoneState},
+    status::{Clocks, Mode, ServerState, ZoneState},
     zone::{Done, Identity, Memory, Preview, Scope, Step, Turn, Zone},
 };
 
@@ -230,6 +230,12 @@ impl Rota {
     #[cfg(test)]
     fn is_idle(&self) -> bool {
         self.queue.under_way() == 0 && self.queue.is_empty()
+    }
+
+    /// Whether BIND can be worked with, and since when it cannot.
+    #[must_use]
+    pub fn server_state(&self) -> (ServerState, Option<Instant>) {
+        self.server.state()
     }
 
     /// Why BIND is waited for, if it is.

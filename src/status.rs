@@ -47,6 +47,34 @@ pub struct Status {
     /// What the file no longer gives and stands in DNS.
     #[serde(default)]
     pub left_over: Vec<LeftOver>,
+    /// The primaries.
+    #[serde(default)]
+    pub servers: Vec<Server>,
+}
+
+/// A primary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// What it is called; its address, where there is one alone.
+    pub name: String,
+    /// Where it is asked.
+    pub address: String,
+    /// Whether it can be worked with.
+    pub state: ServerState,
+    /// Since when it cannot.
+    pub since: Option<Stamp>,
+}
+
+/// Whether a primary can be worked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerState {
+    /// It answers, as far as is known.
+    Up,
+    /// It gives no answer.
+    Silent,
+    /// It does not accept our signature.
+    KeyRefused,
 }
 
 /// A shared set, in however many domains, that has too few healthy nodes.
@@ -179,6 +207,9 @@ pub struct Check {
 pub struct Zone {
     /// Its name.
     pub zone: String,
+    /// The primary that it is on: its name in [`Status::servers`].
+    #[serde(default)]
+    pub server: String,
     /// How far it is from what is wanted.
     pub state: ZoneState,
     /// The generation in its record, as last read or written.

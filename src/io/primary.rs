@@ -5,6 +5,7 @@
 //! an abandoned message; the generation record shuts it.
 
 mod connection;
+mod room;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -23,6 +24,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use self::{
     connection::{Line, Request},
+    room::Room,
     transfer::TRANSFERS,
 };
 use super::{clock, journal};
@@ -69,6 +71,8 @@ pub enum Cause {
     Odd,
     /// No answer came in time.
     Silent,
+    /// No answer came in time on a connection that has brought none as yet.
+    Unheard,
     /// No answer came in time to what was asked before it on its connection.
     Behind,
 }
@@ -95,6 +99,8 @@ pub struct Primary {
     /// The connection of the zones that got no answer in time: on another one they would hold up those behind them.
     apart: mpsc::UnboundedSender<Request>,
     slow: watch::Sender<BTreeSet<OwnerName>>,
+    /// How many of the connections are used.
+    room: Room,
     updates: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     keys: watch::Sender<Arc<KeyRing>>,
@@ -152,6 +158,7 @@ impl Primary {
             connections: (0..bind.connections.max(1)).map(|_| line.clone().open()).collect(),
             apart: line.open(),
             slow: watch::Sender::default(),
+            room: Room::new(bind.connections.max(1), bind.timeout),
             updates: Arc::new(Semaphore::new(bind.max_in_flight)),
             reads: Arc::new(Semaphore::new(READS)),
             keys: watch::Sender::new(KeyRing::new(keys, is_near)),
@@ -320,11 +327,15 @@ impl Primary {
         refused.map(|trouble| vec![Answer::Tsig(trouble)]).ok_or_else(|| Lost::unsent("there is no key"))
     }
 
-    /// Whether the zone is asked for on a connection apart from now on.
+    /// Whether the zone is asked for on a connection apart from now on, or all zones on fewer connections.
     fn note(&self, zone: &OwnerName, trouble: Option<Cause>) {
+        if trouble.is_none() {
+            self.room.heard();
+        }
+        let shrinks = trouble == Some(Cause::Unheard) && !self.slow.borrow().contains(zone) && self.room.shrink();
         self.slow.send_if_modified(|slow| match trouble {
-            Some(Cause::Silent) => slow.insert(zone.clone()),
-            Some(Cause::Broken | Cause::Odd | Cause::Behind) => false,
+            Some(Cause::Silent | Cause::Unheard) if !shrinks => slow.insert(zone.clone()),
+            Some(_) => false,
             None => slow.remove(zone),
         });
     }
@@ -339,7 +350,7 @@ impl Primary {
         let stopped = || Lost::unsent("rotad stops");
         let permit = bound.clone().acquire_owned().await.map_err(|_| stopped())?;
         let (reply, answer) = oneshot::channel();
-        let its_own = || self.connections.get(connection_of(zone, self.connections.len()));
+        let its_own = || self.connections.get(connection_of(zone, self.room.connections()));
         let connection = if self.slow.borrow().contains(zone) { Some(&self.apart) } else { its_own() };
         connection
             .and_then(|connection| {

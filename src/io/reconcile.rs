@@ -332,11 +332,18 @@ impl Reconcile {
         format!("{}{short}: zones: {}", self.rota.mode().as_str(), counts.join(", "))
     }
 
+    fn server(&self) -> status::Server {
+        let address = self.rota.cluster().bind.server.to_string();
+        let (state, since) = self.rota.server_state();
+        status::Server { name: address.clone(), address, state, since: since.map(|at| clocks().stamp(at)) }
+    }
+
     /// Answers with a snapshot. The monitor adds the newest results, which the published view need not have.
     fn answer(&self, request: Request) {
         let cluster = Arc::clone(self.rota.cluster());
         let snapshot = {
             let current = self.current.borrow();
+            let server = self.server();
             Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 time: status::Stamp(clock::wall()),
@@ -353,10 +360,11 @@ impl Reconcile {
                     .zones()
                     .iter()
                     .filter(|(_, zone)| !zone.is_dormant())
-                    .map(|(name, zone)| zone_status(name, zone))
+                    .map(|(name, zone)| zone_status(name, zone, &server.name))
                     .collect(),
                 left_over: self.rota.left_over().collect(),
                 short: self.rota.short(),
+                servers: vec![server],
             }
         };
         let monitor = self.monitor.clone();
@@ -380,10 +388,11 @@ async fn save(saves: &mpsc::Sender<Save>) -> io::Result<()> {
     answer.await.map_err(|_| stops())?
 }
 
-fn zone_status(name: &OwnerName, zone: &crate::zone::Zone) -> status::Zone {
+fn zone_status(name: &OwnerName, zone: &crate::zone::Zone, server: &str) -> status::Zone {
     let (generation, serial) = zone.marks();
     status::Zone {
         zone: name.to_string(),
+        server: server.to_owned(),
         state: zone.state(),
         generation,
         serial,
@@ -431,7 +440,7 @@ fn read_failure(error: ReadError) -> Failure {
 
 fn lost(why: Lost) -> Failure {
     let silence = match why.cause {
-        Cause::Silent | Cause::Behind => Silence::Server,
+        Cause::Silent | Cause::Unheard | Cause::Behind => Silence::Server,
         Cause::Broken | Cause::Odd => Silence::None,
     };
     Failure { words: why.reason, code: None, sent: why.sent, silence }

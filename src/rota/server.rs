@@ -9,6 +9,7 @@ use std::{
 use crate::{
     dns::OwnerName,
     event::{Event, Kind},
+    status::ServerState,
     text,
     update::Verdict,
     zone::{Done, Failure, Silence},
@@ -56,6 +57,15 @@ impl Server {
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.window = self.window.min(limit);
+    }
+
+    /// Whether it can be worked with, and since when it cannot.
+    pub(super) fn state(&self) -> (ServerState, Option<Instant>) {
+        match (&self.silence, &self.refusal) {
+            (Some(silence), _) => (ServerState::Silent, Some(silence.since)),
+            (None, Some(refusal)) => (ServerState::KeyRefused, Some(refusal.since)),
+            (None, None) => (ServerState::Up, None),
+        }
     }
 
     /// Why it is waited for.

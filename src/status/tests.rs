@@ -37,6 +37,7 @@ fn node(name: &str, admin_state: &'static str, checks: Vec<Check>) -> Node {
 
 fn zone(name: &str, state: ZoneState, error: Option<&str>) -> Zone {
     Zone {
+        server: "127.0.0.1:53".to_owned(),
         zone: name.to_owned(),
         state,
         generation: Some(7),
@@ -79,6 +80,12 @@ fn sample() -> Status {
         ],
         short: vec![],
         left_over: vec![],
+        servers: vec![Server {
+            name: "127.0.0.1:53".to_owned(),
+            address: "127.0.0.1:53".to_owned(),
+            state: ServerState::Silent,
+            since: Some(ago(60)),
+        }],
     }
 }
 
@@ -110,10 +117,13 @@ fn the_json_form_is_the_contract() {
                 }],
             }],
             "zones": [
-                { "zone": "a.org", "state": "in_sync", "generation": 7, "serial": 2_026_112_401, "error": null, "foreign": [] },
-                { "zone": "b.org", "state": "failing", "generation": 7, "serial": 2_026_112_401, "error": "REFUSED: no grant", "foreign": [] },
+                { "zone": "a.org", "server": "127.0.0.1:53", "state": "in_sync", "generation": 7, "serial": 2_026_112_401, "error": null, "foreign": [] },
+                { "zone": "b.org", "server": "127.0.0.1:53", "state": "failing", "generation": 7, "serial": 2_026_112_401, "error": "REFUSED: no grant", "foreign": [] },
             ],
             "short": [],
+            "servers": [
+                { "name": "127.0.0.1:53", "address": "127.0.0.1:53", "state": "silent", "since": "2026-11-24T11:18:20Z" },
+            ],
         })
     );
     assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);

@@ -34,9 +34,9 @@ use crate::{
     update::{Answer, Garbage, asks_for_all, is_transfer, is_whole, judge},
 };
 
-/// An unused connection is closed after this long: before BIND does (`tcp-idle-timeout`, 30 s), so that no request
-/// meets a connection that is closing.
-const IDLE: Duration = Duration::from_secs(20);
+/// An unused connection is closed after this long: it takes one of BIND's `tcp-clients` from others. That is also before
+/// BIND does it (`tcp-idle-timeout`, 30 s), so that no request meets a connection that is closing.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// Octets of requests that go into one write, or a little more.
 const GATHERED: usize = 8 * 1024;
@@ -140,6 +140,8 @@ struct Session<'a> {
     passed_over: BTreeSet<u16>,
     next_id: u16,
     idle_until: Instant,
+    /// Whether anything was answered: BIND accepts no more connections than `tcp-clients`, and leaves further ones waiting.
+    is_heard: bool,
 }
 
 impl<'a> Session<'a> {
@@ -155,6 +157,7 @@ impl<'a> Session<'a> {
             passed_over: BTreeSet::new(),
             next_id: 0,
             idle_until: clock::now() + IDLE,
+            is_heard: false,
         }
     }
 
@@ -284,6 +287,7 @@ impl<'a> Session<'a> {
         incoming.drain(..incoming.len() - rest.len());
         self.incoming = incoming;
         self.idle_until = clock::now() + IDLE;
+        self.is_heard = true;
         Ok(())
     }
 
@@ -293,13 +297,16 @@ impl<'a> Session<'a> {
             return self.close("it was idle", Cause::Broken);
         }
         let first = self.waiting.iter().min_by_key(|(_, waiting)| waiting.deadline).map(|(id, _)| *id);
-        let reason = format!("no answer in {}", format_duration(self.line.timeout));
+        let (mut reason, cause) = (format!("no answer in {}", format_duration(self.line.timeout)), self.silence());
+        if cause == Cause::Unheard {
+            reason.push_str(" on a new connection (all of named's `tcp-clients` may be taken)");
+        }
         let silent = first.and_then(|id| Some((id, self.waiting.remove(&id)?)));
         let words = format!("named at {}: {reason}", self.line.server);
         let unsent = first.is_some_and(|id| self.is_unsent(id));
         self.close(&format!("{reason} to what was asked before"), Cause::Behind);
         if let Some((_, waiting)) = silent {
-            let _ = waiting.reply.send(Err(Lost { reason: words, sent: !unsent, cause: Cause::Silent }));
+            let _ = waiting.reply.send(Err(Lost { reason: words, sent: !unsent, cause }));
         }
     }
 
@@ -317,6 +324,10 @@ impl<'a> Session<'a> {
         for (id, waiting) in self.waiting {
             let _ = waiting.reply.send(Err(Lost { reason: reason.clone(), sent: !unsent.contains(&id), cause }));
         }
+    }
+
+    const fn silence(&self) -> Cause {
+        if self.is_heard { Cause::Silent } else { Cause::Unheard }
     }
 
     /// Whether nothing of a request was written yet.

@@ -16,6 +16,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 fn large() -> Arc<Status> {
     let stamp = Stamp(SystemTime::UNIX_EPOCH);
     let zone = |number| Zone {
+        server: String::new(),
         zone: format!("d{number}.org"),
         state: ZoneState::InSync,
         generation: Some(number),
@@ -33,6 +34,7 @@ fn large() -> Arc<Status> {
         zones: (0..4_000).map(zone).collect(),
         short: vec![],
         left_over: vec![],
+        servers: vec![],
     })
 }
 

@@ -226,7 +226,15 @@ impl World {
         let zone = |(name, zone): (&OwnerName, &rotad::zone::Zone)| {
             let (generation, serial) = zone.marks();
             let error = zone.error().map(str::to_owned);
-            status::Zone { zone: name.to_string(), state: zone.state(), generation, serial, error, foreign: Vec::new() }
+            status::Zone {
+                zone: name.to_string(),
+                server: String::new(),
+                state: zone.state(),
+                generation,
+                serial,
+                error,
+                foreign: Vec::new(),
+            }
         };
         serde_json::to_string(&self.rota.zones().iter().map(zone).collect::<Vec<_>>()).expect("it has a JSON form")
     }

@@ -145,6 +145,25 @@ fn b30_over_the_update_quota_every_zone_comes_through_all_the_same() {
 }
 
 #[test]
+fn e10_a_bind_with_few_tcp_clients_is_not_filled_up() {
+    let zones: Vec<String> = (0..16).map(|number| format!("z{number:02}.example.org")).collect();
+    let builder = Rota::new().nodes(2).service(IMAP).named_option("tcp-clients 2;");
+    let mut rota = zones.iter().fold(builder, |rota, zone| rota.domain(zone, "services: [imap]")).build();
+    rota.start();
+    rota.expect_in_sync();
+    let told = |rota: &Rota, what: &str| rota.journal().lines().filter(|line| line.contains(what)).count();
+    for round in 1..=3 {
+        rota.kill("node01");
+        rota.eventually("every zone has followed", |rota| told(rota, "removed 127.") == 16 * round);
+        rota.revive("node01");
+        rota.eventually("and again", |rota| told(rota, "added 127.") == 16 * (round + 1));
+    }
+    rota.expect_in_sync();
+    // And somebody else finds room.
+    rota.expect_a("imap.z00.example.org", ["node00", "node01"]);
+}
+
+#[test]
 fn b34_signed_zones_follow_like_others() {
     let zone = |name: &str, inline: &str| {
         Zone::new(name).records(OTHERS).statement(&format!("dnssec-policy default; inline-signing {inline};"))

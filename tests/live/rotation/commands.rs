@@ -1,5 +1,7 @@
 //! The commands beside the daemon, and their exit codes.
 
+use serde_json::{Value, json};
+
 use super::*;
 
 fn idle() -> Rota {
@@ -155,4 +157,19 @@ fn a_missing_key_is_a_wrong_file() {
         assert_eq!(ran.code, 78, "{command}: {ran:?}");
         assert!(ran.err.contains("rotad.key"), "{ran:?}");
     }
+}
+
+#[test]
+fn the_status_names_the_server_and_whether_it_answers() {
+    let mut rota = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]").start();
+    let address = rota.named.address().to_string();
+    let status = rota.status();
+    let server = &status["servers"][0];
+    assert_eq!((&server["name"], &server["address"]), (&json!(address), &json!(address)));
+    assert_eq!((&server["state"], &server["since"]), (&json!("up"), &Value::Null));
+    assert_eq!(rota.zone("mydomain.org")["server"], json!(address));
+    rota.named.kill();
+    rota.kill("node01");
+    rota.eventually("it is missed", |rota| rota.status()["servers"][0]["state"] == "silent");
+    assert!(rota.status()["servers"][0]["since"].is_string());
 }

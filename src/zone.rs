@@ -168,7 +168,10 @@ struct Sent {
 impl Zone {
     /// A zone that nothing is known of but what the state directory remembers.
     #[must_use]
-    pub fn new(name: OwnerName, memory: Arc<Memory>) -> Self {
+    pub fn new(name: OwnerName, mut memory: Arc<Memory>) -> Self {
+        if memory.generation.is_some_and(|generation| generation >= memory::SPENT) {
+            Arc::make_mut(&mut memory).generation = None;
+        }
         Self {
             name,
             state: ZoneState::Pending,

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{Identity, Seen, Zone, owner::is_me};
+use super::{Identity, Seen, Zone, memory::SPENT, owner::is_me};
 use crate::{
     plan::{self, Change, Rrsets},
     update::GenerationRrset,
@@ -48,8 +48,9 @@ impl Zone {
     /// deleted, or went back with a backup, must not let an old message be applied. One that cannot grow any more is
     /// passed over: it is foreign until somebody deletes it.
     pub(super) fn next_generation(&self, guard: &GenerationRrset) -> u64 {
-        let known = [guard.highest(), self.generation, self.memory.generation].into_iter().flatten();
-        known.filter(|generation| *generation < u64::MAX).max().unwrap_or(0).saturating_add(1)
+        let known = [self.generation, self.memory.generation].into_iter().flatten();
+        let known = known.filter(|generation| *generation < SPENT);
+        known.chain(guard.highest()).max().unwrap_or(0).saturating_add(1)
     }
 
     /// What the zone holds if the guard of an attempt does.

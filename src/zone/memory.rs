@@ -23,6 +23,10 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+/// From here on a generation is no beginning for others: they could not grow. Once such a record is deleted, what was
+/// remembered before it counts.
+pub(super) const SPENT: u64 = u64::MAX - 1;
+
 /// What we published, by `RRset`.
 pub type Owned = BTreeMap<RrsetId, RdataSet>;
 
@@ -124,7 +128,7 @@ impl Zone {
     /// A generation of the zone is known to be ours: the newest of this run, and to be remembered if it is the highest.
     pub(super) fn learn(&mut self, generation: u64) {
         self.generation = Some(generation);
-        if self.memory.generation.is_none_or(|highest| highest < generation) {
+        if generation < SPENT && self.memory.generation.is_none_or(|highest| highest < generation) {
             Arc::make_mut(&mut self.memory).generation = Some(generation);
         }
     }

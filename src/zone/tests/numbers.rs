@@ -85,6 +85,32 @@ fn the_last_generation_but_one_is_written_once_more() {
     world.pass(Duration::from_mins(2));
     assert_eq!(world.sent.len(), 1);
     assert_eq!(world.us().state(ZONE), ZoneState::Foreign);
+    // What the words advise helps, and after a restart too.
+    for at_the_end in [u64::MAX - 1, u64::MAX] {
+        world.zone(ZONE).generation = record("mail", "us", at_the_end);
+        world.zone(ZONE).serial += 1;
+        world.pass(Duration::from_mins(2));
+        let saved = world.us().remembered();
+        world.zone(ZONE).generation.clear();
+        world.zone(ZONE).serial += 1;
+        world.restart(0, &file, saved);
+        let before = world.sent.len();
+        world.pass(Duration::from_mins(20));
+        assert_eq!(world.us().state(ZONE), ZoneState::InSync, "{}", world.us().error(ZONE));
+        assert_eq!(world.sent.len(), before + 1);
+        assert!(world.us().told(Kind::Drift).is_empty());
+    }
+    // A number that an earlier version remembered.
+    let mut saved = world.us().remembered();
+    for memory in saved.values_mut() {
+        Arc::make_mut(memory).generation = Some(u64::MAX);
+    }
+    world.zone(ZONE).generation.clear();
+    world.zone(ZONE).serial += 1;
+    world.restart(0, &file, saved);
+    let before = world.sent.len();
+    world.pass(Duration::from_mins(20));
+    assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::InSync, before + 1));
 }
 
 #[test]

@@ -61,10 +61,12 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// How long it may take until a node that is down and becomes well is seen to be up, its probes being quick.
+    /// How long it may take until a node that is down and becomes well is seen to be up, however slow its answers are:
+    /// the probe under way may be lost, and what was due meanwhile comes after it.
     #[must_use]
     pub fn longest_return(&self) -> Duration {
-        self.down_interval.saturating_add(self.fast_interval.saturating_mul(self.rise))
+        let rise = self.fast_interval.max(self.timeout).saturating_mul(self.rise);
+        self.down_interval.max(self.timeout).saturating_add(rise)
     }
 
     /// How long it may take until a node that does not answer is seen to be down, asked as one in doubt.

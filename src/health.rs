@@ -146,9 +146,10 @@ impl Health {
     pub fn observe(&mut self, timing: &Timing, now: Instant, outcome: Outcome, took: Duration) -> News {
         let before = (self.state, self.is_reserve(), self.wish, self.trial.is_some());
         let was_well = self.trial.is_some_and(|trial| trial.was_well);
-        self.trial.take_if(|trial| trial.is_over(timing, now, &outcome));
         self.answers = self.answers.saturating_add(1);
         let held = self.count(timing, now, &outcome, took);
+        let unmade = self.unmade;
+        self.trial.take_if(|trial| trial.is_over(timing, now, &outcome, unmade));
         let unmade = self.unmade == timing.fall || (self.unmade > timing.fall && self.state != State::Unknown);
         let decided = if unmade && !self.wish_stands() {
             (self.passes, self.failures, self.hold, self.wish) = (0, 0, None, AdminState::Ready);
@@ -302,7 +303,7 @@ impl Health {
             timing.interval
         } else if self.is_in_doubt(timing) {
             timing.fast_interval
-        } else if let Some(trial) = self.trial.filter(|trial| trial.answers == 0) {
+        } else if let Some(trial) = self.trial {
             // Its end is noticed by a probe.
             let left = self.last_at.map_or(timing.interval, |at| trial.until.saturating_duration_since(at));
             timing.interval.min(left.max(timing.fast_interval))
@@ -420,4 +421,15 @@ pub struct HealthView {
     pub gaps: u64,
     /// The file that these are the targets of; `None`: whichever is in force.
     pub of: Option<Arc<Cluster>>,
+}
+
+impl HealthView {
+    /// The same for somebody who asks no more: nobody is waited for.
+    #[must_use]
+    pub fn concluded(mut self) -> Self {
+        for health in self.targets.values_mut().filter(|health| health.trial.is_some()) {
+            Arc::make_mut(health).trial = None;
+        }
+        self
+    }
 }

@@ -239,6 +239,13 @@ impl Schedule {
         self.first_round_done
     }
 
+    /// Whether some target is on trial and can be asked: its answers decide. Costs a walk over all of them.
+    #[must_use]
+    pub fn has_open_trials(&self) -> bool {
+        let is_open = |health: &Health, fall| health.trial.is_some() && health.unmade < fall;
+        self.watched.iter().any(|watched| is_open(&watched.health, watched.check.timing.fall))
+    }
+
     /// The health of every target now. Costs a walk over all of them.
     #[must_use]
     pub fn view(&self) -> HealthView {

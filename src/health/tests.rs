@@ -274,6 +274,29 @@ proptest! {
         prop_assert!(health.contrary() < rise.max(fall));
     }
 
+    /// Whatever it answered first: who cannot be asked any more is not waited for beyond the time that is set, and who
+    /// answers is decided, or never can be.
+    #[test]
+    fn every_trial_ends(
+        rise in 1_u32..5,
+        fall in 1_u32..5,
+        letters in "[pwfb?]{0,12}",
+        then in prop_oneof![Just("?"), Just("p"), Just("f"), Just("pf"), Just("p?"), Just("pf?")],
+    ) {
+        let timing = timing(rise, fall);
+        let start = crate::io::clock::now();
+        let mut health = Health { trial: Some(Trial::new(start, Duration::from_mins(1), false)), ..Health::new(start) };
+        let mut now = start;
+        for letter in letters.chars().chain(then.chars().cycle().take(400)) {
+            now += health.period(&timing);
+            health.observe(&timing, now, outcome(letter), Duration::ZERO);
+            let is_waited_for = health.trial.is_some();
+            let asked_in_vain = health.unmade >= fall && now >= start + Duration::from_mins(1);
+            prop_assert!(!(is_waited_for && asked_in_vain), "{:?} after {:?}", health.trial, now - start);
+        }
+        prop_assert!(health.trial.is_none(), "{:?}", health.trial);
+    }
+
     #[test]
     fn same_outcomes_same_state(rise in 1_u32..5, fall in 1_u32..5, letters in "[pf?]{0,60}") {
         let timing = timing(rise, fall);

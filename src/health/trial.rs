@@ -7,11 +7,12 @@ use crate::check::{Outcome, Timing};
 /// The time from the moment at which a question is new (at a start, or by an edit) until its answers have decided.
 ///
 /// A check that is only asked at other times keeps its state meanwhile; one that asks something else is unknown.
+/// Who cannot be asked, whatever it answered before, is waited for until a set time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trial {
     /// When the question became new.
     pub since: Instant,
-    /// When it ends although there was no answer at all.
+    /// When it ends for a target that gives no answer, or none any more.
     pub until: Instant,
     /// Answers so far: probes that could not be made are none.
     pub answers: u32,
@@ -35,13 +36,15 @@ impl Trial {
         Self { since: now, until, answers: 0, passes: 0, failures: 0, was_well }
     }
 
-    /// Takes an outcome; whether the trial is over.
-    pub(super) fn is_over(&mut self, timing: &Timing, now: Instant, outcome: &Outcome) -> bool {
+    /// Takes an outcome, and how many probes in a row could not be made by now; whether the trial is over.
+    pub(super) fn is_over(&mut self, timing: &Timing, now: Instant, outcome: &Outcome, unmade: u32) -> bool {
         match outcome {
             Outcome::Pass(_) | Outcome::Warn { .. } => (self.passes, self.failures) = (self.passes + 1, 0),
             Outcome::Fail(_) | Outcome::Busy(_) => (self.passes, self.failures) = (0, self.failures + 1),
             Outcome::Out(_) | Outcome::Maint(_) => return true,
-            Outcome::Unknown(_) => return self.answers == 0 && now >= self.until,
+            Outcome::Unknown(_) => {
+                return now >= self.until && (self.answers == 0 || unmade >= timing.fall);
+            }
         }
         self.answers += 1;
         let most = timing.rise.max(timing.fall).saturating_mul(Self::UNDECIDABLE);

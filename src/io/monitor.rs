@@ -79,16 +79,16 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> io::Result
     Ok((Monitor { view, snapshots }, ended))
 }
 
-/// Asks every target of the cluster, fast, until each is decided or has had as many answers as could have decided
-/// it: what `plan` and `apply` work with.
+/// Asks every target of the cluster, fast, until each is decided or cannot be asked: what `plan` and `apply` work with.
+/// Who cannot be asked is not waited for: no daemon goes on to ask.
 pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
     let mut schedule = Schedule::new(clock::now());
     let mut probes = Probes::new(ask()).with_briefs();
     schedule.adopt(cluster, clock::now());
-    while !schedule.first_round_done() {
+    while !schedule.first_round_done() || schedule.has_open_trials() {
         turn(&mut schedule, &mut probes, pulse).await;
     }
-    schedule.view()
+    schedule.view().concluded()
 }
 
 /// Asks each of these once, now: what was found, and how long that took.

@@ -12,7 +12,7 @@ mod bind;
 pub(crate) use self::bind::{Bind, Content};
 use super::Rota;
 use crate::{
-    check::Target,
+    check::{Outcome, Target},
     checker::Checked,
     cluster::{AdminState, CheckName, Cluster, LeftOvers, NodeName},
     config::fixture,
@@ -187,6 +187,8 @@ pub(crate) struct World {
     pub health: BTreeMap<Target, State>,
     /// Targets that are asked something new since an edit, and have not answered.
     pub trials: BTreeSet<Target>,
+    /// The whole health of those that are asked probe by probe.
+    pub asked: BTreeMap<Target, Health>,
     gaps: u64,
     /// Messages that were given up, with the file that they come from.
     pub late: Vec<Sent>,
@@ -213,6 +215,7 @@ impl World {
             clients: vec![Client::new(now, "us", cluster, BTreeMap::new())],
             health: BTreeMap::new(),
             trials: BTreeSet::new(),
+            asked: BTreeMap::new(),
             gaps: 0,
             late: Vec::new(),
             sent: Vec::new(),
@@ -238,6 +241,31 @@ impl World {
         let cluster = Arc::clone(self.clients[0].rota.cluster());
         self.health = targets(&cluster).map(|target| (target, state)).collect();
         self.trials.clear();
+        self.asked.clear();
+        self.tell_health();
+    }
+
+    /// Nothing is known of anybody, and everybody is asked anew.
+    pub fn ask_anew(&mut self) {
+        self.asked.clear();
+        self.trials = self.health.keys().cloned().collect();
+        self.health.values_mut().for_each(|state| *state = State::Unknown);
+        self.tell_health();
+    }
+
+    /// What each check of a node finds once.
+    pub fn probe(&mut self, node: &str, outcome: &Outcome) {
+        let cluster = Arc::clone(self.clients[0].rota.cluster());
+        for target in self.health.keys().filter(|target| target.node.as_str() == node).cloned().collect::<Vec<_>>() {
+            let Some(check) = cluster.checks.get(&target.check) else { continue };
+            let begun = self.health_of(&target);
+            let health = self.asked.entry(target.clone()).or_insert(begun);
+            health.observe(&check.timing, self.now, outcome.clone(), Duration::ZERO);
+            if health.trial.is_none() {
+                self.trials.remove(&target);
+            }
+            self.health.insert(target, health.state);
+        }
         self.tell_health();
     }
 
@@ -254,15 +282,21 @@ impl World {
         if state != State::Unknown {
             self.trials.remove(&target);
         }
+        self.asked.remove(&target);
         self.health.insert(target, state);
     }
 
-    pub fn view(&self) -> Arc<HealthView> {
-        let health = |(target, state): (&Target, &State)| {
+    fn health_of(&self, target: &Target) -> Health {
+        let begun = || {
             let trial = self.trials.contains(target).then(|| Trial::new(self.now, Duration::from_mins(1), false));
-            (target.clone(), Arc::new(Health { state: *state, trial, ..Health::new(self.now) }))
+            let state = self.health.get(target).copied().unwrap_or(State::Unknown);
+            Health { state, trial, ..Health::new(self.now) }
         };
-        let targets = self.health.iter().map(health).collect();
+        self.asked.get(target).cloned().unwrap_or_else(begun)
+    }
+
+    pub fn view(&self) -> Arc<HealthView> {
+        let targets = self.health.keys().map(|target| (target.clone(), Arc::new(self.health_of(target)))).collect();
         Arc::new(HealthView { targets, first_round_done: true, gaps: u64::MAX, ..HealthView::default() })
     }
 
@@ -301,6 +335,7 @@ impl World {
             let is_asked_anew = old.checks.get(&target.check) != cluster.checks.get(&target.check);
             if is_asked_anew || !self.health.contains_key(&target) {
                 self.health.insert(target.clone(), State::Unknown);
+                self.asked.remove(&target);
                 self.trials.insert(target);
             }
         }

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 
 use super::model::{Client, Content, Fate, World, cluster, id, name, targets};
 use crate::{
-    cluster::Cluster, control::Selection, desired, dns::RrType, health::State, layout::Layout, plan::Rrsets,
-    settling::Settling, standings::Standings, status::ZoneState, update::Update, zone::Zone,
+    check::Outcome, cluster::Cluster, control::Selection, desired, dns::RrType, health::State, layout::Layout,
+    plan::Rrsets, settling::Settling, standings::Standings, status::ZoneState, update::Update, zone::Zone,
 };
 
 /// The files that the cluster goes through.
@@ -69,9 +69,25 @@ const BY_HAND: [(&str, &str, &str); 10] = [
     ("b.test", "imap.b.test AAAA", "60 2001:db8::99"),
 ];
 
+/// What a probe finds.
+const FOUND: [fn() -> Outcome; 3] = [pass, fail, unmade];
+
+fn pass() -> Outcome {
+    Outcome::Pass("* OK ready".to_owned())
+}
+
+fn fail() -> Outcome {
+    Outcome::Fail("connection refused".to_owned())
+}
+
+fn unmade() -> Outcome {
+    Outcome::Unknown("network unreachable from here".to_owned())
+}
+
 #[derive(Debug, Clone)]
 enum Event {
     Node(usize, State),
+    Probe(usize, Outcome),
     Edit(usize, usize),
     Start(usize),
     Finish(usize, usize, Fate),
@@ -116,6 +132,7 @@ fn event(rotas: usize) -> impl Strategy<Value = Event> {
         || prop_oneof![Just("imap.a.test"), Just("n0.a.test"), Just("pop.a.test"), Just("b.test"), Just("a.test")];
     prop_oneof![
         6 => (0..3_usize, state).prop_map(|(node, state)| Event::Node(node, state)),
+        4 => (0..3_usize, 0..3_usize).prop_map(|(node, found)| Event::Probe(node, FOUND[found]())),
         3 => (0..rotas, 0..files).prop_map(|(at, file)| Event::Edit(at, file)),
         10 => (0..rotas).prop_map(Event::Start),
         12 => (0..rotas, 0..4_usize, fate).prop_map(|(at, flight, fate)| Event::Finish(at, flight, fate)),
@@ -179,6 +196,7 @@ impl Life {
         let world = &mut self.world;
         match *event {
             Event::Node(node, state) => world.node(&format!("n{node}"), state),
+            Event::Probe(node, ref found) => world.probe(&format!("n{node}"), found),
             Event::Edit(at, file) => {
                 self.files[at] = Arc::clone(&FILES[file]);
                 world.edit(at, &FILES[file]);
@@ -323,8 +341,8 @@ impl Life {
                 zone.serial += 1;
             }
         }
-        for state in world.health.values_mut() {
-            *state = State::Up;
+        for target in world.health.keys().cloned().collect::<Vec<_>>() {
+            world.decide(target, State::Up);
         }
         for at in 0..world.clients.len() {
             while !world.clients[at].in_flight.is_empty() {
@@ -340,6 +358,20 @@ impl Life {
         world.pass(Duration::from_mins(20));
         self.unblock();
         self.world.pass(Duration::from_mins(20));
+    }
+
+    /// After a gap one node works, one is dead, and one has answered once and cannot be asked since.
+    fn ask_anew(&mut self, [well, dead, mute]: [&str; 3]) {
+        let world = &mut self.world;
+        world.stand_still(0);
+        world.ask_anew();
+        world.probe(mute, &pass());
+        for _ in 0..12 {
+            world.probe(well, &pass());
+            world.probe(dead, &fail());
+            world.probe(mute, &unmade());
+            world.pass(Duration::from_secs(10));
+        }
     }
 
     /// What a rota that has lost its memory does not take for its own, and stands in the way of a CNAME or is one.
@@ -406,8 +438,13 @@ fn unmanaged(rrsets: &Rrsets) -> BTreeSet<String> {
 
 proptest! {
     #[test]
-    fn whatever_happens_to_one_rota_its_zones_come_out_right(events in prop::collection::vec(event_of_one(), 0..120)) {
+    fn whatever_happens_to_one_rota_its_zones_come_out_right(
+        events in prop::collection::vec(event_of_one(), 0..120),
+        roles in Just(["n0", "n1", "n2"]).prop_shuffle(),
+    ) {
         let mut life = live(&["us"], &events);
+        life.check_right(0);
+        life.ask_anew(roles);
         life.check_right(0);
         for zone in life.world.clients[0].rota.zones().values() {
             prop_assert_ne!(zone.state(), ZoneState::Standby, "{:?}", zone.error());

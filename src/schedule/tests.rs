@@ -70,6 +70,29 @@ fn the_period_counts_from_the_start_of_a_probe() {
 }
 
 #[test]
+fn a_return_takes_no_longer_than_its_bound_however_slow_the_node_is() {
+    for (took, timeout, down_interval) in [(0, 5, 10), (4, 5, 10), (5, 5, 5), (8, 9, 5), (1, 1, 1)] {
+        let mut check = tcp(143);
+        (check.timing.timeout, check.timing.down_interval) = (SECOND * timeout, SECOND * down_interval);
+        let bound = check.timing.longest_return();
+        let mut schedule = Schedule::new(clock::now());
+        schedule.adopt(&cluster(&[("node00", &["192.0.2.10"])], &[("imap", check)]), clock::now());
+        let mut last = clock::now();
+        for _ in 0..5 {
+            next(&mut schedule, &mut last, fail(), SECOND * timeout);
+        }
+        // It is well again when a probe has just begun, which is lost.
+        let from = schedule.next_due().unwrap();
+        next(&mut schedule, &mut last, fail(), SECOND * timeout);
+        while schedule.view().targets.values().any(|health| health.state != State::Up) {
+            next(&mut schedule, &mut last, pass(), SECOND * took);
+        }
+        let lasted = last + SECOND * took - from;
+        assert!(lasted <= bound, "{lasted:?} is more than {bound:?}: {took} s of {timeout} s");
+    }
+}
+
+#[test]
 fn unchanged_targets_go_on_through_an_edit() {
     let now = clock::now();
     let nodes: &[(&str, &[&str])] = &[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11"])];

@@ -201,3 +201,22 @@ fn who_gives_no_answer_is_waited_for_as_long_as_the_file_says() {
     world.pass(19, refused);
     assert_eq!((world.on_trial(), world.states()), (0, vec![Down; 3]));
 }
+
+#[test]
+fn who_answered_once_and_cannot_be_asked_since_is_waited_for_no_longer() {
+    for first in [well, refused] {
+        let mut world = World::new(&file("imap", tcp(143)));
+        let mut slow =
+            Check { timing: Timing { interval: 10 * SECOND, fast_interval: 10 * SECOND, ..timing() }, ..tcp(143) };
+        slow.timing.down_interval = 10 * SECOND;
+        world.edit(&file("imap", slow));
+        world.pass(10, first);
+        assert_eq!((world.on_trial(), world.states()), (3, vec![Unknown; 3]));
+        assert!(world.schedule.has_open_trials());
+        world.pass(40, unmade);
+        assert_eq!(world.on_trial(), 3, "its time is not over");
+        assert!(!world.schedule.has_open_trials(), "no answer is to be expected");
+        world.pass(30, unmade);
+        assert_eq!((world.on_trial(), world.states()), (0, vec![Unknown; 3]));
+    }
+}

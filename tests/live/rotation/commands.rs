@@ -50,6 +50,37 @@ fn plan_shows_and_apply_does() {
 }
 
 #[test]
+fn a_node_that_cannot_be_asked_keeps_no_dead_one_in_dns() {
+    let own = "own: { publish: address, name: imap, checks: [own] }";
+    let mut rota = Rota::new().nodes(3).service(own).domain("mydomain.org", "services: [own]").build();
+    let codes = |rota: &Rota, codes: [&str; 3]| {
+        for (node, code) in ["node00", "node01", "node02"].into_iter().zip(codes) {
+            rota.replace_file(node, &format!("{code}\n"));
+        }
+    };
+    codes(&rota, ["0", "0", "0"]);
+    let script = format!("read code < {}/$NODE; exit $code", rota.path().display());
+    let quick = "interval: 400ms, fast_interval: 50ms, timeout: 300ms, rise: 2, fall: 2";
+    rota.edit(
+        "checks:\n",
+        &format!("checks:\n  own: {{ {quick}, kind: exec, command: [/bin/sh, -c, \"{script}\"] }}\n"),
+    );
+    assert_eq!(rota.run(&["apply"]).code, 0);
+    rota.expect_a("imap.mydomain.org", ["node00", "node01", "node02"]);
+
+    codes(&rota, ["0", "2", "3"]);
+    let (code, text) = rota.plan();
+    let gone = format!("- imap.mydomain.org. 60 IN A {}", rota.ip("node01"));
+    let changes: Vec<_> = text.lines().filter(|line| line.starts_with(['-', '+'])).collect();
+    assert_eq!((code, changes), (3, vec![gone.as_str()]), "{text}");
+    let ran = rota.run(&["apply"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
+    let (code, text) = rota.plan();
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn plan_does_not_call_it_right_that_nobody_is_healthy() {
     let mut rota = idle();
     rota.kill("node00");

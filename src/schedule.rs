@@ -22,6 +22,7 @@ use crate::{
     cluster::{Cluster, NodeName, SETTLE},
     event::Event,
     health::{Health, HealthView, News, State, Trial},
+    settling::Settling,
 };
 
 mod heritage;
@@ -109,15 +110,23 @@ impl Schedule {
     }
 
     /// Takes the cluster's targets. Those that are asked what they were asked before, be it at other times or under
-    /// another name, keep their health; the others begin unknown. Results that are under way are dropped, but for
-    /// those of targets that stay.
+    /// another name, keep their health; the others begin unknown. Where a service did not need an answer, or as many, it
+    /// is to be confirmed. Results that are under way are dropped, but for those of targets that stay.
     pub fn follow(&mut self, cluster: &Arc<Cluster>, now: Instant) {
-        self.adopt(cluster, now);
+        let mut settling = Settling::default();
+        if let Some(of) = &self.of {
+            settling.edited(of, cluster);
+        }
+        self.take_in(cluster, &settling, now);
         self.of = Some(Arc::clone(cluster));
     }
 
     /// The same for a file that views need not name.
     pub fn adopt(&mut self, cluster: &Cluster, now: Instant) {
+        self.take_in(cluster, &Settling::default(), now);
+    }
+
+    fn take_in(&mut self, cluster: &Cluster, settling: &Settling, now: Instant) {
         let before = std::mem::take(&mut self.watched);
         let heritage = Heritage::new(&before);
         let mut stays: BTreeMap<_, _> = before.iter().map(|old| (&old.target, old.clone())).collect();
@@ -133,7 +142,7 @@ impl Schedule {
             let stays = stays.remove(&target).filter(|watched| watched.check.asks_like(&check, true));
             let (mut watched, is_suspect) = if let Some(watched) = stays {
                 let is_suspect = self.blind.suspects().contains(&target);
-                let is_as_before = watched.check == check;
+                let is_as_before = watched.check == check && !settling.covers(&target);
                 (if is_as_before { watched } else { watched.retimed(&check, now, settle) }, is_suspect)
             } else {
                 let begun = self.begin(target.clone(), check, now, settle);

@@ -2,7 +2,8 @@
 //!
 //! A slip in a check fails every node, but not in the same moment: taken one by one they would leave until the last.
 //! Hence the members of a service whose checks changed keep their places until every changed target is decided, and
-//! then all of them are judged together. What was asked before the edit, and still is, counts at once.
+//! then all of them are judged together. What a service needed before the edit, and still does, counts at once. What was
+//! asked for others alone, or mattered less, is confirmed first: an edit removes nobody by what was found before it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +27,7 @@ pub struct Settling(BTreeMap<ServiceName, Changed>);
 /// What is new about the targets of a service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Checks that ask something else, ask at other times, or are new to the service.
+    /// Checks that ask something else, ask at other times, or are new to the service, or matter more to it.
     checks: BTreeSet<CheckName>,
     /// Addresses that nodes of the service did not have.
     addresses: BTreeSet<(NodeName, IpAddr)>,
@@ -57,6 +58,12 @@ impl Settling {
         Self(services.map(|(name, service)| (name.clone(), changed(service))).collect())
     }
 
+    /// Whether the answers of a target are new to some service.
+    #[must_use]
+    pub fn covers(&self, target: &Target) -> bool {
+        self.0.values().any(|changed| changed.covers(target))
+    }
+
     /// What is new about a service.
     #[must_use]
     pub fn of(&self, service: &ServiceName) -> Option<&Changed> {
@@ -72,7 +79,10 @@ impl Settling {
             let checks = service.checks.iter().filter(|check| {
                 !was.is_some_and(|was| was.checks.contains(check)) || old.checks.get(*check) != new.checks.get(*check)
             });
-            let checks: BTreeSet<_> = checks.cloned().collect();
+            let mut checks: BTreeSet<_> = checks.cloned().collect();
+            if was.is_some_and(|was| needs_more(was, service, &checks)) {
+                checks.extend(service.checks.iter().cloned());
+            }
             let both = after
                 .get(name)
                 .into_iter()
@@ -117,6 +127,14 @@ impl Settling {
             targets.any(|target| changed.covers(&target) && is_open(&target))
         });
     }
+}
+
+/// Whether a member that passed what the service needed may fail what it needs now, although each new check passes: by
+/// `checks_any`, or a check that it lived by is gone.
+fn needs_more(was: &Service, is: &Service, new: &BTreeSet<CheckName>) -> bool {
+    let needed = |service: &Service| service.checks_any.unwrap_or(service.checks.len()).min(service.checks.len());
+    let gone = was.checks.iter().filter(|check| !is.checks.contains(check) || new.contains(*check)).count();
+    needed(was).saturating_sub(gone) + new.len() < needed(is)
 }
 
 /// The nodes that serve each service.

@@ -331,10 +331,16 @@ impl World {
         client.events.extend(events);
         // The nodes are asked what the file in force says.
         let cluster = Arc::clone(client.rota.cluster());
+        let mut settling = Settling::default();
+        settling.edited(&old, &cluster);
         for target in targets(&cluster) {
             let is_asked_anew = old.checks.get(&target.check) != cluster.checks.get(&target.check);
             if is_asked_anew || !self.health.contains_key(&target) {
                 self.health.insert(target.clone(), State::Unknown);
+                self.asked.remove(&target);
+                self.trials.insert(target);
+            } else if settling.covers(&target) {
+                // The state stays, and is to be confirmed.
                 self.asked.remove(&target);
                 self.trials.insert(target);
             }

@@ -239,16 +239,7 @@ impl Life {
             }
             // Between two rotas this would undo the lock itself.
             Event::NoRecord if world.clients.len() > 1 => {}
-            Event::NoRecord => {
-                world.zone("a.test").generation.clear();
-                world.bind.behind.clear();
-                world.zone("a.test").serial += 1;
-                world.late.clear();
-                world.sent.clear();
-                self.restored = true;
-                // A backup with a higher number than the new record could not be told from a copy of this machine.
-                self.kept = world.bind.zones.clone();
-            }
+            Event::NoRecord => self.lose_record(),
             Event::Keep => self.kept = world.bind.zones.clone(),
             Event::Restore => {
                 world.bind.zones = self.kept.clone();
@@ -307,6 +298,18 @@ impl Life {
                 zone.serial += 1;
             }
         }
+    }
+
+    fn lose_record(&mut self) {
+        let world = &mut self.world;
+        world.zone("a.test").generation.clear();
+        world.bind.behind.clear();
+        world.zone("a.test").serial += 1;
+        world.late.clear();
+        world.sent.clear();
+        self.restored = true;
+        // A backup with a higher number than the new record could not be told from a copy of this machine.
+        self.kept = world.bind.zones.clone();
     }
 
     fn thaw(&mut self) {

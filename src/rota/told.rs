@@ -33,7 +33,8 @@ impl Rota {
         let before = std::mem::replace(&mut self.shortages, now);
         let lost = self.shortages.iter().filter(|(short, _)| !before.contains_key(*short));
         let lost = lost.map(|(short, extent)| {
-            let reason = format!("{} of {} nodes healthy", extent.healthy, short.nodes.len());
+            // It names the set: two shortages at once are two troubles.
+            let reason = format!("{}: {} of {} nodes healthy", name(short), extent.healthy, short.nodes.len());
             Event::new(Kind::TooFewHealthy, self.too_few(short, extent)).reason(reason)
         });
         let back = before.keys().filter(|short| !self.shortages.contains_key(*short));

@@ -93,6 +93,36 @@ fn a_return_takes_no_longer_than_its_bound_however_slow_the_node_is() {
 }
 
 #[test]
+fn what_a_service_did_not_need_before_is_confirmed() {
+    let file = |any| {
+        let nodes: &[(&str, &[&str])] = &[("node00", &["192.0.2.10"])];
+        let mut file = cluster(nodes, &[("imap", tcp(143)), ("smtp", tcp(25))]);
+        file.services.values_mut().for_each(|service| service.checks_any = Some(any));
+        Arc::new(file)
+    };
+    let mut now = clock::now();
+    let mut schedule = Schedule::new(now);
+    let decide = |schedule: &mut Schedule, now: &mut Instant| {
+        for _ in 0..40 {
+            *now += SECOND;
+            while let Some(job) = schedule.start(*now) {
+                let outcome = if job.target.check.as_str() == "imap" { pass() } else { fail() };
+                schedule.finish(&job, *now, outcome, Duration::ZERO);
+            }
+        }
+    };
+    let states = |schedule: &Schedule| schedule.view().targets.values().map(|health| health.state).collect::<Vec<_>>();
+    schedule.follow(&file(1), now);
+    decide(&mut schedule, &mut now);
+    for (any, is_anew) in [(2, true), (1, false)] {
+        schedule.follow(&file(any), now);
+        assert_eq!((states(&schedule), schedule.has_open_trials()), (vec![State::Up, State::Down], is_anew));
+        decide(&mut schedule, &mut now);
+        assert_eq!((states(&schedule), schedule.has_open_trials()), (vec![State::Up, State::Down], false));
+    }
+}
+
+#[test]
 fn unchanged_targets_go_on_through_an_edit() {
     let now = clock::now();
     let nodes: &[(&str, &[&str])] = &[("node00", &["192.0.2.10"]), ("node01", &["192.0.2.11"])];

@@ -45,6 +45,27 @@ fn a_service_settles_when_what_is_asked_of_its_members_changes() {
 }
 
 #[test]
+fn a_service_settles_when_it_needs_more_of_its_checks() {
+    let file = |rest: &str| cluster(&BEFORE.replace("name: imap, checks: [imap]", &format!("name: imap, {rest}")));
+    for (old, new, settles) in [
+        ("checks: [imap, smtp], checks_any: 1", "checks: [imap, smtp], checks_any: 2", true),
+        ("checks: [imap, smtp], checks_any: 1", "checks: [imap, smtp]", true),
+        ("checks: [imap, smtp], checks_any: 1", "checks: [imap]", true),
+        ("checks: [imap, smtp], checks_any: 2", "checks: [imap, smtp], checks_any: 1", false),
+        ("checks: [imap, smtp]", "checks: [imap, smtp], checks_any: 1", false),
+        ("checks: [imap, smtp]", "checks: [smtp]", false),
+        ("checks: [imap, smtp], checks_any: 1", "checks: [smtp, imap], checks_any: 1", false),
+    ] {
+        let (before, after) = (file(old), file(new));
+        let mut settling = Settling::default();
+        settling.edited(&before, &after);
+        let all = after.services["imap"].checks.iter().cloned().collect();
+        let expected = settles.then_some(Changed { checks: all, addresses: BTreeSet::new() });
+        assert_eq!(settling.0.get("imap"), expected.as_ref(), "{old}, then {new}");
+    }
+}
+
+#[test]
 fn it_is_over_when_every_changed_target_is_decided() {
     let (old, new) = (cluster(BEFORE), cluster(&BEFORE.replace("192.0.2.11", "192.0.2.99")));
     let mut settling = Settling::default();

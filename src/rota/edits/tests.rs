@@ -178,6 +178,23 @@ fn a_shortage_outlives_an_edit() {
     assert_eq!(answer(&mut world, "n2", "imap", Down), "192.0.2.11");
 }
 
+#[test]
+fn who_fails_what_the_service_did_not_need_stays_until_that_is_confirmed() {
+    let any = FILE.replace("name: imap, checks: [imap]", "name: imap, checks: [imap, smtp], checks_any: 1");
+    for (what, to) in [("both", "checks: [imap, smtp], checks_any: 2"), ("the one that fails", "checks: [smtp]")] {
+        let mut world = World::new(&cluster(&any));
+        world.run();
+        assert_eq!(answer(&mut world, "n0", "smtp", Down), ALL, "{what}");
+        world.edit(0, &cluster(&any.replace("checks: [imap, smtp], checks_any: 1", to)));
+        world.run();
+        assert_eq!(imap(&mut world), ALL, "{what}: an edit alone removes nobody");
+        for (node, check) in [("n0", "imap"), ("n1", "imap"), ("n2", "imap"), ("n1", "smtp"), ("n2", "smtp")] {
+            assert_eq!(answer(&mut world, node, check, Up), ALL, "{what}: {node} {check}");
+        }
+        assert_eq!(answer(&mut world, "n0", "smtp", Down), "192.0.2.11 192.0.2.12", "{what}");
+    }
+}
+
 /// Edits of all kinds that leave every node in every set.
 const EDITS: [(&str, &str); 9] = [
     ("imap: { kind: imap }", "imap: { kind: imap, port: 1 }"),

@@ -73,6 +73,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let the edit through that changes more than `safety.max_change`: what the running daemon has judged
+    Accept {
+        /// Which one it must be, as the journal and `status` call it; without it whichever waits
+        id: Option<String>,
+    },
+    /// Have the running daemon read the file and the zones now; exits with 0 once the file is in force, 1 if it waits
+    /// for `accept`, 78 if it is wrong
+    Reload,
     /// Write nothing from now on, while checks go on; the running daemon keeps it over a restart
     Hold {
         /// For so long, such as 2h; without it until `rotad release`

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dns::{OwnerName, RrType};
+use crate::{
+    dns::{OwnerName, RrType},
+    exit::Exit,
+};
 
 /// The file name of the socket, which lies beside the status socket.
 pub const CONTROL_SOCKET: &str = "control.sock";
@@ -11,6 +14,11 @@ pub const CONTROL_SOCKET: &str = "control.sock";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
+    /// Let the edit through that waits.
+    Accept {
+        /// Which one it must be; `None`: whichever waits.
+        id: Option<String>,
+    },
     /// Take over what is foreign or on standby.
     Adopt {
         /// Zones, names, patterns; after a name perhaps a type.
@@ -27,6 +35,8 @@ pub enum Command {
     },
     /// Write again.
     Release,
+    /// Read the file and the zones now, and say what becomes of the file.
+    Reload,
     /// Give what is left over the members back that were out.
     Restore {
         /// Of these.
@@ -98,19 +108,28 @@ pub struct Answer {
     pub done: bool,
     /// What was done, or why not.
     pub words: String,
+    /// The exit code of the command, if it is another than that of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<u8>,
 }
 
 impl Answer {
     /// It was done.
     #[must_use]
     pub fn done(words: impl Into<String>) -> Self {
-        Self { done: true, words: words.into() }
+        Self { done: true, words: words.into(), exit: None }
+    }
+
+    /// It was not, and the command ends so.
+    #[must_use]
+    pub fn ended(exit: Exit, words: impl Into<String>) -> Self {
+        Self { exit: Some(exit as u8), ..Self::refused(words) }
     }
 
     /// It was not.
     #[must_use]
     pub fn refused(words: impl Into<String>) -> Self {
-        Self { done: false, words: words.into() }
+        Self { done: false, words: words.into(), exit: None }
     }
 }
 
@@ -130,6 +149,8 @@ mod tests {
                 r#"{"command":"hold","seconds":60,"by":null,"reason":"a \"reason\"\n"}"#,
             ),
             (Command::Release, r#"{"command":"release"}"#),
+            (Command::Reload, r#"{"command":"reload"}"#),
+            (Command::Accept { id: None }, r#"{"command":"accept","id":null}"#),
             (
                 Command::Restore { selections: vec![Selection::ALL] },
                 r#"{"command":"restore","selections":[{"name":null,"rtype":null}]}"#,

@@ -21,12 +21,11 @@ use crate::{
     exit::Exit,
     io::{
         clock, control_server, files, journal, keys, local_socket, monitor,
-        primary::Primary,
         pulse::Pulse,
-        reconcile::{Reconcile, Remembered, Save},
+        reconcile::{Link, Pending, Reconcile, Remembered, Save},
         state::{Loaded, StateDir},
         status_server, systemd,
-        watch::{self as file_watch, Current},
+        watch::{self as file_watch, Current, Look},
     },
     overrides::Overrides,
     rota::Rota,
@@ -77,7 +76,10 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
 
     let pulse = Pulse::start();
     let (monitor, monitor_ended) = monitor::spawn(followed, pulse.clone())?;
-    let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, Shutdown::reloads()?));
+    let hash = loaded.hash.clone();
+    let (look, looks) = mpsc::channel(16);
+    Shutdown::reloads(look.clone())?;
+    let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, looks));
     let status_task = tokio::spawn(status_server::run(status_listener, ask, stopped()));
     let control_task = tokio::spawn(control_server::run(control_listener, order, stopped()));
     let unchanging = State { zones: BTreeMap::new(), ..state.clone() };
@@ -87,8 +89,8 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     told.iter().for_each(journal::emit);
     let rota = Rota::new(clocks.now, state.me, Arc::clone(&cluster), state.zones, false);
     let reconcile = Reconcile {
-        rota: rota.with_overrides(overrides),
-        primary: Arc::new(Primary::new(&cluster.bind, Arc::new(keys))),
+        rota: rota.with_overrides(overrides).of_file(&hash),
+        link: Link::new(&cluster.bind, keys),
         current,
         in_force,
         monitor,
@@ -98,10 +100,10 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
         remembered,
         saves,
         file: file.to_owned(),
-        key_epoch: 0,
+        look,
         revision: 0,
         headline: String::new(),
-        waiting: BTreeMap::new(),
+        pending: Pending::default(),
     };
     systemd::ready();
 
@@ -223,18 +225,17 @@ impl Shutdown {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Each SIGHUP; several in a row count once.
-    fn reloads() -> Result<mpsc::Receiver<()>, Failure> {
+    /// Each SIGHUP asks for a look at the file; several in a row count once.
+    fn reloads(look: mpsc::Sender<Look>) -> Result<(), Failure> {
         let mut hangup = signal(SignalKind::hangup())?;
-        let (reload, reloads) = mpsc::channel(1);
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                if let Err(mpsc::error::TrySendError::Closed(())) = reload.try_send(()) {
+                if let Err(mpsc::error::TrySendError::Closed(_)) = look.try_send(None) {
                     return;
                 }
             }
         });
-        Ok(reloads)
+        Ok(())
     }
 
     /// The name of the signal that came.

@@ -118,8 +118,10 @@ kinds! {
     TooFewHealthy = Error, "e796e45adc8948dd984329a14050bc06";
     /// The set has enough healthy nodes again.
     EnoughHealthy = Info, "c7b80c87428f4a11980e2f8fec1d8b19";
-    /// An edit would change too much and waits for `rotad apply --force`.
+    /// An edit would change too much and waits for `rotad accept`.
     TooMuchChange = Error, "18ce43c0c47843e5be56627d613678a4";
+    /// An operator has let an edit through that waited.
+    EditAccepted = Warning, "0837aab4ae2e0eb75bce298d6df4d094";
     /// BIND cannot be reached.
     PrimaryLost = Error, "a55528bb8f864d2288ee4d314aadc794";
     /// BIND does not accept our signature: no key, or the clocks differ.

@@ -23,6 +23,16 @@ pub enum Exit {
     Config = 78,
 }
 
+impl Exit {
+    /// The one with this code; any other is a failure.
+    #[must_use]
+    pub fn of(code: u8) -> Self {
+        let all =
+            [Self::Done, Self::Changes, Self::Usage, Self::Unavailable, Self::Locked, Self::NoPermission, Self::Config];
+        all.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Self::Failed)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -61,6 +61,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
             let pass = cli::probe::run(&cluster, node.as_deref(), json).await?;
             Ok(if pass { Exit::Done } else { Exit::Failed })
         }
+        Command::Accept { id } => cli::operator::run(&file, &control::Command::Accept { id }).await,
+        Command::Reload => cli::operator::run(&file, &control::Command::Reload).await,
         Command::Hold { lasting, reason } => cli::operator::run(&file, &cli::operator::hold(lasting, reason)).await,
         Command::Release => cli::operator::run(&file, &control::Command::Release).await,
         Command::Adopt { what } => cli::operator::run(&file, &control::Command::Adopt { what }).await,

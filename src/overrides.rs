@@ -84,7 +84,10 @@ impl Overrides {
 
     /// Holds from now on; a hold before is replaced.
     pub fn begin(&mut self, hold: Hold, clocks: Clocks) -> Event {
-        let event = begun(&hold, "held");
+        let mut event = begun(&hold, "held");
+        if let Some(before) = &self.hold {
+            event.message = format!("{}; it takes the place of: {}", event.message, before.words());
+        }
         self.set(Some(hold), clocks);
         event
     }

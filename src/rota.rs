@@ -43,6 +43,7 @@ mod tally;
 mod tests;
 mod told;
 
+pub use self::edits::{HeldEdit, Judged};
 use self::{alarms::Alarms, edits::Edits, queue::Queue, server::Server, sync::Sync, tally::Tally};
 
 /// What becomes of a command.
@@ -97,8 +98,12 @@ pub struct Rota {
     looks_only: bool,
     /// What becomes of an edit that changes more than `max_change`.
     edits: Edits,
-    /// Why the newest file is not in force.
-    refused_edit: Option<String>,
+    /// The newest file, if it is not in force, or not wholly.
+    held_edit: Option<HeldEdit>,
+    /// The hash of the file in force.
+    file: String,
+    /// Zones with a message under way.
+    writing: BTreeSet<OwnerName>,
     /// Who waits for zones to be read.
     syncs: BTreeMap<Ticket, Sync>,
     /// How many tickets there have been.
@@ -139,7 +144,9 @@ impl Rota {
             waiting: BTreeSet::new(),
             first_round_done: false,
             edits: if force { Edits::Free } else { Edits::Unjudged },
-            refused_edit: None,
+            held_edit: None,
+            file: String::new(),
+            writing: BTreeSet::new(),
             syncs: BTreeMap::new(),
             tickets: 0,
             broke_at: None,
@@ -201,29 +208,48 @@ impl Rota {
     /// What rotad is doing on the whole.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        match self.first_round_done && self.edits != Edits::Unjudged {
-            _ if self.overrides.hold().is_some() => Mode::Hold,
-            false => Mode::Starting,
-            true if self.health.blind => Mode::Blind,
-            true => Mode::Active,
-        }
+        self.reasons().next().unwrap_or(Mode::Active)
     }
 
-    /// Whether anything may be written. A place for everyone takes none away, whoever is blind.
-    fn may_write(&self) -> bool {
+    /// Every reason why nothing is written now.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<Mode> {
+        self.reasons().filter(|reason| *reason != Mode::Blind || !self.may_write_blind()).collect()
+    }
+
+    /// What keeps us from our ordinary course, the first that people should know first.
+    fn reasons(&self) -> impl Iterator<Item = Mode> {
+        let is_starting = !self.first_round_done || self.edits == Edits::Unjudged;
+        let reasons = [
+            (Mode::Hold, self.overrides.hold().is_some()),
+            (Mode::Starting, is_starting),
+            (Mode::Blind, self.health.blind),
+        ];
+        reasons.into_iter().filter_map(|(mode, holds)| holds.then_some(mode))
+    }
+
+    /// A place for everyone takes none away, whoever is blind.
+    fn may_write_blind(&self) -> bool {
         let nobody_is_well = || !self.health.targets.values().any(|health| health.is_well());
-        match self.mode() {
-            _ if self.looks_only => false,
-            Mode::Active => true,
-            Mode::Blind => self.cluster.safety.all_down == AllDown::All && nobody_is_well(),
-            Mode::Starting | Mode::Hold => false,
-        }
+        self.cluster.safety.all_down == AllDown::All && nobody_is_well()
+    }
+
+    /// Whether anything may be written.
+    fn may_write(&self) -> bool {
+        !self.looks_only && self.blocked().is_empty()
     }
 
     /// Why the newest file is not in force, or not wholly.
     #[must_use]
     pub fn refused_edit(&self) -> Option<&str> {
-        self.refused_edit.as_deref()
+        self.held_edit.as_ref().map(|held| held.words.as_str())
+    }
+
+    /// The zones in which a message of ours may still change something.
+    #[must_use]
+    pub fn may_still_change(&self) -> BTreeSet<&OwnerName> {
+        let lost = self.zones.iter().filter(|(_, zone)| zone.has_lost_message()).map(|(name, _)| name);
+        self.writing.iter().chain(lost).collect()
     }
 
     /// Whether no zone has a step under way or wants one now.
@@ -347,6 +373,9 @@ impl Rota {
                 self.rests_for_syncs(&name);
                 self.put_down(&name);
             } else {
+                if matches!(step, Step::Write(_)) {
+                    self.writing.insert(name.clone());
+                }
                 self.queue.begin(name.clone(), self.server.answers());
                 return (Some((name, step)), events);
             }
@@ -357,6 +386,7 @@ impl Rota {
     /// Takes in what became of a step.
     pub fn done(&mut self, now: Instant, name: &OwnerName, mut done: Done) -> Vec<Event> {
         let began = self.queue.end(name).unwrap_or_default();
+        self.writing.remove(name);
         if self.stale.remove(name) {
             self.with_zone(name, now, |zone, _| zone.forget());
             self.call(name);

@@ -33,6 +33,9 @@ pub struct Status {
     pub time: Stamp,
     /// What the daemon does at the moment.
     pub mode: Mode,
+    /// Every reason why nothing is written.
+    #[serde(default)]
+    pub blocked: Vec<Mode>,
     /// The operator's hold, if there is one.
     pub hold: Option<Hold>,
     /// The file in force.
@@ -163,8 +166,27 @@ pub struct Config {
     pub file: PathBuf,
     /// When the content in force was read.
     pub loaded_at: Stamp,
+    /// A hash of the content in force: cluster.yaml and the files that it names.
+    #[serde(default)]
+    pub hash: String,
     /// Why the newest edit is not in force; `None`: it is.
     pub error: Option<String>,
+    /// The edit that waits for `rotad accept`.
+    #[serde(default)]
+    pub held_edit: Option<HeldEdit>,
+}
+
+/// An edit that changes more than `max_change`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldEdit {
+    /// What it is called by.
+    pub id: String,
+    /// How many of the published `RRsets` it would change or delete.
+    pub changed: usize,
+    /// How many are published.
+    pub owned: usize,
+    /// Since when it waits.
+    pub since: Stamp,
 }
 
 /// One node.

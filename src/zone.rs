@@ -23,7 +23,7 @@ use crate::{
     desired::Recipe,
     dns::{OwnerName, RdataSet, RrsetId},
     event::Event,
-    plan::{self, Change, Inputs, Plan, Rrsets},
+    plan::{self, Change, Inputs, Plan, Rrsets, held, rails::Rails},
     status::ZoneState,
     update::{GenerationRrset, Update, Verdict},
 };
@@ -315,23 +315,22 @@ impl Zone {
             return (Step::Rest, self.fail(turn.now, words, Some(Verdict::GuardFailed.code().to_owned())));
         };
         let published = self.published(turn.me, seen, &attempt).into_owned();
-        let mut plan = self.diff(turn, &published, recipes);
+        let mut plan = self.wanted(turn, &published, recipes);
         let everything = *turn.scope == Scope::Everything;
         let claim = everything && (self.claims(seen, recipes) || self.is_behind_memory(turn.me, seen));
         let claim = claim || self.lost.is_some();
         let proves = turn.may_write && self.pending.must_prove(turn.now);
-        let foreign = self.all_strangers(turn, &published, recipes, &plan);
         // What was taken over, or went, is no matter of leave any more.
         let owned = &self.memory.owned;
         self.adopted.retain(|id| !owned.contains_key(id) && published.contains_key(id));
-        let held = turn.hold_edits && hold_edits(&mut plan, recipes);
+        let held = turn.hold_edits && held::hold_edits(&mut plan, recipes, &published, &self.memory.owned);
         let mut events = self.add_wishes(turn, &published, &mut plan);
         self.limit(turn.scope, &mut plan);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
         let wished = self.wished(&plan);
-        plan::keep_names(&mut plan.changes, &published, recipes);
-        plan::keep_targets(&mut plan, &published, turn.is_target_elsewhere);
+        self.rails(turn, &published, recipes).keep(&mut plan);
         events.extend(self.give_up_targets(wished, &plan));
+        let foreign = self.all_strangers(turn, &published, recipes, &plan);
         events.extend(self.tell_strangers(foreign, recipes));
         if plan.changes.is_empty() && !claim && !proves {
             let wrong = self.what_is_wrong(&plan);
@@ -350,7 +349,11 @@ impl Zone {
             return (self.poll(turn, names), events);
         }
         if !turn.may_write {
-            events.extend(self.wait(turn.now));
+            // It can be read; whether it can be written is seen when it may be.
+            let wrong = self.what_is_wrong(&plan);
+            let state = if wrong.is_some() { ZoneState::Failing } else { ZoneState::Pending };
+            let words = wrong.or_else(|| self.behind(turn.now));
+            events.extend(self.enter(state, words, None));
             return (self.poll(turn, names), events);
         }
         if plan.changes.is_empty() {
@@ -428,12 +431,23 @@ impl Zone {
     }
 
     fn diff(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
+        let mut plan = self.wanted(turn, published, recipes);
+        self.rails(turn, published, recipes).keep(&mut plan);
+        plan
+    }
+
+    fn rails<'a>(&'a self, turn: Turn<'a>, published: &'a Rrsets, recipes: &'a BTreeMap<RrsetId, Recipe>) -> Rails<'a> {
+        Rails { recipes, published, owned: &self.memory.owned, is_target_elsewhere: turn.is_target_elsewhere }
+    }
+
+    /// The difference, whatever the rails say of it.
+    fn wanted(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
         let goes = self.adopted_in_the_way(published, recipes);
         let mut owned = self.owned_after(turn, recipes);
         if !goes.is_empty() {
             owned.to_mut().extend(goes);
         }
-        let mut plan = plan::diff(Inputs {
+        let mut plan = plan::difference(Inputs {
             recipes,
             all_down: turn.cluster.safety.all_down,
             published,
@@ -454,14 +468,4 @@ impl Zone {
         let blocked = plan.blocked.iter().map(|(id, words)| (id, words.as_str()));
         words::troubles(blocked.chain(self.troubles.iter().map(|(id, trouble)| (id, trouble.words.as_str()))))
     }
-}
-
-/// Leaves of each change that comes from an edit what comes from health; whether there were any.
-fn hold_edits(plan: &mut Plan, recipes: &BTreeMap<RrsetId, Recipe>) -> bool {
-    let (by_edit, mut changes): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
-        .into_iter()
-        .partition(|change| plan::is_by_edit(change, recipes.get(&change.id)));
-    changes.extend(by_edit.iter().filter_map(|change| plan::by_health(change, recipes.get(&change.id)?)));
-    plan.changes = changes;
-    !by_edit.is_empty()
 }

@@ -110,8 +110,8 @@ async fn by_daemon(
     line.push(b'\n');
     let asked = daemon_of(file, async |socket| ask::<Answer>(&systemd::control_socket(socket), &line).await).await;
     let words = match asked {
-        Ok((_, Answer { done: true, words })) => words,
-        Ok((_, Answer { done: false, words })) => {
+        Ok((_, Answer { done: true, words, .. })) => words,
+        Ok((_, Answer { done: false, words, .. })) => {
             eprintln!("rotad: {words}");
             return Ok(Some(Exit::Failed));
         }

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use tokio::{task::JoinSet, time::sleep_until};
 
 use crate::{
-    cli::{Failure, out, report::Report},
+    cli::{Failure, ask, out, report::Report},
     cluster::Cluster,
     exit::Exit,
     io::{
@@ -17,10 +17,10 @@ use crate::{
         state::{self, Loaded, StateDir},
         systemd,
     },
-    overrides::Overrides,
+    overrides::{Hold, Overrides},
     rota::Rota,
     state::State,
-    status::{Clocks, ZoneState},
+    status::{Clocks, Mode, Status, ZoneState},
     text::{self, age},
     zone::Identity,
 };
@@ -35,9 +35,10 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
         state::newcomer(&cluster.name)
     });
     let mut pulse = Pulse::start();
+    let waits = waits(&cluster, state.hold.as_ref()).await;
     let rota = rota(&cluster, state.me.clone(), state.zones, false, &mut pulse).await.looking_only();
     let rota = run(rota, &primary, &mut pulse).await?;
-    let report = Report::new(&rota, &state.me, clock::now());
+    let report = Report::new(&rota, &state.me, clock::now()).waiting_for(waits);
     if json {
         out::print_json(&report)?;
     } else {
@@ -52,6 +53,22 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     } else {
         Exit::Done
     })
+}
+
+/// Why nothing is written for now, as the running daemon says it, or else the state that it left.
+async fn waits(cluster: &Cluster, left: Option<&Hold>) -> Option<String> {
+    let socket = systemd::status_socket(&cluster.status_socket);
+    let asked = ask::ask::<Status>(&socket, b"").await.ok();
+    let words = |hold: &Hold| format!("held: {}", hold.words());
+    let Some((_, status)) = asked else { return left.map(words) };
+    match (status.hold.as_ref(), status.blocked.first()) {
+        (Some(hold), _) => Some(words(hold)),
+        (None, Some(Mode::Blind)) => {
+            Some("rotad is blind, and writes nothing before nodes or references answer".to_owned())
+        }
+        (None, Some(_)) => Some("rotad starts, and writes nothing before its first round of checks".to_owned()),
+        (None, None) => None,
+    }
 }
 
 /// `rotad apply`: the same, then does it once.
@@ -79,7 +96,7 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
         out::warn(format_args!("{}: {}: {error}", text::zones(&zones), state.as_str()));
     }
     if let Some(words) = rota.refused_edit() {
-        out::warn(format_args!("{words}"));
+        out::warn(format_args!("{words}; without the daemon `rotad apply --force` does"));
     }
     out::print(format_args!("{} of {} zones in sync\n", rota.zones().len() - wrong.len(), rota.zones().len()))?;
     Ok(if rota.server_trouble().is_some() {

@@ -1,20 +1,23 @@
-//! `rotad adopt`, `hold`, `release` and `sync`: what an operator asks of the running daemon.
+//! `rotad accept`, `adopt`, `hold`, `release`, `reload` and `sync`: what an operator asks of the running daemon.
 
 use std::{path::Path, time::Duration};
 
 use crate::{
     cli::{
         Failure,
-        ask::{PATIENCE, ask_patiently, daemon_of},
+        ask::{ask_patiently, daemon_of},
         out,
     },
     control::{Answer, Command},
     exit::Exit,
-    io::systemd,
+    io::{control_server, systemd},
 };
 
 /// The longest hold that ends by itself; who needs more leaves its end open.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
+
+/// How long the daemon may take: a hold waits for what is under way, a reload for the zones.
+const PATIENCE: Duration = control_server::DEADLINE;
 
 /// Asks, and says what became of it.
 ///
@@ -23,20 +26,14 @@ const LONGEST: Duration = Duration::from_hours(24 * 366);
 pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
     let mut line = serde_json::to_vec(command)?;
     line.push(b'\n');
-    let patience = match command {
-        // The daemon itself gives up after a minute.
-        Command::Sync { .. } => Duration::from_secs(70),
-        _ => PATIENCE,
-    };
-    let ask = async |socket: &Path| ask_patiently::<Answer>(&systemd::control_socket(socket), &line, patience).await;
-    let answer = daemon_of(file, ask).await?;
-    let (_, Answer { done, words }) = answer;
+    let ask = async |socket: &Path| ask_patiently::<Answer>(&systemd::control_socket(socket), &line, PATIENCE).await;
+    let (_, Answer { done, words, exit }) = daemon_of(file, ask).await?;
     if done {
         out::print(format_args!("{words}\n"))?;
         Ok(Exit::Done)
     } else {
         out::warn(format_args!("rotad: {words}"));
-        Ok(Exit::Failed)
+        Ok(exit.map_or(Exit::Failed, Exit::of))
     }
 }
 

@@ -21,10 +21,12 @@ pub struct Report {
     unread: Vec<Unread>,
     /// Sets with too few healthy nodes, and what is done about them.
     short: Vec<String>,
-    /// Why the whole would wait for `--force`.
+    /// Why the whole would wait for `rotad accept`.
     held: Option<String>,
     /// What the file no longer gives, and stays in DNS.
     left_over: Vec<LeftOver>,
+    /// Why nothing of it is written for now.
+    waits: Option<String>,
 }
 
 /// One zone.
@@ -70,7 +72,13 @@ impl Report {
             .map(|(name, zone)| Unread { zone: name.to_string(), error: zone.error().unwrap_or_default().to_owned() });
         let held = rota.refused_edit().map(str::to_owned);
         let left_over = rota.left_over().collect();
-        Self { zones, unread: unread.collect(), short: rota.shortages().collect(), held, left_over }
+        Self { zones, unread: unread.collect(), short: rota.shortages().collect(), held, left_over, waits: None }
+    }
+
+    /// The same with why nothing is written for now, if it is not.
+    #[must_use]
+    pub fn waiting_for(self, waits: Option<String>) -> Self {
+        Self { waits, ..self }
     }
 
     /// Whether there is something to change.
@@ -166,7 +174,10 @@ impl fmt::Display for Report {
             0 => Ok(()),
             zones => {
                 let sets: usize = changing.map(|zone| zone.changes.len()).sum();
-                writeln!(f, "{sets} RRsets in {zones} zones would change; nothing was written")
+                match &self.waits {
+                    Some(why) => writeln!(f, "{sets} RRsets in {zones} zones wait: {why}"),
+                    None => writeln!(f, "{sets} RRsets in {zones} zones would change; nothing was written"),
+                }
             }
         }
     }

@@ -3,12 +3,13 @@
 //! A socket of its own beside the status socket, because the file's mode is what tells who may do what: in a user
 //! namespace (`PrivateUsers=yes`) a peer's uid says nothing.
 
-use std::{future::Future, io};
+use std::{future::Future, io, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
+    time::timeout,
 };
 
 use crate::{
@@ -22,18 +23,23 @@ pub const MODE: u32 = 0o600;
 /// Bytes of a request: a reason may be long, but not endless.
 const LONGEST: u64 = 8 * 1024;
 
+/// From connect to the last byte of the answer: a hold waits for what is under way.
+pub const DEADLINE: Duration = Duration::from_mins(5);
+
 /// One command; the daemon answers it.
 pub type Request = (Command, oneshot::Sender<Answer>);
 
 /// Serves until `shutdown`.
 pub async fn run(listener: UnixListener, requests: mpsc::Sender<Request>, shutdown: impl Future<Output = ()>) {
-    local_socket::serve(listener, |client| answer(client, requests.clone()), shutdown).await;
+    local_socket::serve(listener, DEADLINE, |client| answer(client, requests.clone()), shutdown).await;
 }
 
 async fn answer(mut client: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {
     let mut line = String::new();
     let (reader, mut writer) = client.split();
-    BufReader::new(reader.take(LONGEST)).read_line(&mut line).await?;
+    let mut reader = BufReader::new(reader.take(LONGEST));
+    // Whoever connects and says nothing takes nobody's place for long.
+    timeout(local_socket::DEADLINE, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         Ok(command) => {
             let (reply, answer) = oneshot::channel();

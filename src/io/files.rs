@@ -9,6 +9,9 @@ use std::{
     sync::Arc,
 };
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 use super::{
     memory,
     read_file::{Content, Links, ReadError, read_file},
@@ -38,6 +41,8 @@ pub struct Loaded {
     pub cluster: Arc<Cluster>,
     /// What deserves a look all the same: the first hundred, and a line that counts the others.
     pub warnings: Vec<Problem>,
+    /// A hash of the content of all of them: the same on each machine that has the same files.
+    pub hash: String,
     /// The files that were read.
     pub inputs: Inputs,
     /// The key file, if the key comes from one. It is not understood here.
@@ -154,6 +159,8 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
             return Err(LoadError::of(problem, inputs));
         }
     };
+    let mut digest = Sha256::new();
+    add_to(&mut digest, content.as_bytes());
     let folder = path.parent().unwrap_or(Path::new(""));
     let source = Source::new(name, &content);
     drop(content);
@@ -165,6 +172,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let lists = lists.chain(authorities).map(|(path, most)| {
         let text = read(&path, most, &mut inputs).and_then(|text| {
             left = left.checked_sub(text.len() as u64).ok_or(Unreadable::TooLargeTogether(MAX_NAMED))?;
+            add_to(&mut digest, text.as_bytes());
             Ok(text)
         });
         let source = text.map(|text| Source::new(path.display().to_string(), &text));
@@ -189,7 +197,8 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     }
     let key = cluster.bind.key.file();
     let key = Inputs(key.map(|path| (path.to_owned(), Input::of(path, MAX_KEY))).into_iter().collect());
-    Ok(Loaded { cluster: Arc::new(cluster), warnings, inputs, key })
+    let hash = HEXLOWER.encode(&digest.finalize());
+    Ok(Loaded { cluster: Arc::new(cluster), warnings, hash, inputs, key })
 }
 
 /// Domains that need not be looked at more closely: their names alone fill the memory.
@@ -222,6 +231,12 @@ pub fn status_socket_of_broken(path: &Path) -> PathBuf {
     let text = read_file(path, MAX_FILE, Links::Follow);
     let text = text.as_ref().map(|content| String::from_utf8_lossy(&content.bytes)).unwrap_or_default();
     config::status_socket_of(&text, path.parent().unwrap_or(Path::new("")))
+}
+
+/// The length goes before the content: what is cut elsewhere is another.
+fn add_to(digest: &mut Sha256, content: &[u8]) {
+    digest.update((content.len() as u64).to_be_bytes());
+    digest.update(content);
 }
 
 /// A hash of a content, to tell whether it has changed.

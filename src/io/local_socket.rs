@@ -28,8 +28,8 @@ use tokio::{
 /// Clients served at the same time; the others wait in the socket's backlog.
 pub const CLIENTS: usize = 64;
 
-/// From connect to the last byte of the answer. A client that does not read is not waited for.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// From connect to the last byte of an answer that is at hand. A client that does not read is not waited for.
+pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Pause after a failed accept, which is a lack of descriptors as a rule.
 const BREATH: Duration = Duration::from_millis(100);
@@ -85,18 +85,22 @@ fn widen(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Serves until `shutdown`; clients that are being served end with it.
-pub async fn serve<F>(listener: UnixListener, answer: impl Fn(UnixStream) -> F, shutdown: impl Future<Output = ()>)
-where
+/// Serves until `shutdown`, each client for so long at most; clients that are being served end with it.
+pub async fn serve<F>(
+    listener: UnixListener,
+    deadline: Duration,
+    answer: impl Fn(UnixStream) -> F,
+    shutdown: impl Future<Output = ()>,
+) where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     tokio::select! {
-        () = accept(listener, answer) => {}
+        () = accept(listener, deadline, answer) => {}
         () = shutdown => {}
     }
 }
 
-async fn accept<F>(listener: UnixListener, answer: impl Fn(UnixStream) -> F)
+async fn accept<F>(listener: UnixListener, deadline: Duration, answer: impl Fn(UnixStream) -> F)
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
@@ -111,7 +115,7 @@ where
                 let answered = answer(client);
                 clients.spawn(async move {
                     // A client that leaves or stalls has only itself to blame.
-                    let _ = timeout(DEADLINE, answered).await;
+                    let _ = timeout(deadline, answered).await;
                     drop(seat);
                 });
             }

@@ -16,25 +16,28 @@ use tokio::{
 
 use crate::{
     cluster::Cluster,
-    control::{Answer, Command},
     dns::OwnerName,
-    event::{Event, Kind},
     health::HealthView,
     io::{
-        clock, control_server, journal, keys,
+        clock, control_server, journal,
         monitor::Monitor,
         primary::{Cause, Lost, Primary, ReadError},
         pulse::Pulse,
         status_server::Request,
         systemd::{self, Watchdog},
-        watch::Current,
+        watch::{Current, Look},
     },
     overrides::Hold,
-    rota::{Reply, Rota, Ticket},
+    rota::Rota,
     status::{self, Clocks, Status},
     update::Verdict,
     zone::{Done, Failure, Memory, Silence, Step},
 };
+
+mod link;
+mod operator;
+
+pub use self::{link::Link, operator::Pending};
 
 /// How long a stop waits for answers that are under way.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -69,10 +72,10 @@ pub struct Reconcile {
     /// What to decide with.
     pub rota: Rota,
     /// BIND.
-    pub primary: Arc<Primary>,
+    pub link: Link,
     /// The file.
     pub current: watch::Receiver<Arc<Current>>,
-    /// The cluster in force, for the monitor: an edit that waits for `--force` is not in force.
+    /// The cluster in force, for the monitor: an edit that waits for `rotad accept` is not in force.
     pub in_force: watch::Sender<Arc<Cluster>>,
     /// Health.
     pub monitor: Monitor,
@@ -88,14 +91,14 @@ pub struct Reconcile {
     pub saves: mpsc::Sender<Save>,
     /// The file's path, for the status.
     pub file: PathBuf,
-    /// Which content of the key file is in use: see [`Current::key_epoch`].
-    pub key_epoch: u64,
+    /// Has the file looked at now.
+    pub look: mpsc::Sender<Look>,
     /// The [`Rota::revision`] that was handed on last.
     pub revision: u64,
     /// What systemd was told last; it is told again when that changes.
     pub headline: String,
-    /// Who waits for the answer to a command.
-    pub waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
+    /// What was set going, and is heard of later.
+    pub pending: Pending,
 }
 
 impl Reconcile {
@@ -125,7 +128,9 @@ impl Reconcile {
                 // What goes on is told now and then, but that it is done at once.
                 self.tell_systemd();
             }
-            let wakes = [self.rota.wake_at(), report_at, Some(ping_at)];
+            self.answer_waiting();
+            let late = self.pending.waiting.iter().map(|waiting| waiting.until).min();
+            let wakes = [self.rota.wake_at(), report_at, Some(ping_at), late];
             let moved = tokio::select! {
                 () = &mut shutdown => break,
                 Some(first) = answered.recv() => {
@@ -148,9 +153,13 @@ impl Reconcile {
                     self.obey(command, reply);
                     true
                 }
-                () = self.primary.broken() => {
+                () = self.link.primary.broken() => {
                     self.rota.connection_broke(clock::now());
                     false
+                }
+                Some(later) = self.pending.heard.recv() => {
+                    self.go_on(later);
+                    true
                 }
                 () = self.pulse.stood_still() => false,
                 () = sleep_until(wakes.into_iter().flatten().min().unwrap_or(ping_at).into()) => false,
@@ -182,7 +191,7 @@ impl Reconcile {
             let (step, events) = self.rota.take(now);
             events.iter().for_each(journal::emit);
             let Some((name, step)) = step else { return told };
-            let (primary, answers) = (Arc::clone(&self.primary), answers.clone());
+            let (primary, answers) = (Arc::clone(&self.link.primary), answers.clone());
             tokio::spawn(async move {
                 if let Some(done) = perform(&primary, &name, step).await {
                     // Nobody listens any more: the loop has ended.
@@ -227,76 +236,14 @@ impl Reconcile {
         }
     }
 
-    /// Does what an operator asks. What a crash may not undo is saved before it is said to be done.
-    fn obey(&mut self, command: Command, reply: oneshot::Sender<Answer>) {
-        let (answer, events) = self.rota.obey(command, clocks());
-        events.iter().for_each(journal::emit);
-        let answer = match answer {
-            Reply::Now(answer) => answer,
-            Reply::Later(ticket) => {
-                self.waiting.insert(ticket, reply);
-                return;
-            }
-        };
-        // Whoever asked may have left.
-        if !self.report() {
-            let _ = reply.send(answer);
-            return;
-        }
-        let saves = self.saves.clone();
-        tokio::spawn(async move {
-            let answer = match save(&saves).await {
-                Ok(()) => answer,
-                Err(error) => Answer::refused(format!(
-                    "{}; but it cannot be saved, and a restart would forget it: {error}",
-                    answer.words
-                )),
-            };
-            let _ = reply.send(answer);
-        });
-    }
-
-    /// Answers those whose commands have taken their time.
-    fn answer_waiting(&mut self) {
-        for (ticket, answer) in self.rota.answers(clock::now()) {
-            if let Some(reply) = self.waiting.remove(&ticket) {
-                // Whoever asked may have left.
-                let _ = reply.send(answer);
-            }
-        }
-    }
-
-    /// A new file, or a new error in it.
+    /// A new file, or a new error in it. The keys are those of the file that is in force then.
     fn reload(&mut self) {
-        let (cluster, key_epoch) = {
+        let (cluster, hash) = {
             let current = self.current.borrow_and_update();
-            (Arc::clone(&current.cluster), current.key_epoch)
+            (Arc::clone(&current.cluster), current.hash.clone())
         };
-        if key_epoch != self.key_epoch {
-            self.key_epoch = key_epoch;
-            self.take_keys();
-        }
-        if cluster == *self.rota.cluster() {
-            return;
-        }
-        self.rota.set_cluster(clock::now(), cluster).iter().for_each(journal::emit);
-        self.in_force.send_replace(Arc::clone(self.rota.cluster()));
-    }
-
-    /// The key file changed: what it says now counts from the next message on.
-    fn take_keys(&mut self) {
-        let bind = &self.rota.cluster().bind;
-        match keys::load(&bind.key, bind.allow_weak_keys) {
-            Ok(keys) => {
-                journal::emit(&Event::new(Kind::ConfigLoaded, format!("the key file was read anew: {keys:?}")));
-                self.primary.set_keys(Arc::new(keys));
-                self.rota.call_all();
-            }
-            Err(error) => {
-                let words = format!("{error}; the keys before stay in force");
-                journal::emit(&Event::new(Kind::ConfigRefused, words).reason(error.to_string()));
-            }
-        }
+        self.rota.set_cluster(clock::now(), cluster, &hash).iter().for_each(journal::emit);
+        self.follow_file();
     }
 
     /// Hands on what is to be remembered, if it changed, and tells systemd how things stand. Whether it changed.
@@ -348,10 +295,18 @@ impl Reconcile {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 time: status::Stamp(clock::wall()),
                 mode: self.rota.mode(),
+                blocked: self.rota.blocked(),
                 hold: self.rota.overrides().hold().cloned(),
                 config: status::Config {
                     file: self.file.clone(),
                     loaded_at: status::Stamp(current.loaded_at),
+                    hash: self.rota.file().to_owned(),
+                    held_edit: self.rota.held_edit().map(|held| status::HeldEdit {
+                        id: held.id.clone(),
+                        changed: held.changed,
+                        owned: held.owned,
+                        since: clocks().stamp(held.since),
+                    }),
                     error: current.error.clone().or_else(|| self.rota.refused_edit().map(str::to_owned)),
                 },
                 nodes: Vec::new(),
@@ -379,13 +334,6 @@ impl Reconcile {
 
 fn clocks() -> Clocks {
     Clocks { now: clock::now(), wall: clock::wall() }
-}
-
-async fn save(saves: &mpsc::Sender<Save>) -> io::Result<()> {
-    let (reply, answer) = oneshot::channel();
-    let stops = || io::Error::other("rotad stops");
-    saves.send(reply).await.map_err(|_| stops())?;
-    answer.await.map_err(|_| stops())?
 }
 
 fn zone_status(name: &OwnerName, zone: &crate::zone::Zone, server: &str) -> status::Zone {

@@ -16,7 +16,7 @@ use std::{
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::spawn_blocking,
     time::{Instant, MissedTickBehavior, interval_at, timeout_at},
 };
@@ -36,6 +36,8 @@ use crate::{
 pub struct Current {
     /// The last good file.
     pub cluster: Arc<Cluster>,
+    /// A hash of its content.
+    pub hash: String,
     /// When it was read.
     pub loaded_at: SystemTime,
     /// What is wrong with a later edit, if it was refused.
@@ -48,9 +50,17 @@ impl Current {
     /// What is in force after the first load.
     #[must_use]
     pub fn new(loaded: &Loaded) -> Self {
-        Self { cluster: Arc::clone(&loaded.cluster), loaded_at: clock::wall(), error: None, key_epoch: 0 }
+        let cluster = Arc::clone(&loaded.cluster);
+        Self { cluster, hash: loaded.hash.clone(), loaded_at: clock::wall(), error: None, key_epoch: 0 }
     }
 }
+
+/// What somebody who asked for a look is told: the hash of the file as it was published, or everything that is wrong with
+/// it.
+pub type Looked = Result<String, String>;
+
+/// Asks for a look at once; a signal wants no answer.
+pub type Look = Option<oneshot::Sender<Looked>>;
 
 /// How eagerly files are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +78,7 @@ const PACE: Pace =
 
 /// Watches the files behind `initial`, which was read from `path`, and publishes every change to `current`; `reload`
 /// (SIGHUP) makes it look at once. Ends when nobody listens to `current` any more.
-pub async fn run(path: PathBuf, initial: Loaded, current: watch::Sender<Arc<Current>>, reload: mpsc::Receiver<()>) {
+pub async fn run(path: PathBuf, initial: Loaded, current: watch::Sender<Arc<Current>>, reload: mpsc::Receiver<Look>) {
     let touched = Arc::new(Notify::new());
     let eyes = Eyes::open(&touched);
     Watch::new(path, initial, current).run(eyes, &touched, reload, PACE).await;
@@ -146,7 +156,7 @@ impl Watch {
         Self { path, current, inputs: initial.inputs, key: initial.key, doubted: false }
     }
 
-    async fn run(mut self, mut eyes: Eyes, touched: &Notify, mut reload: mpsc::Receiver<()>, pace: Pace) {
+    async fn run(mut self, mut eyes: Eyes, touched: &Notify, mut reload: mpsc::Receiver<Look>, pace: Pace) {
         let mut poll = interval_at(Instant::now() + pace.poll, pace.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watched = BTreeSet::new();
@@ -162,49 +172,64 @@ impl Watch {
             }
             watched = directories;
 
-            let mut asked = false;
+            let mut asked: Vec<Look> = Vec::new();
             tokio::select! {
                 () = self.current.closed() => return,
-                Some(()) = reload.recv() => asked = true,
+                Some(look) = reload.recv() => asked.push(look),
                 () = touched.notified() => settle(touched, pace).await,
                 _ = poll.tick() => {}
             }
             // A storm of signals is one wish.
-            while reload.try_recv().is_ok() {
-                asked = true;
+            while let Ok(look) = reload.try_recv() {
+                asked.push(look);
             }
-            self.look(asked).await;
+            let looked = self.look(!asked.is_empty()).await;
+            for reply in asked.into_iter().flatten() {
+                // Whoever asked may have left.
+                let _ = reply.send(looked.clone());
+            }
         }
     }
 
     /// Looks at the contents; understands and publishes them when they have changed, or when asked to.
-    async fn look(&mut self, asked: bool) {
+    async fn look(&mut self, asked: bool) -> Looked {
+        let ended = |_| "rotad stops".to_owned();
         let (inputs, key) = (self.inputs.clone(), self.key.clone());
-        let Ok((inputs, mut key)) = spawn_blocking(move || (inputs.again(), key.again())).await else { return };
+        let (inputs, mut key) = spawn_blocking(move || (inputs.again(), key.again())).await.map_err(ended)?;
         let vanished = inputs.vanished_since(&self.inputs) || key.vanished_since(&self.key);
         if vanished && !asked && !self.doubted {
             self.doubted = true;
-            return;
+            return Ok(self.as_published());
         }
         self.doubted = false;
         if inputs != self.inputs || asked {
             let path = self.path.clone();
-            let Ok(loaded) = spawn_blocking(move || files::load(&path)).await else { return };
+            let loaded = spawn_blocking(move || files::load(&path)).await.map_err(ended)?;
             match loaded {
                 Ok(loaded) => {
                     key.clone_from(&loaded.key);
-                    self.accept(loaded);
+                    // Both at once: the keys are those of the file that names them.
+                    let is_other = std::mem::replace(&mut self.key, key) != self.key;
+                    self.accept(loaded, u64::from(is_other));
                 }
-                Err(refused) => self.refuse(refused),
+                Err(refused) => {
+                    let problems = refused.to_string();
+                    self.refuse(refused);
+                    return Err(problems);
+                }
             }
-        }
-        if key != self.key {
+        } else if key != self.key {
             self.key = key;
             self.publish(|current| current.key_epoch += 1);
         }
+        Ok(self.as_published())
     }
 
-    fn accept(&mut self, loaded: Loaded) {
+    fn as_published(&self) -> String {
+        self.current.borrow().hash.clone()
+    }
+
+    fn accept(&mut self, loaded: Loaded, other_keys: u64) {
         self.inputs = loaded.inputs;
         let (old, new) = (Arc::clone(&self.current.borrow().cluster), loaded.cluster);
         let changes = old.changes(&new);
@@ -224,6 +249,8 @@ impl Watch {
         }
         self.publish(|current| {
             current.cluster = if changes.is_empty() { old } else { new };
+            current.hash = loaded.hash;
+            current.key_epoch += other_keys;
             current.loaded_at = clock::wall();
             current.error = None;
         });

@@ -39,6 +39,14 @@ impl Rota {
         self.call_all();
     }
 
+    /// Has every zone read, whatever is believed of it.
+    pub fn read_all(&mut self) {
+        for zone in self.zones.values_mut() {
+            zone.read_anew();
+        }
+        self.call_all();
+    }
+
     /// Has the serial of every zone looked at, at its next turn: BIND may have been away, and come back with less.
     pub fn look_anew(&mut self) {
         for zone in self.zones.values_mut() {

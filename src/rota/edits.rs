@@ -1,4 +1,4 @@
-//! Whether an edit of the file may take effect: one that rewrites too much waits for somebody to say so.
+//! Whether an edit of the file may take effect: one that rewrites too much waits until an operator accepts it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -19,6 +19,9 @@ mod tests;
 /// Fewer owned `RRsets` than this are too few to speak of a share (octoDNS has the same rule).
 const FEW: usize = 10;
 
+/// Characters of a file's hash that name an edit.
+const ID: usize = 12;
+
 /// What becomes of changes that come from an edit of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Edits {
@@ -30,58 +33,183 @@ pub(super) enum Edits {
     Held,
 }
 
+/// An edit that waits for `rotad accept`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldEdit {
+    /// What it is called by.
+    pub id: String,
+    /// How many of the published `RRsets` it would change or delete.
+    pub changed: usize,
+    /// How many are published.
+    pub owned: usize,
+    /// Since when it waits.
+    pub since: Instant,
+    /// Why, and what to do.
+    pub words: String,
+    /// What it says; `None`: that is in force, but for what it takes away.
+    cluster: Option<Arc<Cluster>>,
+}
+
+/// What has become of the newest file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged<'a> {
+    /// The zones must be read first.
+    NotYet,
+    /// It is in force.
+    InForce,
+    /// It waits.
+    Held(&'a HeldEdit),
+}
+
 impl Rota {
-    /// Takes in a new file. One that changes too much of what we published stays out of force.
-    pub fn set_cluster(&mut self, now: Instant, cluster: Arc<Cluster>) -> Vec<Event> {
-        let layout = Layout::new(&cluster);
-        let mut settling = self.settling.clone();
-        settling.edited(&self.cluster, &cluster);
-        let standings = Standings::new(&cluster, &self.health, &settling);
-        if self.edits != Edits::Unjudged
-            && let Some(words) = self.too_much(now, &cluster, &layout, &standings)
-        {
-            let event = Event::new(Kind::TooMuchChange, format!("{words}; the file before stays in force"));
-            self.refused_edit = Some(words);
-            return vec![event];
+    /// The same with the hash of the file that it begins with.
+    #[must_use]
+    pub fn of_file(self, hash: &str) -> Self {
+        Self { file: hash.to_owned(), ..self }
+    }
+
+    /// The hash of the file in force.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The edit that waits, if one does.
+    #[must_use]
+    pub const fn held_edit(&self) -> Option<&HeldEdit> {
+        self.held_edit.as_ref()
+    }
+
+    /// What has become of the newest file.
+    #[must_use]
+    pub fn judged(&self) -> Judged<'_> {
+        match &self.held_edit {
+            _ if self.edits == Edits::Unjudged => Judged::NotYet,
+            Some(held) => Judged::Held(held),
+            None => Judged::InForce,
         }
+    }
+
+    /// Takes in a new file with its hash. One that changes too much of what we published stays out of force. The file
+    /// that is in force ends the waiting of another.
+    pub fn set_cluster(&mut self, now: Instant, cluster: Arc<Cluster>, hash: &str) -> Vec<Event> {
+        if cluster == self.cluster {
+            hash.clone_into(&mut self.file);
+            let back = self.held_edit.take_if(|held| held.cluster.is_some());
+            if back.is_some() && self.edits == Edits::Held {
+                // The file that was held from the start is back.
+                self.edits = Edits::Unjudged;
+            }
+            let words = back.map(|held| format!("the edit {} that waited was taken back", held.id));
+            return words.map(|words| Event::new(Kind::ConfigLoaded, words)).into_iter().collect();
+        }
+        if self.edits != Edits::Unjudged
+            && let Some(held) = self.too_much(now, &cluster, hash)
+        {
+            // The same file, read again.
+            if let Some(before) = self.held_edit.take_if(|before| before.id == held.id) {
+                self.held_edit = Some(HeldEdit { since: before.since, ..held });
+                return Vec::new();
+            }
+            let words = format!("{}; the file before stays in force", held.words);
+            self.held_edit = Some(held);
+            return vec![Event::new(Kind::TooMuchChange, words)];
+        }
+        self.put_in_force(cluster, hash)
+    }
+
+    /// Lets the edit through that waits, if it is the one that is meant, and still what the file says: `newest` is the
+    /// hash of the file as it is now.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn accept(&mut self, id: Option<&str>, newest: &str) -> Result<Vec<Event>, String> {
+        let Some(held) = &self.held_edit else {
+            return Err("no edit waits: the newest file is in force".to_owned());
+        };
+        if let Some(other) = id.filter(|id| *id != held.id) {
+            return Err(format!("the edit that waits is {}, not {other}; see `rotad status`", held.id));
+        }
+        if short(newest) != held.id {
+            return Err(format!(
+                "the file has changed since {} was judged: see `rotad status` and `rotad plan`, and accept what waits then",
+                held.id
+            ));
+        }
+        let accepted = Event::new(Kind::EditAccepted, format!("the edit {} is accepted: it is in force", held.id));
+        let mut events = vec![accepted.reason(format!("{} of {} RRsets", held.changed, held.owned))];
+        let cluster = self.held_edit.take().and_then(|held| held.cluster);
+        if let Some(cluster) = cluster {
+            events.extend(self.put_in_force(cluster, newest));
+        } else {
+            self.edits = Edits::Free;
+            self.call_all();
+        }
+        Ok(events)
+    }
+
+    fn put_in_force(&mut self, cluster: Arc<Cluster>, hash: &str) -> Vec<Event> {
         if self.edits == Edits::Held {
             self.edits = Edits::Free;
         }
-        self.refused_edit = None;
+        self.held_edit = None;
+        hash.clone_into(&mut self.file);
         self.server.set_limit(cluster.bind.max_in_flight);
-        (self.cluster, self.layout, self.settling, self.standings) = (cluster, layout, settling, standings);
+        self.queue.set_connections(cluster.bind.connections);
+        self.settling.edited(&self.cluster, &cluster);
+        self.layout = Layout::new(&cluster);
+        self.standings = Standings::new(&cluster, &self.health, &self.settling);
+        self.cluster = cluster;
         self.shortages = desired::still_short(&self.shortages, &self.cluster, &self.layout, &self.standings);
         self.match_zones();
         self.tell_shortages()
     }
 
-    /// The size of the edit in force: how many of the `RRsets` that we published it would change or delete.
-    fn edit_size(&self, now: Instant, cluster: &Cluster, layout: &Layout, standings: &Standings) -> (usize, usize) {
+    /// The size of an edit: how many of the `RRsets` that we published it would change or delete. Without a file before
+    /// it, all that the zones hold and it does not say.
+    fn edit_size(&self, now: Instant, cluster: &Cluster, before: Option<&Layout>) -> (usize, usize) {
+        let layout = Layout::new(cluster);
+        let standings = Standings::new(cluster, &self.health, &self.settling);
         let sizes = self.zones.iter().map(|(name, zone)| {
             let elsewhere = |target: &OwnerName| self.is_target_elsewhere(name, target);
             let turn = self.turn(now, name, &elsewhere);
-            zone.edit_size(Turn { cluster, layout: layout.zones.get(name), standings, ..turn })
+            let edited = Turn { cluster, layout: layout.zones.get(name), standings: &standings, ..turn };
+            zone.edit_size(edited, before.map(|_| turn))
         });
         sizes.fold((0, 0), |(owned, changed), (o, c)| (owned + o, changed + c))
     }
 
-    /// Why an edit is too large to be taken without `--force`; `None`: it is not.
-    fn too_much(&self, now: Instant, cluster: &Cluster, layout: &Layout, standings: &Standings) -> Option<String> {
-        let (owned, changed) = self.edit_size(now, cluster, layout, standings);
+    /// An edit that is too large to be taken as it is; `None`: it is not.
+    fn too_much(&self, now: Instant, cluster: &Arc<Cluster>, hash: &str) -> Option<HeldEdit> {
+        let is_in_force = Arc::ptr_eq(cluster, &self.cluster);
+        // What a file that is held itself leaves out has not been let through.
+        let is_after_another = !is_in_force && self.edits == Edits::Free;
+        let (owned, changed) = self.edit_size(now, cluster, is_after_another.then_some(&self.layout));
         let most = cluster.safety.max_change;
-        (owned >= FEW && changed * 100 > owned * usize::from(most)).then(|| {
-            format!(
-                "this edit would change or delete {changed} of {owned} published RRsets, more than max_change ({most}%): \
-                 see `rotad plan`, then stop the daemon and run `rotad apply --force`, or raise safety.max_change"
-            )
-        })
+        if owned < FEW || changed * 100 <= owned * usize::from(most) {
+            return None;
+        }
+        let id = short(hash);
+        let leaves = is_in_force || self.cluster.nodes.keys().any(|node| !cluster.nodes.contains_key(node));
+        let advice = if leaves { "; a node is drained first, then removed" } else { "" };
+        let words = format!(
+            "this edit would change or delete {changed} of {owned} published RRsets, more than max_change ({most}%): see \
+             `rotad plan`, then take it back, or let it through by `rotad accept {id}`{advice}"
+        );
+        let cluster = (!is_in_force).then(|| Arc::clone(cluster));
+        Some(HeldEdit { id, changed, owned, since: now, words, cluster })
     }
 
     /// The first look at the zones: was the file edited beyond measure while nobody watched?
     pub(super) fn judge(&mut self, now: Instant) -> Option<Event> {
-        self.refused_edit = self.too_much(now, &self.cluster, &self.layout, &self.standings);
-        self.edits = if self.refused_edit.is_some() { Edits::Held } else { Edits::Free };
-        let words = self.refused_edit.as_ref()?;
+        self.held_edit = self.too_much(now, &self.cluster, &self.file);
+        self.edits = if self.held_edit.is_some() { Edits::Held } else { Edits::Free };
+        let words = &self.held_edit.as_ref()?.words;
         Some(Event::new(Kind::TooMuchChange, format!("{words}; until then only health is followed")))
     }
+}
+
+/// What an edit is called by.
+fn short(hash: &str) -> String {
+    hash.chars().take(ID).collect()
 }

@@ -327,7 +327,7 @@ impl World {
         }
         let client = &mut self.clients[at];
         let old = Arc::clone(client.rota.cluster());
-        let events = client.rota.set_cluster(now, Arc::clone(cluster));
+        let events = client.rota.set_cluster(now, Arc::clone(cluster), "");
         client.events.extend(events);
         // The nodes are asked what the file in force says.
         let cluster = Arc::clone(client.rota.cluster());

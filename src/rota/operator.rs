@@ -29,6 +29,8 @@ impl Rota {
     /// Does what an operator asks: what became of it, and the events to tell.
     pub fn obey(&mut self, command: Command, clocks: Clocks) -> (Reply, Vec<Event>) {
         let (answer, events) = match command {
+            // The file is to be looked at first: see the loop.
+            Command::Accept { .. } | Command::Reload => (Answer::refused("this is for the running daemon"), Vec::new()),
             Command::Adopt { what } => self.adopt(clocks.now, &what),
             Command::Sync { zones } => {
                 return match self.sync(clocks.now, &zones) {

@@ -38,6 +38,22 @@ impl Queue {
         Self(vec![Lane::default(); connections.max(1)])
     }
 
+    /// Has as many lanes from now on. What has a step under way or wants a turn goes over to the lane that is its own then.
+    pub(super) fn set_connections(&mut self, connections: usize) {
+        if self.0.len() == connections.max(1) {
+            return;
+        }
+        let old = std::mem::replace(self, Self::new(connections));
+        for Lane { ready, busy } in old.0 {
+            for (urgency, zone) in ready {
+                self.call(urgency, zone);
+            }
+            for (zone, began) in busy {
+                self.begin(zone, began);
+            }
+        }
+    }
+
     /// Whether nobody wants a turn.
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|lane| lane.ready.is_empty())

@@ -52,8 +52,15 @@ fn sample() -> Status {
         version: "0.1.0".to_owned(),
         time: ago(0),
         mode: Mode::Active,
+        blocked: Vec::new(),
         hold: None,
-        config: Config { file: "/etc/rotad/cluster.yaml".into(), loaded_at: ago(7_860), error: None },
+        config: Config {
+            file: "/etc/rotad/cluster.yaml".into(),
+            loaded_at: ago(7_860),
+            hash: String::new(),
+            error: None,
+            held_edit: None,
+        },
         nodes: vec![
             node(
                 "node00",
@@ -101,9 +108,16 @@ fn the_json_form_is_the_contract() {
             "version": "0.1.0",
             "time": "2026-11-24T11:19:20Z",
             "mode": "active",
+            "blocked": [],
             "hold": null,
             "left_over": [],
-            "config": { "file": "/etc/rotad/cluster.yaml", "loaded_at": "2026-11-24T09:08:20Z", "error": null },
+            "config": {
+                "file": "/etc/rotad/cluster.yaml",
+                "loaded_at": "2026-11-24T09:08:20Z",
+                "hash": "",
+                "error": null,
+                "held_edit": null,
+            },
             "nodes": [{
                 "name": "node00",
                 "addresses": ["192.0.2.10"],

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Instant};
 use super::{Preview, Turn, Zone};
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, RdataSet, RrType, Rrset, RrsetId, Ttl},
-    plan::{self, Change, Rrsets},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
+    plan::{self, Rrsets},
     status::ZoneState,
 };
 
@@ -67,23 +67,47 @@ impl Zone {
         Some(targets)
     }
 
-    /// How many `RRsets` the zone holds for us, and how many of them an edit would change or delete now.
+    /// Whether a message went out of which nothing is known: it may change the zone yet.
     #[must_use]
-    pub fn edit_size(&self, turn: Turn<'_>) -> (usize, usize) {
+    pub const fn has_lost_message(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// How many `RRsets` the zone holds for us, and how many of them an edit would change or delete, now or once those
+    /// who come instead are decided. What the file `before` does not say either does not count: it was let through.
+    #[must_use]
+    pub fn edit_size(&self, turn: Turn<'_>, before: Option<Turn<'_>>) -> (usize, usize) {
         let recipes = turn.recipes();
+        let owned = &self.memory.owned;
         let is_ours = self.seen.as_ref().is_none_or(|seen| self.not_ours(turn, seen, &recipes).is_none());
         if !is_ours {
-            return (self.memory.owned.len(), 0);
+            return (owned.len(), 0);
         }
         // An edit counts although BIND is out of reach: what we published stands in for what cannot be read.
         let published = self.seen.as_ref().map_or_else(|| self.remembered(&recipes), |seen| seen.rrsets.clone());
         let plan = self.diff(turn, &published, &recipes);
-        let by_edit = |change: &&Change| {
-            self.memory.owned.contains_key(&change.id) && plan::is_by_edit(change, recipes.get(&change.id))
+        let changes: BTreeMap<_, _> = plan.changes.iter().map(|change| (&change.id, change)).collect();
+        let before = before.map(|turn| turn.recipes());
+        let was_listed = |id: &RrsetId, rdata: &Rdata| {
+            before.as_ref().is_none_or(|before| before.get(id).is_some_and(|recipe| recipe.lists(rdata)))
         };
-        // What BIND refuses is no part of this edit.
-        let is_new = |change: &&Change| self.troubles.get(&change.id).is_none_or(|trouble| !trouble.is_of(change));
-        (self.memory.owned.len(), plan.changes.iter().filter(by_edit).filter(is_new).count())
+        let is_by_edit = |(id, ours): &(&RrsetId, &RdataSet)| {
+            let (recipe, set) = (recipes.get(*id), published.get(*id));
+            let leaves = |rdata: &&Rdata| {
+                ours.contains(*rdata) && recipe.is_some_and(|recipe| !recipe.lists(rdata)) && was_listed(id, rdata)
+            };
+            if set.is_some_and(|set| set.rdata.iter().any(|rdata| leaves(&rdata))) {
+                return true;
+            }
+            // What BIND refuses is no part of this edit.
+            let change = changes.get(*id).filter(|change| self.troubles.get(*id).is_none_or(|t| !t.is_of(change)));
+            change.is_some_and(|change| match (&change.before, &change.after) {
+                (Some(_), None) => before.as_ref().is_none_or(|before| before.contains_key(*id)),
+                (Some(old), Some(new)) => old.ttl != new.ttl,
+                (None, _) => false,
+            })
+        };
+        (owned.len(), owned.iter().filter(is_by_edit).count())
     }
 
     /// What the zone holds as far as we remember. TTLs are not remembered.

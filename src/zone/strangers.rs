@@ -12,7 +12,7 @@ use crate::{
     desired::Recipe,
     dns::RrsetId,
     event::{Event, Kind},
-    plan::{self, Plan, Rrsets},
+    plan::{Plan, Rrsets, rails::in_the_way},
 };
 
 impl Zone {
@@ -53,7 +53,7 @@ impl Zone {
     ) -> Owned {
         let mut foreign = self.strangers(turn, published, recipes);
         for blocked in plan.blocked.keys() {
-            let theirs = plan::in_the_way(blocked);
+            let theirs = in_the_way(blocked);
             let theirs = theirs.filter(|id| !self.memory.owned.contains_key(id) && !self.adopted.contains(id));
             foreign.extend(theirs.filter_map(|id| Some((id.clone(), published.get(&id)?.rdata.clone()))));
         }
@@ -73,7 +73,7 @@ impl Zone {
     /// Sets that an operator took over because they stand in the way of one of ours: they go.
     pub(super) fn adopted_in_the_way(&self, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Owned {
         let ids = self.adopted.iter().filter(|id| !recipes.contains_key(*id));
-        let ids = ids.filter(|id| plan::in_the_way(id).any(|ours| recipes.contains_key(&ours)));
+        let ids = ids.filter(|id| in_the_way(id).any(|ours| recipes.contains_key(&ours)));
         ids.filter_map(|id| Some((id.clone(), published.get(id)?.rdata.clone()))).collect()
     }
 }

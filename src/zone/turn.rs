@@ -53,7 +53,7 @@ pub struct Turn<'a> {
     pub scope: &'a Scope,
     /// Whether anything may be written yet.
     pub may_write: bool,
-    /// Whether changes that come from an edit wait for `--force`.
+    /// Whether changes that come from an edit wait for `rotad accept`.
     pub hold_edits: bool,
     /// Whether an MX of another zone points to a name.
     pub is_target_elsewhere: &'a dyn Fn(&OwnerName) -> bool,

@@ -178,6 +178,7 @@ fn a_shortage_outlives_an_edit() {
     assert_eq!(answer(&mut world, "n2", "imap", Down), "192.0.2.11");
 }
 
+
 #[test]
 fn who_fails_what_the_service_did_not_need_stays_until_that_is_confirmed() {
     let any = FILE.replace("name: imap, checks: [imap]", "name: imap, checks: [imap, smtp], checks_any: 1");
@@ -193,6 +194,153 @@ fn who_fails_what_the_service_did_not_need_stays_until_that_is_confirmed() {
         }
         assert_eq!(answer(&mut world, "n0", "smtp", Down), "192.0.2.11 192.0.2.12", "{what}");
     }
+
+/// As many domains as `max_change` is for, of the nodes with these numbers.
+fn many(nodes: &[u8], services: &str) -> Arc<Cluster> {
+    let node = |at: &u8| format!("n{at}: {{ addresses: [192.0.2.1{at}] }}");
+    let nodes: Vec<_> = nodes.iter().map(node).collect();
+    let domains: Vec<_> = (0..12).map(|at| format!("d{at:02}.test: {{ services: [{services}] }}")).collect();
+    cluster(&format!(
+        "nodes: {{ {} }}
+checks: {{ imap: {{ kind: imap }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+  alias: {{ publish: alias, name: imap, target: imap.elsewhere.test }}
+domains:
+  {}
+",
+        nodes.join(", "),
+        domains.join("\n  ")
+    ))
+}
+
+fn of_many(file: &Arc<Cluster>) -> World {
+    let mut world = World::new(file);
+    world.run();
+    world.us().events.clear();
+    world.sent.clear();
+    world
+}
+
+/// An edit with the hash of its file.
+fn edit_as(world: &mut World, file: &Arc<Cluster>, hash: &str) {
+    let now = world.now;
+    let events = world.us().rota.set_cluster(now, Arc::clone(file), hash);
+    world.us().events.extend(events);
+    world.run();
+}
+
+#[test]
+fn an_edit_that_waits_is_accepted_by_its_name_and_as_it_was_judged() {
+    let (three, two) = (many(&[0, 1, 2], "imap"), many(&[0, 1], "imap"));
+    let mut world = of_many(&three);
+    edit_as(&mut world, &two, "0123456789abcdef");
+    let told = world.us().told(Kind::TooMuchChange);
+    assert!(
+        told[0].contains("12 of 12 published RRsets") && told[0].contains("`rotad accept 0123456789ab`"),
+        "{told:?}"
+    );
+    assert!(told[0].contains("drained first, then removed") && !told[0].contains("--force"), "{told:?}");
+    let now = world.now;
+    let held = world.us().rota.held_edit().cloned().unwrap();
+    assert_eq!((held.id.as_str(), held.changed, held.owned, held.since), ("0123456789ab", 12, 12, now));
+    // Read again it is the same edit, and is not told again.
+    world.pass(std::time::Duration::from_mins(1));
+    edit_as(&mut world, &two, "0123456789abcdef");
+    assert_eq!(world.us().rota.held_edit().unwrap().since, now);
+    assert_eq!(world.us().told(Kind::TooMuchChange), Vec::<String>::new());
+    for (id, newest, why) in [
+        (Some("ba9876543210"), "0123456789abcdef", "is 0123456789ab, not ba9876543210"),
+        (None, "fedcba9876543210", "has changed since"),
+    ] {
+        let error = world.us().rota.accept(id, newest).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+    assert_eq!(world.sent.len(), 0);
+    let events = world.us().rota.accept(Some("0123456789ab"), "0123456789abcdef").unwrap();
+    assert_eq!(events[0].kind, Kind::EditAccepted);
+    world.run();
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.11");
+    assert!(world.us().rota.held_edit().is_none());
+    let error = world.us().rota.accept(None, "0123456789abcdef").unwrap_err();
+    assert!(error.starts_with("no edit waits"), "{error}");
+}
+
+#[test]
+fn an_edit_that_is_taken_back_waits_no_longer() {
+    let (three, two) = (many(&[0, 1, 2], "imap"), many(&[0, 1], "imap"));
+    let mut world = of_many(&three);
+    edit_as(&mut world, &two, "b");
+    assert!(world.us().rota.refused_edit().is_some());
+    edit_as(&mut world, &three, "a");
+    assert_eq!(world.us().rota.refused_edit(), None);
+    assert_eq!(world.us().told(Kind::ConfigLoaded), ["the edit b that waited was taken back"]);
+    assert_eq!(world.sent.len(), 0);
+}
+
+#[test]
+fn a_node_that_was_drained_first_is_removed_without_asking() {
+    let three = many(&[0, 1, 2], "imap");
+    let mut world = of_many(&three);
+    let mut drained = Cluster::clone(&three);
+    drained.nodes.get_mut("n2").unwrap().admin_state = crate::cluster::AdminState::Drain;
+    edit_as(&mut world, &Arc::new(drained), "b");
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.11");
+    edit_as(&mut world, &many(&[0, 1], "imap"), "c");
+    assert_eq!(world.us().rota.held_edit(), None);
+}
+
+#[test]
+fn what_was_let_through_and_waits_is_no_part_of_the_next_edit() {
+    let (old, new) = (many(&[0, 1, 2], "imap"), many(&[3, 4, 5], "imap"));
+    let mut world = of_many(&old);
+    edit_as(&mut world, &new, "b");
+    world.us().rota.accept(None, "b").unwrap();
+    world.run();
+    // Nobody of the new ones has answered: the old ones are still there.
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), ALL);
+    let mut more = Cluster::clone(&new);
+    more.safety.first_round = std::time::Duration::from_secs(1);
+    edit_as(&mut world, &Arc::new(more), "c");
+    assert_eq!(world.us().rota.held_edit(), None);
+}
+
+#[test]
+fn a_held_edit_is_held_whole() {
+    // Addresses become aliases, or the other way round, while nobody watches.
+    for (before, after, stays) in [("imap", "alias", "A"), ("alias", "imap", "CNAME")] {
+        let (old, new) = (many(&[0, 1, 2], before), many(&[0, 1, 2], after));
+        let mut world = of_many(&old);
+        let saved = world.us().remembered();
+        world.restart(0, &new, saved);
+        world.all(Up);
+        world.pass(std::time::Duration::from_mins(2));
+        assert_eq!(world.us().told(Kind::TooMuchChange).len(), 1, "{after}");
+        assert_eq!(world.sent.len(), 0, "{after}: nothing is written");
+        assert_eq!(
+            world.us().state("d00.test"),
+            crate::status::ZoneState::Pending,
+            "{after}: {}",
+            world.us().error("d00.test")
+        );
+        assert_ne!(world.zone("d00.test").get(&format!("imap.d00.test {stays}")), "-");
+        world.us().rota.accept(None, "").unwrap();
+        world.pass(std::time::Duration::from_mins(2));
+        assert_eq!(world.zone("d00.test").get(&format!("imap.d00.test {stays}")), "-", "{after}");
+        assert_eq!(world.sent.len(), 12, "{after}: in one step each");
+        assert_eq!(world.us().state("d00.test"), crate::status::ZoneState::InSync);
+    }
+    // Another TTL and a node less wait together.
+    let mut other = Cluster::clone(&many(&[0, 1], "imap"));
+    other.services.get_mut("imap").unwrap().ttl = crate::dns::Ttl(300);
+    let mut world = of_many(&many(&[0, 1, 2], "imap"));
+    let saved = world.us().remembered();
+    world.restart(0, &Arc::new(other), saved);
+    world.all(Up);
+    world.pass(std::time::Duration::from_mins(2));
+    assert_eq!(world.sent.len(), 0);
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), ALL);
+
 }
 
 /// Edits of all kinds that leave every node in every set.

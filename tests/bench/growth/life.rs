@@ -117,12 +117,12 @@ fn live(domains: usize, costs: &mut Costs, table: &mut Table) {
     assert!(json.len() > domains * 20, "each zone is in it");
 
     let more = cluster::of(domains + 1);
-    timed(costs.of(EDIT), || world.rota.set_cluster(world.now, more));
+    timed(costs.of(EDIT), || world.rota.set_cluster(world.now, more, ""));
     let spent = world.settle();
     assert_eq!(spent.writes, 1, "the new zone is written");
     *costs.of(EDIT) += spent.all();
     let fewer = cluster::of(domains - domains / 10);
-    timed(costs.of(REMOVAL), || world.rota.set_cluster(world.now, fewer));
+    timed(costs.of(REMOVAL), || world.rota.set_cluster(world.now, fewer, ""));
     let spent = world.settle();
     assert_eq!(spent.writes, domains / 10 + 1, "each zone that left is cleaned");
     *costs.of(REMOVAL) += spent.all();

@@ -126,3 +126,55 @@ fn somebody_else_may_not_command() {
     assert_eq!(nobody.code, 77, "{nobody:?}");
     assert_eq!(rota.status()["mode"], "active");
 }
+
+#[test]
+fn c15_a_hold_waits_for_what_is_under_way_and_names_what_may_still_land() {
+    let mut rota = plain();
+    rota.named.pause();
+    rota.kill("node01");
+    rota.expect_journal("node01 imap (");
+    rota.expect_zone_state("mydomain.org", "pending");
+    let ran = rota.run(&["hold", "--reason", "the switches"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("may still change mydomain.org: BIND has not answered"), "{ran:?}");
+    let status = rota.status();
+    assert_eq!((&status["mode"], &status["blocked"]), (&"hold".into(), &serde_json::json!(["hold"])));
+    rota.named.resume();
+    rota.expect_zone_state("mydomain.org", "pending");
+    assert_eq!(rota.run(&["release"]).code, 0);
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.expect_in_sync();
+    // With nothing under way it is answered at once; a second one says what it takes the place of.
+    assert_eq!(rota.run(&["hold", "--for", "2h", "--reason", "first"]).code, 0);
+    let ran = rota.run(&["hold", "--reason", "second"]);
+    assert!(
+        ran.code == 0
+            && ran.out.contains("it takes the place of: nothing is written until 20")
+            && ran.out.contains(": first"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn c15_under_a_hold_every_zone_that_would_change_is_pending() {
+    let rota = (0..12).fold(Rota::new().nodes(3).service(IMAP).service(MX), |rota, at| {
+        rota.domain(&format!("d{at:02}.example.org"), "services: [imap, mx]")
+    });
+    let mut rota = rota.start();
+    assert_eq!(rota.run(&["hold"]).code, 0);
+    rota.kill("node01");
+    let all_pending = |rota: &mut Rota| {
+        let status = rota.status();
+        status["zones"].as_array().unwrap().iter().all(|zone| zone["state"] == "pending")
+    };
+    rota.eventually("all are pending", all_pending);
+    let (code, text) = rota.plan();
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("24 RRsets in 12 zones wait: held: nothing is written until `rotad release`"), "{text}");
+    // A restart, at which most zones are known by their serials, forgets nothing of that.
+    rota.restart();
+    rota.eventually("all are pending again", all_pending);
+    assert_eq!(rota.run(&["release"]).code, 0);
+    rota.expect_a("imap.d11.example.org", ["node00", "node02"]);
+    rota.expect_in_sync();
+}

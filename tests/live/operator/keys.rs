@@ -140,3 +140,53 @@ fn a_secret_is_in_no_output_and_in_no_core() {
         }
     }
 }
+
+#[test]
+fn c5_another_key_file_is_loaded_and_tried_at_once() {
+    let mut rota = with_keys(&[("next", "hmac-sha512")]);
+    rota.start();
+    rota.expect_in_sync();
+    let copy = |rota: &Rota, from: &str, to: &str| {
+        let path = rota.path().join(to);
+        fs::write(&path, clause(rota, from)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    copy(&rota, "next", "next.key");
+    rota.edit("key_file: rotad.key", "key_file: next.key");
+    rota.expect_journal("the key file was read anew: Keys([Key { label: KeyLabel { name: next");
+    assert!(!rota.journal().contains("BADKEY"), "{}", rota.journal());
+    // Only the new key is taken by now.
+    let conf = rota.named.path().join("named.conf");
+    let text = fs::read_to_string(&conf).unwrap().replace("include \"rotad.key\";\n", "");
+    fs::write(&conf, text).unwrap();
+    rota.named.rndc(&["reconfig"]).unwrap();
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+
+    // A key that BIND does not know: one line, and the one before is used on.
+    copy(&rota, "rotad", "old.key");
+    rota.edit("key_file: next.key", "key_file: old.key");
+    rota.expect_journal("BIND refuses the keys that the file gives now: ");
+    rota.revive("node01");
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.expect_in_sync();
+    assert_eq!(rota.journal().matches("BIND refuses the keys").count(), 1, "{}", rota.journal());
+}
+
+#[test]
+fn c7_how_bind_is_used_is_live_and_what_is_not_says_so() {
+    let mut rota = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]").start();
+    rota.edit("timeout: 2s }", "timeout: 1s, connections: 2, max_in_flight: 8 }");
+    rota.expect_journal("was read: bind.timeout changed, bind.connections changed, bind.max_in_flight changed");
+    assert!(!rota.journal().contains("systemctl restart"), "{}", rota.journal());
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    // The new time counts: BIND is given up after it.
+    rota.named.pause();
+    rota.revive("node01");
+    rota.expect_journal("no answer in 1s");
+    rota.named.resume();
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.edit("cluster: mail", "cluster: other");
+    rota.expect_journal("cluster changed, which is taken only at a start: systemctl restart rotad");
+}

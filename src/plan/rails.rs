@@ -1,0 +1,128 @@
+//! What a plan must not do, whatever is wanted: leave a name bare, a target without address, data beside an alias. The
+//! rails come last, and each once: what was held back before them may be what the rest depends on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Change, Plan, Rrsets, apply, exchange};
+use crate::{
+    desired::Recipe,
+    dns::{OwnerName, Rdata, RdataSet, RrType, RrsetId},
+};
+
+/// What the rails are judged by.
+#[derive(Clone, Copy)]
+pub struct Rails<'a> {
+    /// What the file lists.
+    pub recipes: &'a BTreeMap<RrsetId, Recipe>,
+    /// What the zone holds at the names that we read.
+    pub published: &'a Rrsets,
+    /// What we published before.
+    pub owned: &'a BTreeMap<RrsetId, RdataSet>,
+    /// Whether an MX outside of this zone points to a name.
+    pub is_target_elsewhere: &'a dyn Fn(&OwnerName) -> bool,
+}
+
+impl Rails<'_> {
+    /// Takes out of a plan what must not be done now.
+    pub fn keep(&self, plan: &mut Plan) {
+        keep_targets(plan, self);
+        block_aliases(plan, self);
+        keep_names(&mut plan.changes, self.published, self.recipes);
+        keep_exchanges(plan, self);
+        plan.changes.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+}
+
+/// Takes deletions out of a plan that would leave an MX without addresses: BIND would let it dangle (measured). Those
+/// that another zone's MX keeps from going wait for that zone.
+fn keep_targets(plan: &mut Plan, inputs: &Rails<'_>) {
+    if plan.changes.iter().all(|change| change.after.is_some()) {
+        return;
+    }
+    let mut after = inputs.published.clone();
+    apply(&mut after, &plan.changes);
+    let targets: BTreeSet<&OwnerName> = after.values().flat_map(|set| &set.rdata).filter_map(exchange).collect();
+    let waiting = &mut plan.waiting;
+    plan.changes.retain(|change| {
+        let last_address = change.after.is_none()
+            && matches!(change.id.rtype, RrType::A | RrType::Aaaa)
+            && !has_address(&after, &change.id.owner);
+        let waits = last_address && (inputs.is_target_elsewhere)(&change.id.owner);
+        if waits {
+            waiting.insert(change.id.clone());
+        }
+        !(waits || last_address && targets.contains(&change.id.owner))
+    });
+}
+
+/// Takes exchanges out of a plan whose host records are not there and do not come with it: BIND refuses them, and the
+/// whole message with them.
+fn keep_exchanges(plan: &mut Plan, inputs: &Rails<'_>) {
+    if plan.changes.iter().all(|change| change.id.rtype != RrType::Mx || change.after.is_none()) {
+        return;
+    }
+    let mut after = inputs.published.clone();
+    apply(&mut after, &plan.changes);
+    plan.changes.retain_mut(|change| {
+        let Some(set) = change.after.as_mut().filter(|_| change.id.rtype == RrType::Mx) else { return true };
+        let was_there = |rdata: &Rdata| change.before.as_ref().is_some_and(|before| before.rdata.contains(rdata));
+        let is_bare = |rdata: &Rdata| {
+            exchange(rdata).is_some_and(|to| has_address(inputs.recipes, to) && !has_address(&after, to))
+        };
+        set.rdata = set.rdata.iter().filter(|rdata| was_there(rdata) || !is_bare(rdata)).cloned().collect();
+        !set.rdata.is_empty() && change.before.as_ref() != Some(set)
+    });
+}
+
+/// Whether a name has addresses among some sets.
+fn has_address<T>(sets: &BTreeMap<RrsetId, T>, owner: &OwnerName) -> bool {
+    [RrType::A, RrType::Aaaa].into_iter().any(|rtype| sets.contains_key(&RrsetId { owner: owner.clone(), rtype }))
+}
+
+/// Takes deletions out of a plan that would leave a name of the file bare: an alias stays until the addresses that
+/// replace it can come, and the other way round.
+fn keep_names(changes: &mut Vec<Change>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) {
+    if changes.iter().all(|change| change.after.is_some()) {
+        return;
+    }
+    let comes: BTreeSet<RrsetId> = changes.iter().filter(|c| c.after.is_some()).map(|c| c.id.clone()).collect();
+    changes.retain(|change| {
+        let listed = RrType::ALL.map(|rtype| RrsetId { owner: change.id.owner.clone(), rtype });
+        let mut listed = listed.iter().filter(|id| recipes.contains_key(*id)).peekable();
+        change.after.is_some()
+            || listed.peek().is_none()
+            || listed.any(|id| published.contains_key(id) || comes.contains(id))
+    });
+}
+
+/// BIND ignores data beside a CNAME, and a CNAME beside data, and still answers NOERROR (measured): do not ask it to.
+fn block_aliases(plan: &mut Plan, inputs: &Rails<'_>) {
+    let goes: BTreeSet<RrsetId> =
+        plan.changes.iter().filter(|change| change.after.is_none()).map(|change| change.id.clone()).collect();
+    let stands = |id: &RrsetId| inputs.published.contains_key(id) && !goes.contains(id);
+    let goes_later = |id: &RrsetId| inputs.owned.contains_key(id) && !inputs.recipes.contains_key(id);
+    let (free, blocked): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
+        .into_iter()
+        .partition(|change| change.after.is_none() || !in_the_way(&change.id).any(|id| stands(&id)));
+    plan.changes = free;
+    plan.blocked.extend(blocked.into_iter().map(|change| {
+        let id = change.id;
+        let words = if let Some(ours) = in_the_way(&id).find(|id| stands(id) && goes_later(id)) {
+            format!("{id}: {ours} stands in the way, which is ours and out of the file, but cannot go yet: nothing is to be done by hand")
+        } else if id.rtype == RrType::Cname {
+            format!("{id}: the name has other records, and BIND ignores a CNAME beside them; delete them, or take the alias out of the file")
+        } else {
+            format!("{id}: a CNAME exists at that name, and BIND ignores other records beside it; delete it (nsupdate: update delete {}. CNAME)", id.owner)
+        };
+        (id, words)
+    }));
+}
+
+/// The `RRsets` that cannot stand beside this one (RFC 1034 section 3.6.2), as far as we read them.
+pub fn in_the_way(id: &RrsetId) -> impl Iterator<Item = RrsetId> {
+    let alias = id.rtype == RrType::Cname;
+    RrType::ALL
+        .into_iter()
+        .filter(move |rtype| (*rtype == RrType::Cname) != alias)
+        .map(|rtype| RrsetId { owner: id.owner.clone(), rtype })
+}

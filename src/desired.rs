@@ -293,7 +293,10 @@ fn pool<'a>(
     let ready = || members.iter().filter(|member| member.is_ready());
     let healthy = |member: &&Member| counts_as_healthy(member, published);
     let reserve = |member: &&Member| member.state == Standing::Reserve;
-    let enough = |members: &Vec<&Member>| nodes(members.iter().copied()) >= min_healthy;
+    // Those who went down together are not seen to be down in the same moment: a suspect keeps its place, but is no reason
+    // to let the others go.
+    let is_proof = |member: &&Member| member.state != Standing::Suspect;
+    let enough = |members: &Vec<&Member>| nodes(members.iter().copied().filter(is_proof)) >= min_healthy;
     // While somebody is undecided, "nobody is healthy" is not known either.
     let can_be_everyone = all_down == AllDown::All && ready().all(|member| !member.state.is_undecided());
     // A place for everyone takes none away: it need not wait until suspects are known to be down.

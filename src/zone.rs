@@ -25,7 +25,7 @@ use crate::{
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets, held, rails::Rails},
     status::ZoneState,
-    update::{GenerationRrset, Update, Verdict},
+    update::{GenerationRrset, Update},
 };
 
 mod answer;
@@ -311,14 +311,13 @@ impl Zone {
             return (self.poll(turn, names), events);
         }
         let Some(attempt) = self.attempt(turn.me, seen) else {
-            let words = words::not_what_is_read(&self.name);
-            return (Step::Rest, self.fail(turn.now, words, Some(Verdict::GuardFailed.code().to_owned())));
+            return (Step::Rest, self.is_not_what_is_read(turn.now));
         };
         let published = self.published(turn.me, seen, &attempt).into_owned();
         let mut plan = self.wanted(turn, &published, recipes);
         let everything = *turn.scope == Scope::Everything;
         let claim = everything && (self.claims(seen, recipes) || self.is_behind_memory(turn.me, seen));
-        let claim = claim || self.lost.is_some();
+        let mut claim = claim || self.lost.is_some();
         let proves = turn.may_write && self.pending.must_prove(turn.now);
         // What was taken over, or went, is no matter of leave any more.
         let owned = &self.memory.owned;
@@ -331,6 +330,14 @@ impl Zone {
         self.rails(turn, &published, recipes).keep(&mut plan);
         events.extend(self.give_up_targets(wished, &plan));
         let foreign = self.all_strangers(turn, &published, recipes, &plan);
+        if self.puts_off(&attempt, &mut plan) {
+            if plan.changes.is_empty() && self.overtaken > 1 {
+                events.extend(self.is_not_what_is_read(turn.now));
+                return (Step::Rest, events);
+            }
+            // The record alone is written until a reading shows the sets as they are.
+            claim = true;
+        }
         events.extend(self.tell_strangers(foreign, recipes));
         if plan.changes.is_empty() && !claim && !proves {
             let wrong = self.what_is_wrong(&plan);
@@ -343,6 +350,7 @@ impl Zone {
                 None => (ZoneState::InSync, None),
             };
             self.failures = 0;
+            self.overtaken = 0;
             self.portion = Portion::Whole;
             self.remember(turn, recipes, state == ZoneState::InSync);
             events.extend(self.enter(state, words, None));
@@ -366,12 +374,10 @@ impl Zone {
         let generation = self.next_generation(&attempt.guard);
         // What does not fit is planned again next turn, from what is published then.
         let record = turn.me.record(generation);
-        let whole = Update { zone: self.name.clone(), guard: attempt.guard.clone(), record, changes, is_last: false };
-        let Some(mut update) = whole.split().into_iter().next() else { return (Step::Rest, events) };
+        let (zone, guard, exact) = (self.name.clone(), attempt.guard.clone(), attempt.exact);
+        let whole = Update { zone, guard, record, changes, exact, is_last: false };
+        let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, events) };
         let changes = update.changes.clone();
-        if !attempt.exact {
-            guard::replace_whole(&mut update.changes);
-        }
         let update = match self.checked(turn, recipes, &attempt, update) {
             Ok(checked) => checked,
             Err(violation) => {

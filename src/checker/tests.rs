@@ -56,7 +56,14 @@ fn update(changes: &[(&str, &str)]) -> Update {
         Change { before: held.get(&id).cloned(), after, id }
     });
     let guard = GenerationRrset::from(&record(6));
-    Update { zone: name("example.org"), guard, record: record(7), changes: changes.collect(), is_last: false }
+    Update {
+        zone: name("example.org"),
+        guard,
+        record: record(7),
+        changes: changes.collect(),
+        exact: true,
+        is_last: false,
+    }
 }
 
 fn held() -> Rrsets {

@@ -14,7 +14,7 @@ use hickory_proto::{
 
 use super::generation::{GenerationRecord, GenerationRrset, Txt};
 use crate::{
-    dns::{NameError, OwnerName, Rdata, RdataSet, RrType, Ttl},
+    dns::{NameError, OwnerName, Rdata, RrType, Ttl},
     plan::{self, Change},
 };
 
@@ -32,6 +32,9 @@ pub struct Update {
     pub record: GenerationRecord,
     /// What else it changes.
     pub changes: Vec<Change>,
+    /// Whether it also requires that each set it changes holds what was read there, or is not there if nothing was: what
+    /// somebody put there since is not deleted. Not where what is read may be other than what BIND updates.
+    pub exact: bool,
     /// Whether it takes the generation record away instead: nothing is left to manage in the zone.
     pub is_last: bool,
 }
@@ -58,8 +61,8 @@ impl Update {
     /// All deletions come before all additions, and addresses before the MX that need them: BIND applies the records
     /// in order but shows nobody a state in between, and replacing an `RRset` by itself moves no serial (measured).
     ///
-    /// Where a few records of a set differ, they alone are written, and the set as it was read is required, too:
-    /// BIND takes much longer over a record that it changes than over one that it compares (measured).
+    /// Where the sets are required and a few records of one differ, they alone are written: BIND takes much longer over a
+    /// record that it changes than over one that it compares (measured).
     ///
     /// # Errors
     /// [`Unencodable`] when a name that was read from a zone cannot be written back.
@@ -80,10 +83,10 @@ impl Update {
         let mut added = Vec::with_capacity(self.changes.len());
         for change in &self.changes {
             let owner = wire(&change.id.owner)?;
-            if let Some(difference) = Difference::of(change)
-                && let Ok(required) = records(&owner, Ttl(0), difference.before)
-            {
-                message.add_answers(required);
+            let required = self.exact.then(|| required(&owner, change)).flatten();
+            let is_required = required.is_some();
+            message.add_answers(required.into_iter().flatten());
+            if let Some(difference) = Difference::of(change).filter(|_| is_required) {
                 message.add_authorities(records(&owner, Ttl(0), difference.gone)?.into_iter().map(delete_record));
                 added.push((change.id.rtype, owner, difference.ttl, difference.new));
             } else {
@@ -104,10 +107,11 @@ impl Update {
         Ok(message)
     }
 
-    /// The sets that must hold what was read there, or BIND changes nothing.
+    /// The sets that must hold this, or not be there, or BIND changes nothing.
     #[cfg(test)]
-    pub(crate) fn required(&self) -> impl Iterator<Item = (&crate::dns::RrsetId, &RdataSet)> {
-        self.changes.iter().filter_map(|change| Some((&change.id, Difference::of(change)?.before)))
+    pub(crate) fn required(&self) -> impl Iterator<Item = (&crate::dns::RrsetId, Option<&crate::dns::RdataSet>)> {
+        let all = self.changes.iter().filter(|_| self.exact);
+        all.map(|change| (&change.id, change.before.as_ref().map(|set| &set.rdata)))
     }
 
     /// Cuts what does not fit in one message into several that follow one another, each a generation step of its own.
@@ -120,12 +124,12 @@ impl Update {
         if self.changes.iter().map(octets).sum::<usize>() <= ROOM {
             return vec![self];
         }
-        let Self { zone, mut guard, mut record, changes, is_last } = self;
+        let Self { zone, mut guard, mut record, changes, exact, is_last } = self;
         let mut parts = Vec::new();
         for changes in pack(changes) {
             let next = record.next();
             let after = GenerationRrset::from(&record);
-            parts.push(Self { zone: zone.clone(), guard, record, changes, is_last });
+            parts.push(Self { zone: zone.clone(), guard, record, changes, exact, is_last });
             (guard, record) = (after, next);
         }
         parts
@@ -206,7 +210,6 @@ fn exchanges(change: &Change) -> impl Iterator<Item = &OwnerName> {
 
 /// What differs between two states of a set, if that is less than to replace it.
 struct Difference<'a> {
-    before: &'a RdataSet,
     ttl: Ttl,
     gone: Vec<&'a Rdata>,
     new: Vec<&'a Rdata>,
@@ -219,7 +222,7 @@ impl<'a> Difference<'a> {
         let new: Vec<_> = after.rdata.difference(&before.rdata).collect();
         let is_less = gone.len() + new.len() < 1 + after.rdata.len();
         // A prerequisite says nothing of the TTL, which is one for the whole set.
-        (before.ttl == after.ttl && is_less).then_some(Self { before: &before.rdata, ttl: after.ttl, gone, new })
+        (before.ttl == after.ttl && is_less).then_some(Self { ttl: after.ttl, gone, new })
     }
 }
 
@@ -233,9 +236,19 @@ fn octets(change: &Change) -> usize {
         Rdata::Cname(target) => target.as_str().len() + 2,
     };
     let all = |set: &mut dyn Iterator<Item = &Rdata>| set.map(|rdata| record + data(rdata)).sum::<usize>();
-    match Difference::of(change) {
-        Some(Difference { before, gone, new, .. }) => all(&mut before.iter().chain(gone).chain(new)),
+    let required = change.before.as_ref().map_or(record, |before| all(&mut before.rdata.iter()));
+    let changed = match Difference::of(change) {
+        Some(Difference { gone, new, .. }) => all(&mut gone.into_iter().chain(new)),
         None => record + all(&mut change.after.iter().flat_map(|rrset| &rrset.rdata)),
+    };
+    required + changed
+}
+
+/// What a change requires of its set: RFC 2136 section 2.4.2 or 2.4.3. `None`: it has no wire form, so it cannot be there.
+fn required(owner: &Name, change: &Change) -> Option<Vec<Record>> {
+    match &change.before {
+        Some(before) => records(owner, Ttl(0), &before.rdata).ok(),
+        None => Some(vec![rrset_does_not_exist(owner.clone(), record_type(change.id.rtype))]),
     }
 }
 

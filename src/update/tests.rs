@@ -34,7 +34,7 @@ fn mx(exchange: &str) -> Rdata {
 }
 
 fn update(changes: Vec<Change>) -> Update {
-    Update { zone: name(ZONE), guard: (&record(6)).into(), record: record(7), changes, is_last: false }
+    Update { zone: name(ZONE), guard: (&record(6)).into(), record: record(7), changes, exact: true, is_last: false }
 }
 
 /// One line a record: class, TTL and all.
@@ -83,10 +83,12 @@ fn only_a_single_record_of_our_form_is_ours() {
 
 #[test]
 fn a_message_reads_as_rfc_2136_says() {
+    let mut gone = change("imap.example.org", RrType::Aaaa, []);
+    gone.before = Some(Rrset { ttl: Ttl(60), rdata: [Rdata::Aaaa("2001:db8::1".parse().unwrap())].into() });
     let message = update(vec![
         change(ZONE, RrType::Mx, [mx("mx.example.org")]),
         change("mx.example.org", RrType::A, [Rdata::A([192, 0, 2, 1].into())]),
-        change("imap.example.org", RrType::Aaaa, []),
+        gone,
         change("alias.example.org", RrType::Cname, [Rdata::Cname(name("mx.example.org"))]),
     ])
     .message()
@@ -95,7 +97,13 @@ fn a_message_reads_as_rfc_2136_says() {
     assert_eq!(message.zones(), [Query::query(wire(&name(ZONE)).unwrap(), RecordType::SOA)]);
     assert_eq!(
         shown(message.prerequisites()),
-        ["_rotad.example.org. 0 IN TXT v=1 cluster=mail owner=0badcafe generation=6"]
+        [
+            "_rotad.example.org. 0 IN TXT v=1 cluster=mail owner=0badcafe generation=6",
+            "example.org. 0 NONE MX UPDATE",
+            "mx.example.org. 0 NONE A UPDATE",
+            "imap.example.org. 0 IN AAAA 2001:db8::1",
+            "alias.example.org. 0 NONE CNAME UPDATE",
+        ]
     );
     assert_eq!(
         shown(message.updates()),
@@ -124,7 +132,6 @@ fn where_little_of_a_set_differs_that_alone_is_written() {
     let written = |change: Change| {
         let update = update(vec![change]);
         let message = update.message().unwrap();
-        assert_eq!(update.required().count(), usize::from(message.prerequisites().len() > 1));
         [&message.prerequisites()[1..], &message.updates()[1..]].map(shown)
     };
     let record = "_rotad.example.org. 0 IN TXT v=1 cluster=mail owner=0badcafe generation=7";
@@ -138,11 +145,18 @@ fn where_little_of_a_set_differs_that_alone_is_written() {
     assert_eq!(node_comes[0], ["x.example.org. 0 IN A 192.0.2.1"]);
     assert_eq!(node_comes[1], [record, "x.example.org. 60 IN A 192.0.2.3"]);
     let all = ["x.example.org. 0 ANY A UPDATE", record, "x.example.org. 60 IN A 192.0.2.3"];
-    assert_eq!(written(from(RrType::A, vec![a(1)], vec![a(3)])), [vec![], all.map(str::to_owned).to_vec()]);
+    let one = vec!["x.example.org. 0 IN A 192.0.2.1".to_owned()];
+    let all = all.map(str::to_owned).to_vec();
+    assert_eq!(written(from(RrType::A, vec![a(1)], vec![a(3)])), [one, all.clone()]);
     // The TTL is one for the whole set, and what cannot be written need not be required.
     let mut slower = from(RrType::A, vec![a(1), a(3)], vec![a(3)]);
     slower.before.as_mut().unwrap().ttl = Ttl(300);
-    assert_eq!(written(slower), [vec![], all.map(str::to_owned).to_vec()]);
+    let both = ["x.example.org. 0 IN A 192.0.2.1", "x.example.org. 0 IN A 192.0.2.3"].map(str::to_owned).to_vec();
+    assert_eq!(written(slower), [both, all.clone()]);
+    // What may be other than what is read is replaced whole.
+    let unseen =
+        Update { exact: false, ..update(vec![from(RrType::A, vec![a(1), a(3)], vec![a(3)])]) }.message().unwrap();
+    assert_eq!((unseen.prerequisites().len(), shown(&unseen.updates()[1..])), (1, all));
     let strange = Rdata::Mx { preference: 5, exchange: name(&format!("mx.{}.example.org", "a".repeat(64))) };
     let update = update(vec![from(RrType::Mx, vec![strange, mx("mx.example.org")], vec![mx("mx.example.org")])]);
     assert_eq!(update.message().unwrap().prerequisites().len(), 1);
@@ -249,11 +263,13 @@ proptest! {
             guard: (&record(generation)).into(),
             record: record(generation + 1),
             changes: changes.clone(),
+            exact: true,
         };
         let mut seen = 0;
         for (last, part) in (generation..).zip(first.split()) {
             let message = part.message().unwrap();
             let required = &message.prerequisites()[0].data;
+            prop_assert_eq!(message.prerequisites().len(), part.changes.len() + 1);
             prop_assert_eq!(required, &RData::TXT(TXT::new(vec![record(last).to_string()])));
             prop_assert_eq!(part.record.generation, last + 1);
             seen += part.changes.len();

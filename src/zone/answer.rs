@@ -87,7 +87,10 @@ impl Zone {
     fn read(&mut self, turn: Turn<'_>, reading: Reading) -> Vec<Event> {
         let known = self.generation;
         self.lose_sight();
-        if self.read.as_ref() != Some(&reading.generation) {
+        // What was tried with the sets as they were then says nothing of them as they are now.
+        let are_others =
+            self.pending.is_empty() && self.believed.as_ref().is_some_and(|believed| believed.rrsets != reading.rrsets);
+        if are_others || self.read.as_ref() != Some(&reading.generation) {
             self.tried.clear();
             self.read = Some(reading.generation.clone());
         }
@@ -228,7 +231,9 @@ impl Zone {
         self.reach = self.reach.max(Some(sent.generation.saturating_add(late)));
         self.learn(sent.generation);
         self.tried.clear();
-        self.overtaken = 0;
+        if !sent.changes.is_empty() {
+            self.overtaken = 0;
+        }
         self.has_grace = false;
         self.twin = false;
         self.adopt = false;

@@ -1,12 +1,13 @@
 //! What a message requires of the zone's record, and what is tried when that does not hold although nothing that can be
 //! read has moved: then BIND updates something newer than it lets us read.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet, time::Instant};
 
-use super::{Identity, Seen, Zone, memory::SPENT, owner::is_me};
+use super::{Identity, Seen, Zone, memory::SPENT, owner::is_me, words};
 use crate::{
-    plan::{self, Change, Rrsets},
-    update::GenerationRrset,
+    event::Event,
+    plan::{self, Change, Plan, Rrsets},
+    update::{GenerationRrset, Verdict},
 };
 
 /// How many generations above those that are known are tried.
@@ -18,7 +19,7 @@ pub(super) struct Attempt {
     /// The record.
     pub(super) guard: GenerationRrset,
     /// Also the sets that it changes, as they were read. Otherwise it replaces them whole, for they may be other than
-    /// what is read.
+    /// what is read; and it deletes none.
     pub(super) exact: bool,
 }
 
@@ -65,6 +66,17 @@ impl Zone {
         }
     }
 
+    /// Takes deletions out of a plan whose sets may be other than what is read; whether there were any, and nothing tells
+    /// what they are.
+    pub(super) fn puts_off(&self, attempt: &Attempt, plan: &mut Plan) -> bool {
+        !attempt.exact && put_off_deletions(plan) && self.pending.is_empty()
+    }
+
+    /// Nothing is left to try: the zone waits, and is read again.
+    pub(super) fn is_not_what_is_read(&mut self, now: Instant) -> Vec<Event> {
+        self.fail(now, words::not_what_is_read(&self.name), Some(Verdict::GuardFailed.code().to_owned()))
+    }
+
     /// Whether our record is older than one that we wrote: the zone is out of a backup, or what is read is behind. One
     /// message tells, and takes the record past what could be replayed.
     pub(super) fn is_behind_memory(&self, me: &Identity, seen: &Seen) -> bool {
@@ -73,9 +85,12 @@ impl Zone {
     }
 }
 
-/// Lets each change replace its set whatever it holds.
-pub(super) fn replace_whole(changes: &mut [Change]) {
-    for change in changes.iter_mut().filter(|change| change.after.is_some()) {
-        change.before = None;
-    }
+/// Takes the deletions out of a plan for sets that may be other than what is read: whatever somebody put there would go
+/// unseen. What takes the place of such a set waits with it. Whether there were any.
+fn put_off_deletions(plan: &mut Plan) -> bool {
+    let goes = plan.changes.iter().filter(|change| change.after.is_none());
+    let names: BTreeSet<_> = goes.map(|change| change.id.owner.clone()).collect();
+    let waits = |change: &Change| change.after.is_none() || change.before.is_none() && names.contains(&change.id.owner);
+    plan.changes.retain(|change| !waits(change));
+    !names.is_empty()
 }

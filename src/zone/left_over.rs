@@ -89,7 +89,7 @@ impl Zone {
         let generation = generation.saturating_add(1);
         let attempt = Attempt { guard: seen.generation.clone(), exact: true };
         let (zone, guard, record) = (self.name.clone(), attempt.guard.clone(), turn.me.record(generation));
-        let update = Update { zone, guard, record, changes: Vec::new(), is_last: true };
+        let update = Update { zone, guard, record, changes: Vec::new(), exact: true, is_last: true };
         let Ok(update) = self.checked(turn, &BTreeMap::new(), &attempt, update) else {
             self.has_ended();
             return Some(Step::Rest);

@@ -15,6 +15,7 @@ mod late;
 mod numbers;
 mod strangers;
 mod ttl;
+mod unseen;
 
 const ZONE: &str = "example.org";
 const BOTH: &str = "192.0.2.10 192.0.2.11";

@@ -75,7 +75,14 @@ impl Zone {
         let record = GenerationRecord { cluster: "mail".into(), owner: "0123456789abcdef".into(), generation: 41 };
         let changes = in_safe_order(self.plan(&recipes).changes);
         assert!(changes.len() > 4, "the node was in most sets");
-        Update { zone: self.name.clone(), guard: (&record).into(), record: record.next(), changes, is_last: false }
+        Update {
+            zone: self.name.clone(),
+            guard: (&record).into(),
+            record: record.next(),
+            changes,
+            exact: true,
+            is_last: false,
+        }
     }
 }
 

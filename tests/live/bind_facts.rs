@@ -71,6 +71,7 @@ impl Writer {
             guard: self.guard.clone(),
             record: record(self.generation + 1),
             changes: changes.to_vec(),
+            exact: false,
         }
     }
 
@@ -78,10 +79,15 @@ impl Writer {
         let update = self.update(changes);
         let verdict = self.primary.update_unchecked(&update).await?;
         if verdict == Verdict::Applied {
-            self.guard = (&update.record).into();
-            self.generation += 1;
+            self.took(&update);
         }
         Ok(verdict)
+    }
+
+    /// BIND has applied it.
+    fn took(&mut self, update: &Update) {
+        self.guard = (&update.record).into();
+        self.generation += 1;
     }
 
     async fn push(&mut self, changes: &[Change]) -> Verdict {

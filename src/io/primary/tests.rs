@@ -39,7 +39,7 @@ fn zone() -> OwnerName {
 
 fn update(generation: u64) -> Update {
     let record = GenerationRecord { cluster: "mail".into(), owner: "test".into(), generation };
-    Update { zone: zone(), guard: GenerationRrset::Absent, record, changes: Vec::new(), is_last: false }
+    Update { zone: zone(), guard: GenerationRrset::Absent, record, changes: Vec::new(), exact: true, is_last: false }
 }
 
 async fn server() -> (TcpListener, Arc<Primary>) {

@@ -90,7 +90,7 @@ impl Bind {
             GenerationRrset::Absent => zone.generation.is_empty(),
             GenerationRrset::Present { raw, .. } => zone.generation == *raw,
         };
-        let is_as_read = |(id, data): (&RrsetId, &RdataSet)| zone.rrsets.get(id).is_some_and(|set| set.rdata == *data);
+        let is_as_read = |(id, data): (&RrsetId, Option<&RdataSet>)| zone.rrsets.get(id).map(|set| &set.rdata) == data;
         if !holds || !update.required().all(is_as_read) {
             return Verdict::GuardFailed;
         }

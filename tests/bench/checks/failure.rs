@@ -170,6 +170,7 @@ impl Twin {
             guard: std::mem::replace(&mut self.guard, (&record).into()),
             record,
             changes: vec![Change { id: RrsetId { owner: name, rtype: RrType::A }, before: None, after: Some(after) }],
+            exact: false,
         };
         let is_there = nodes.contains(&"node01");
         let start = clock::now();

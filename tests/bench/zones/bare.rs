@@ -37,6 +37,7 @@ pub fn sign(
             }
         }
         let update = Update {
+            exact: differences,
             is_last: false,
             zone: OwnerName::parse(&name(at)).expect("a name"),
             guard: (&world.record(generation)).into(),

@@ -209,6 +209,37 @@ async fn a_failed_guard_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_set_that_is_not_as_it_was_read_is_neither_deleted_nor_made_nor_replaced() {
+    let records = "imap A 192.0.2.1\nalias CNAME Target.Elsewhere.Test.\n@ MX 10 MX.Elsewhere.Test.";
+    let named = Named::builder().zone(Zone::new(ZONE).records(records)).start();
+    let mut writer = Writer::new(named.primary(), ZONE);
+    writer.push(&[]).await;
+    let change = |owner: &str, rtype, before: &[&str], after: &[&str]| {
+        let set = |data: &[&str]| (!data.is_empty()).then(|| rrset(rtype, 300, data));
+        Change { id: RrsetId { owner: name(owner), rtype }, before: set(before), after: set(after) }
+    };
+    for (change, is_as_read) in [
+        (change("imap.example.org", A, &[], &["192.0.2.2"]), false),
+        (change("imap.example.org", A, &["192.0.2.2"], &[]), false),
+        (change("imap.example.org", A, &["192.0.2.2"], &["192.0.2.3"]), false),
+        (change("other.example.org", A, &["192.0.2.2"], &[]), false),
+        (change("other.example.org", A, &[], &["192.0.2.2"]), true),
+        (change("imap.example.org", A, &["192.0.2.1"], &["192.0.2.3"]), true),
+        (change("imap.example.org", A, &["192.0.2.3"], &[]), true),
+        // Whatever the case of a name, and the TTL.
+        (change("alias.example.org", Cname, &["target.elsewhere.test"], &[]), true),
+        (change("example.org", Mx, &["mx.elsewhere.test"], &["mx.other.test"]), true),
+    ] {
+        let update = Update { exact: true, ..writer.update(std::slice::from_ref(&change)) };
+        let verdict = writer.primary.update_unchecked(&update).await.unwrap();
+        assert_eq!(verdict, if is_as_read { Verdict::Applied } else { Verdict::GuardFailed }, "{change:?}");
+        if is_as_read {
+            writer.took(&update);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_address_beside_a_cname_is_ignored_and_the_rest_applied() {
     let named =
         Named::builder().zone(Zone::new(ZONE).records("imap CNAME host\npop A 192.0.2.9\nhost A 192.0.2.9")).start();

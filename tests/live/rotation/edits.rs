@@ -161,6 +161,28 @@ fn what_somebody_else_put_in_our_place_is_not_deleted() {
 }
 
 #[test]
+fn what_somebody_has_just_put_in_our_place_is_neither_deleted_nor_replaced() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .service("pop: { publish: address, name: pop, checks: [imap] }")
+        .domain("gone.org", "services: [imap, pop]")
+        .domain("stays.org", "services: [imap]")
+        .safety("left_over: delete")
+        .start();
+    rota.expect_in_sync();
+    // The daemon has seen none of this when the file changes: the serial is looked at once a minute.
+    rota.named
+        .nsupdate("zone gone.org\nupdate delete imap.gone.org A\nupdate add imap.gone.org 60 A 198.51.100.7")
+        .unwrap();
+    rota.take_out("gone.org:");
+    rota.expect_a("pop.gone.org", []);
+    rota.kill("node01");
+    rota.expect_a("imap.stays.org", ["node00"]);
+    assert_eq!(rota.named.a("imap.gone.org"), ["198.51.100.7".to_owned()].into());
+}
+
+#[test]
 fn a_new_domain_is_published() {
     let mut rota = Rota::new()
         .nodes(2)

@@ -329,17 +329,6 @@ impl Life {
         for sent in std::mem::take(&mut world.late) {
             world.deliver(&sent);
         }
-        // A copy that misses a message of ours is woken by another one alone; of what people do nobody knows to wait.
-        world.bind.wakes = true;
-        let knows = |zone: &crate::dns::OwnerName| {
-            world
-                .clients
-                .iter()
-                .any(|client| client.rota.zones().get(zone).is_some_and(Zone::has_something_to_read_back))
-        };
-        let (behind, _): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            std::mem::take(&mut world.bind.behind).into_iter().partition(|(zone, _)| knows(zone));
-        world.bind.behind = behind;
         for zone in world.bind.zones.values_mut() {
             if zone.rrsets.remove(&id("imap.a.test CNAME")).is_some() {
                 zone.serial += 1;
@@ -353,6 +342,17 @@ impl Life {
                 world.finish(at, 0, Fate::Answered);
             }
         }
+        // A copy that misses a message of ours is woken by another one alone; of what people do nobody knows to wait.
+        world.bind.wakes = true;
+        let knows = |zone: &crate::dns::OwnerName| {
+            world
+                .clients
+                .iter()
+                .any(|client| client.rota.zones().get(zone).is_some_and(Zone::has_something_to_read_back))
+        };
+        let (behind, _): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut world.bind.behind).into_iter().partition(|(zone, _)| knows(zone));
+        world.bind.behind = behind;
         world.tell_health();
         world.pass(Duration::from_mins(20));
         // What strangers hold is taken over.
@@ -362,6 +362,13 @@ impl Life {
         world.pass(Duration::from_mins(20));
         self.unblock();
         self.world.pass(Duration::from_mins(20));
+        // What was put back after a part of it had been withdrawn keeps or lacks the rest: whoever asked for both decides.
+        let zones = self.world.clients[0].rota.zones();
+        let is_torn = |zone: &Zone| zone.state() != ZoneState::InSync && !zone.memory().left_over.is_empty();
+        if self.world.clients.len() == 1 && zones.values().any(is_torn) {
+            self.happen(&Event::Withdraw(0));
+            self.world.pass(Duration::from_mins(20));
+        }
     }
 
     /// After a gap one node works, one is dead, and one has answered once and cannot be asked since.

@@ -53,7 +53,8 @@ impl Portion {
         let mut changes = update::in_safe_order(changes);
         let later = changes.split_off(many.min(changes.len()));
         let bare: BTreeSet<_> = changes.iter().filter(|c| c.after.is_none()).map(|c| c.id.owner.clone()).collect();
-        let instead = |c: &Change| c.after.is_some() && c.id.rtype != RrType::Mx && bare.contains(&c.id.owner);
+        // And what else goes there, for an alias stands beside nothing.
+        let instead = |c: &Change| (c.after.is_none() || c.id.rtype != RrType::Mx) && bare.contains(&c.id.owner);
         changes.extend(later.into_iter().filter(instead));
         changes
     }
@@ -76,4 +77,32 @@ pub(super) fn skip_troubles(troubles: &mut BTreeMap<RrsetId, Trouble>, now: Inst
             .get(&change.id)
             .is_none_or(|trouble| now >= trouble.until || !(trouble.is_refused || trouble.is_of(change)))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rota::model::{id, rrset};
+
+    #[test]
+    fn what_takes_the_place_of_addresses_comes_with_the_end_of_all_of_them() {
+        let change = |name: &str, before: &str, after: &str| {
+            let id = id(name);
+            let set = |text: &str| (text != "-").then(|| rrset(id.rtype, text));
+            Change { before: set(before), after: set(after), id: id.clone() }
+        };
+        let all = vec![
+            change("imap.a.test A", "60 192.0.2.10", "60 192.0.2.11"),
+            change("pop.a.test A", "60 192.0.2.10", "-"),
+            change("pop.a.test AAAA", "60 2001:db8::1", "-"),
+            change("pop.a.test MX", "60 10:mx.a.test", "-"),
+            change("pop.a.test CNAME", "-", "60 imap.a.test"),
+        ];
+        for many in 1..=all.len() {
+            let part = Portion::Parts(many).of(all.clone());
+            let of_pop = part.iter().filter(|change| change.id.owner.as_str() == "pop.a.test").count();
+            assert!(of_pop == 0 || of_pop == 4, "{many}: {part:?}");
+            assert!(part.len() >= many.min(all.len()));
+        }
+    }
 }

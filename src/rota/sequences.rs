@@ -192,7 +192,6 @@ impl Life {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm an event")]
     fn happen(&mut self, event: &Event) {
         let world = &mut self.world;
         match *event {

@@ -178,7 +178,6 @@ fn a_shortage_outlives_an_edit() {
     assert_eq!(answer(&mut world, "n2", "imap", Down), "192.0.2.11");
 }
 
-
 #[test]
 fn who_fails_what_the_service_did_not_need_stays_until_that_is_confirmed() {
     let any = FILE.replace("name: imap, checks: [imap]", "name: imap, checks: [imap, smtp], checks_any: 1");
@@ -194,6 +193,7 @@ fn who_fails_what_the_service_did_not_need_stays_until_that_is_confirmed() {
         }
         assert_eq!(answer(&mut world, "n0", "smtp", Down), "192.0.2.11 192.0.2.12", "{what}");
     }
+}
 
 /// As many domains as `max_change` is for, of the nodes with these numbers.
 fn many(nodes: &[u8], services: &str) -> Arc<Cluster> {
@@ -340,7 +340,6 @@ fn a_held_edit_is_held_whole() {
     world.pass(std::time::Duration::from_mins(2));
     assert_eq!(world.sent.len(), 0);
     assert_eq!(world.zone("d00.test").get("imap.d00.test A"), ALL);
-
 }
 
 /// Edits of all kinds that leave every node in every set.

@@ -44,7 +44,7 @@ impl Zone {
                 is_given: &|id| recipes.contains_key(id),
                 ours: &|id| {
                     let wished = || Some(&self.memory.left_over.get(id).filter(|_| self.wishes.contains_key(id))?.data);
-                    self.memory.owned.get(id).or_else(wished)
+                    self.memory.owned.get(id).or_else(wished).or_else(|| self.sent_to(id))
                 },
                 comes_back: &|id, rdata| {
                     let restored = self.wishes.get(id) == Some(&Wish::Restore);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     desired::Recipe,
-    dns::RrsetId,
+    dns::{RdataSet, RrsetId},
     event::{Event, Kind},
     plan::{Plan, Rrsets, rails::in_the_way},
 };
@@ -34,7 +34,7 @@ impl Zone {
         if self.adopt || !record.is_some_and(|record| is_me(record, turn.me)) {
             return BTreeMap::new();
         }
-        let not_owned = |id: &&RrsetId| !self.memory.owned.contains_key(*id) && !self.adopted.contains(*id);
+        let not_owned = |id: &&RrsetId| !self.is_ours_to_change(id);
         let strange = |id: &RrsetId| {
             let set = published.get(id)?;
             let is_strange = set.rdata.iter().any(|rdata| !is_known(turn, id, rdata));
@@ -54,7 +54,7 @@ impl Zone {
         let mut foreign = self.strangers(turn, published, recipes);
         for blocked in plan.blocked.keys() {
             let theirs = in_the_way(blocked);
-            let theirs = theirs.filter(|id| !self.memory.owned.contains_key(id) && !self.adopted.contains(id));
+            let theirs = theirs.filter(|id| !self.is_ours_to_change(id) && !self.memory.left_over.contains_key(id));
             foreign.extend(theirs.filter_map(|id| Some((id.clone(), published.get(&id)?.rdata.clone()))));
         }
         foreign
@@ -68,6 +68,18 @@ impl Zone {
             .filter(|(id, _)| recipes.contains_key(*id))
             .map(|(id, data)| Event::new(Kind::RrsetForeign, words::foreign_set(id, data)).zone(&self.name).rrset(id));
         events.collect()
+    }
+
+    /// Whether a set is owned, or a message of ours may have written it, or an operator lets us take it over.
+    fn is_ours_to_change(&self, id: &RrsetId) -> bool {
+        self.memory.owned.contains_key(id) || self.sent_to(id).is_some() || self.adopted.contains(id)
+    }
+
+    /// What a message of ours that was not read back has written to a set.
+    pub(super) fn sent_to(&self, id: &RrsetId) -> Option<&RdataSet> {
+        let changes = self.pending.messages().chain(&self.lost).flat_map(|sent| &sent.changes);
+        let last = changes.filter(|change| change.id == *id).last()?;
+        last.after.as_ref().map(|set| &set.rdata)
     }
 
     /// Sets that an operator took over because they stand in the way of one of ours: they go.

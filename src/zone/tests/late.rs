@@ -207,3 +207,36 @@ fn a_zone_that_is_taken_over_behind_an_old_copy_is_ours_at_once() {
     world.pass(Duration::from_secs(10));
     assert_eq!((world.us().state(ZONE), world.sent.len()), (ZoneState::InSync, 1));
 }
+
+#[test]
+fn what_we_wrote_and_cannot_read_yet_is_no_strangers_data_after_an_edit() {
+    let with = |last: u8, services: &str| {
+        cluster(&format!(
+            "nodes: {{ node00: {{ addresses: [192.0.2.10] }}, node01: {{ addresses: [192.0.2.{last}] }} }}
+checks: {{ imap: {{ kind: imap }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+  smtp: {{ publish: address, name: smtp, checks: [imap] }}
+domains: {{ example.org: {{ services: [{services}] }} }}
+"
+        ))
+    };
+    for fate in [Fate::Answered, Fate::AnswerLost] {
+        let mut world = World::new(&with(11, "imap"));
+        world.run();
+        world.bind.fall_behind(&name(ZONE));
+        world.edit(0, &with(11, "imap, smtp"));
+        until_write(&mut world);
+        world.finish(0, 0, fate);
+        world.pass(Duration::from_secs(1));
+        assert_eq!(world.zone(ZONE).get("smtp.example.org A"), BOTH);
+        world.edit(0, &with(12, "imap, smtp"));
+        world.all(Up);
+        world.pass(Duration::from_mins(1));
+        assert_eq!(world.zone(ZONE).get("smtp.example.org A"), "192.0.2.10 192.0.2.12", "{fate:?}");
+        world.bind.behind.clear();
+        world.pass(Duration::from_mins(1));
+        assert!(world.us().zone(ZONE).foreign().is_empty());
+        assert_eq!(world.us().state(ZONE), ZoneState::InSync, "{fate:?}");
+    }
+}

@@ -254,5 +254,5 @@ fn b40_a_zone_from_a_backup_is_brought_up_to_date() {
     ));
     expect_right(&mut rota, ["node00", "node01"]);
     // Above any that was ours, so that nothing that was signed then can be applied any more.
-    assert_eq!(generation(&rota), newest + 1);
+    assert!(generation(&rota) > newest);
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    cluster::{AllDown, Cluster},
+    cluster::Cluster,
     control::Answer,
     desired::{Extent, Shortage},
     dns::OwnerName,
@@ -20,7 +20,7 @@ use crate::{
     overrides::Overrides,
     settling::Settling,
     standings::Standings,
-    status::{Clocks, Mode, ServerState, ZoneState},
+    status::{Clocks, ServerState, ZoneState},
     zone::{Done, Identity, Memory, Preview, Scope, Step, Turn, Zone},
 };
 
@@ -29,6 +29,7 @@ mod alarms;
 mod calls;
 mod edits;
 mod gap;
+mod gate;
 mod left_over;
 #[cfg(test)]
 pub(crate) mod model;
@@ -203,53 +204,6 @@ impl Rota {
     #[must_use]
     pub const fn states(&self) -> &BTreeMap<ZoneState, usize> {
         self.tally.states()
-    }
-
-    /// What rotad is doing on the whole.
-    #[must_use]
-    pub fn mode(&self) -> Mode {
-        self.reasons().next().unwrap_or(Mode::Active)
-    }
-
-    /// Every reason why nothing is written now.
-    #[must_use]
-    pub fn blocked(&self) -> Vec<Mode> {
-        self.reasons().filter(|reason| *reason != Mode::Blind || !self.may_write_blind()).collect()
-    }
-
-    /// What keeps us from our ordinary course, the first that people should know first.
-    fn reasons(&self) -> impl Iterator<Item = Mode> {
-        let is_starting = !self.first_round_done || self.edits == Edits::Unjudged;
-        let reasons = [
-            (Mode::Hold, self.overrides.hold().is_some()),
-            (Mode::Starting, is_starting),
-            (Mode::Blind, self.health.blind),
-        ];
-        reasons.into_iter().filter_map(|(mode, holds)| holds.then_some(mode))
-    }
-
-    /// A place for everyone takes none away, whoever is blind.
-    fn may_write_blind(&self) -> bool {
-        let nobody_is_well = || !self.health.targets.values().any(|health| health.is_well());
-        self.cluster.safety.all_down == AllDown::All && nobody_is_well()
-    }
-
-    /// Whether anything may be written.
-    fn may_write(&self) -> bool {
-        !self.looks_only && self.blocked().is_empty()
-    }
-
-    /// Why the newest file is not in force, or not wholly.
-    #[must_use]
-    pub fn refused_edit(&self) -> Option<&str> {
-        self.held_edit.as_ref().map(|held| held.words.as_str())
-    }
-
-    /// The zones in which a message of ours may still change something.
-    #[must_use]
-    pub fn may_still_change(&self) -> BTreeSet<&OwnerName> {
-        let lost = self.zones.iter().filter(|(_, zone)| zone.has_lost_message()).map(|(name, _)| name);
-        self.writing.iter().chain(lost).collect()
     }
 
     /// Whether no zone has a step under way or wants one now.

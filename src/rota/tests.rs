@@ -52,7 +52,7 @@ fn nothing_is_written_before_the_first_round_or_the_end_of_patience() {
         world.us().rota.set_health(Arc::new(view));
         world.pass(Duration::from_secs(after));
         assert_eq!(world.sent.len(), writes, "first round done: {done}, {after} s");
-        let expected = if writes == 0 { Mode::Starting } else { Mode::Active };
+        let expected = if writes == 0 { crate::status::Mode::Starting } else { crate::status::Mode::Active };
         assert_eq!(world.us().rota.mode(), expected);
         assert_eq!(world.us().told(Kind::FirstRound).len(), writes);
     }

@@ -91,7 +91,7 @@ async fn over_the_update_quota_bind_is_silent() {
     let results = pushes.join_all().await;
     let lost: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
     assert!(!lost.is_empty() && lost.len() < 64, "{} lost", lost.len());
-    assert!(lost.iter().all(|lost| lost.sent && lost.reason.ends_with("no answer in 1s")), "{lost:?}");
+    assert!(lost.iter().all(|lost| lost.sent && lost.reason.contains("no answer in 1s")), "{lost:?}");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::{
     cluster::Cluster,
     event::{Event, Kind},
     exit::Exit,
+    flap::Past,
     io::{
         clock, control_server, files, journal, keys, local_socket, monitor,
         pulse::Pulse,
@@ -64,7 +65,8 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let (in_force, followed) = watch::channel(Arc::clone(&cluster));
     let (ask, requests) = mpsc::channel(16);
     let (order, commands) = mpsc::channel(16);
-    let (remembered, to_save) = watch::channel(Remembered { zones: state.zones.clone(), hold: state.hold.clone() });
+    let (remembered, to_save) =
+        watch::channel(Remembered { zones: state.zones.clone(), hold: state.hold.clone(), health: Arc::default() });
     let (saves, save_now) = mpsc::channel(16);
     let (stop_servers, servers_stop) = watch::channel(());
     let stopped = || {
@@ -75,15 +77,15 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     };
 
     let pulse = Pulse::start();
-    let (monitor, monitor_ended) = monitor::spawn(followed, pulse.clone())?;
+    let (monitor, monitor_ended) = monitor::spawn(followed, &state.damping, pulse.clone())?;
     let hash = loaded.hash.clone();
     let (look, looks) = mpsc::channel(16);
     Shutdown::reloads(look.clone())?;
     let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, looks));
     let status_task = tokio::spawn(status_server::run(status_listener, ask, stopped()));
     let control_task = tokio::spawn(control_server::run(control_listener, order, stopped()));
-    let unchanging = State { zones: BTreeMap::new(), ..state.clone() };
-    let keeper_task = tokio::spawn(keep(directory, unchanging, to_save, save_now));
+    let kept = State { zones: BTreeMap::new(), ..state.clone() };
+    let keeper_task = tokio::spawn(keep(directory, kept, to_save, save_now));
     let clocks = Clocks { now: clock::now(), wall: clock::wall() };
     let (overrides, told) = Overrides::remembered(state.hold, clocks);
     told.iter().for_each(journal::emit);
@@ -174,10 +176,10 @@ async fn changed_after(newest: &mut watch::Receiver<Remembered>, then: Instant) 
 }
 
 /// Saves what is to be remembered whenever it changes, when somebody waits for it, and once more at the end, beside what
-/// does not change. Holds the lock until then.
+/// else is kept. Holds the lock until then.
 async fn keep(
     directory: StateDir,
-    unchanging: State,
+    mut kept: State,
     mut newest: watch::Receiver<Remembered>,
     mut save_now: mpsc::Receiver<Save>,
 ) {
@@ -193,8 +195,11 @@ async fn keep(
             Some(waits) = save_now.recv() => Some(waits),
         };
         let begins = clock::now();
-        let Remembered { zones, hold } = newest.borrow_and_update().clone();
-        let state = State { zones, hold, ..unchanging.clone() };
+        let Remembered { zones, hold, health } = newest.borrow_and_update().clone();
+        if !health.targets.is_empty() {
+            kept.damping = Past::of_all(&health, Clocks { now: begins, wall: clock::wall() });
+        }
+        let state = State { zones, hold, ..kept.clone() };
         let directory = Arc::clone(&directory);
         let saved = tokio::task::spawn_blocking(move || directory.save(&state)).await;
         let saved = saved.unwrap_or_else(|panicked| Err(panicked.into()));

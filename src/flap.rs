@@ -15,7 +15,7 @@ mod past;
 #[cfg(test)]
 mod tests;
 
-pub use self::past::{Past, PastHold};
+pub use self::past::{Damping, Past, PastHold, is_same};
 
 /// How long a down is held against a node.
 pub const WINDOW: Duration = Duration::from_hours(1);
@@ -53,6 +53,11 @@ impl Flaps {
             self.0.pop_front();
         }
         self.0.push_back(now);
+    }
+
+    /// Downs that are remembered, oldest first.
+    pub fn downs(&self) -> impl Iterator<Item = Instant> {
+        self.0.iter().copied()
     }
 
     /// When it went down last, as far as that is remembered.

@@ -103,6 +103,8 @@ pub struct Health {
     pub trial: Option<Trial>,
     /// The wait of a target that passes again, but went down too often.
     pub hold: Option<Hold>,
+    /// How it stood before we began to watch it anew, until it is decided.
+    pub before: Option<Before>,
     /// Probes in a row that could not be made.
     pub unmade: u32,
     /// What the last answer warned of, if it passed.
@@ -133,10 +135,33 @@ impl Health {
             fell: None,
             trial: None,
             hold: None,
+            before: None,
             unmade: 0,
             warning: None,
             answers: 0,
         }
+    }
+
+    /// The same, but what is held against it is remembered.
+    #[must_use]
+    pub fn remembering(self, flaps: Flaps, before: Option<Before>) -> Self {
+        Self { flaps, before, ..self }
+    }
+
+    /// How it stands, for whoever watches it anew. `None`: it was never decided.
+    #[must_use]
+    pub fn stands(&self) -> Option<Before> {
+        match self.state {
+            State::Up => Some(Before { up: true, hold: None }),
+            State::Down => Some(Before { up: false, hold: self.hold }),
+            State::Unknown if self.was_up => Some(Before { up: true, hold: None }),
+            State::Unknown => self.before,
+        }
+    }
+
+    /// Whether it was down before, and is about to return: as from any down.
+    fn returns(&self) -> bool {
+        self.state == State::Down || (self.state == State::Unknown && self.before.is_some_and(|before| !before.up))
     }
 
     /// Takes what a probe found, which ended `now` after it `took` so long. What is to be told of it.
@@ -150,6 +175,11 @@ impl Health {
         let held = self.count(timing, now, &outcome, took);
         let unmade = self.unmade;
         self.trial.take_if(|trial| trial.is_over(timing, now, &outcome, unmade));
+        if held.is_some() && self.state == State::Unknown {
+            // It was down before we watched it anew, and is held down as it would have been.
+            (self.state, self.since, self.before) = (State::Down, now, None);
+            self.why = Some(outcome.reason().into());
+        }
         let unmade = self.unmade == timing.fall || (self.unmade > timing.fall && self.state != State::Unknown);
         let decided = if unmade && !self.wish_stands() {
             (self.passes, self.failures, self.hold, self.wish) = (0, 0, None, AdminState::Ready);
@@ -170,6 +200,7 @@ impl Health {
                 (self.state, self.since) = (to, now);
             }
             self.why = Some(outcome.reason().into());
+            let before = if to == State::Unknown { None } else { self.before.take() };
             match to {
                 State::Up => {
                     (self.was_up, self.hold, self.failing_since) = (true, None, None);
@@ -180,6 +211,8 @@ impl Health {
                     self.fell = Some(now);
                 }
                 State::Down if was_well && !self.wish_stands() => self.fell = Some(now),
+                // It went down while nobody watched.
+                State::Down if before.is_some_and(|before| before.up) && !self.wish_stands() => self.flaps.down(now),
                 State::Down | State::Unknown => {}
             }
             Transition { from, to, lasted, reason: outcome.reason().to_owned(), row }
@@ -205,13 +238,19 @@ impl Health {
             Outcome::Pass(_) | Outcome::Warn { .. } => {
                 (self.passes, self.failures, self.unmade) = (self.passes.saturating_add(1), 0, 0);
                 self.passed_at = now.checked_sub(took);
-                if self.state != State::Down {
+                if !self.returns() {
                     self.failing_since = None;
                 } else if self.passes >= timing.rise
                     && self.wish == AdminState::Ready
                     && (self.hold.is_none() || timing.flap_hold.is_none())
                 {
-                    self.hold = timing.flap_hold.and_then(|step| self.flaps.hold(step, now));
+                    // One that it was in already goes on.
+                    let remembered = self.before.and_then(|before| before.hold);
+                    let hold = |step| match remembered {
+                        Some(hold) => Some(hold).filter(|hold| hold.until > now),
+                        None => self.flaps.hold(step, now),
+                    };
+                    self.hold = timing.flap_hold.and_then(hold);
                     return self.hold;
                 }
             }
@@ -221,6 +260,7 @@ impl Health {
                 (self.wish, self.was_busy) = (AdminState::Ready, matches!(outcome, Outcome::Busy(_)));
                 if !self.was_busy {
                     self.hold = None;
+                    self.before = self.before.map(|before| Before { hold: None, ..before });
                 }
                 if self.hold.is_none() {
                     self.passes = 0;
@@ -320,6 +360,15 @@ impl Health {
     pub fn is_settled(&self, timing: &Timing) -> bool {
         self.state != State::Unknown || self.answers >= timing.rise.max(timing.fall)
     }
+}
+
+/// How a target stood when it was last decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before {
+    /// Whether it was up.
+    pub up: bool,
+    /// The wait that it was in.
+    pub hold: Option<Hold>,
 }
 
 /// What one probe has changed.

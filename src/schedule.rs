@@ -21,8 +21,10 @@ use crate::{
     check::{Check, Kind, Outcome, Target, targets},
     cluster::{Cluster, NodeName, SETTLE},
     event::Event,
+    flap::{Damping, Past},
     health::{Health, HealthView, News, State, Trial},
     settling::Settling,
+    status::Clocks,
 };
 
 mod heritage;
@@ -49,6 +51,8 @@ pub struct Schedule {
     gaps: u64,
     /// The file that the targets are of.
     of: Option<Arc<Cluster>>,
+    /// What an earlier run held against targets that this one has not begun to watch.
+    remembered: BTreeMap<Target, Health>,
 }
 
 /// One span of watching a target with one definition of its check. What belongs to an earlier one is dropped.
@@ -106,7 +110,16 @@ impl Schedule {
             blind: Blind::default(),
             gaps: 0,
             of: None,
+            remembered: BTreeMap::new(),
         }
+    }
+
+    /// The same, but what an earlier run held against targets is not forgotten.
+    #[must_use]
+    pub fn remembering(self, damping: &Damping, clocks: Clocks) -> Self {
+        let resume = |past: &Past| past.resume(Health::new(clocks.now), clocks);
+        let remembered = damping.iter().map(|(target, past)| (target.clone(), resume(past))).collect();
+        Self { remembered, ..self }
     }
 
     /// Takes the cluster's targets. Those that are asked what they were asked before, be it at other times or under
@@ -166,6 +179,9 @@ impl Schedule {
         self.blind = Blind::default();
         for old in std::mem::take(&mut self.watched) {
             let settle = self.of.as_ref().map_or(SETTLE, |of| of.safety.settle(&old.check.timing));
+            // What was held against it is held all the same.
+            let health = Health::new(now).remembering(old.health.flaps.clone(), old.health.stands());
+            self.remembered.insert(old.target.clone(), health);
             let watched = self.begin(old.target, old.check, now, settle);
             self.watched.push(watched);
         }
@@ -179,7 +195,8 @@ impl Schedule {
         self.next_watch += 1;
         let seed = seed(&target.node);
         let due = first_due(&check, now, seed);
-        let health = Health { trial: Some(Trial::new(now, settle, false)), ..Health::new(now) };
+        let health = self.remembered.remove(&target).unwrap_or_else(|| Health::new(now));
+        let health = Health { since: now, trial: Some(Trial::new(now, settle, false)), ..health };
         Watched { target, watch, check, health: Arc::new(health), due: Some(due), nominal: due, seed }
     }
 

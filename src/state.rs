@@ -18,7 +18,7 @@ use crate::{
     check::Target,
     cluster::{CheckName, NodeName},
     dns::{OwnerName, Rdata, RdataSet, RrType, RrsetId, Ttl},
-    flap::Past,
+    flap::{Damping, Past},
     overrides::Hold,
     status::Stamp,
     zone::{Identity, LeftOver, Mark, Memory, Owned},
@@ -41,7 +41,7 @@ pub struct State {
     /// What an operator holds.
     pub hold: Option<Hold>,
     /// What is held against targets that flap.
-    pub damping: BTreeMap<Target, Past>,
+    pub damping: Damping,
     /// What another version has written and this one does not know.
     pub rest: Arc<Rest>,
 }

@@ -13,7 +13,7 @@ use crate::{
         clock, files, journal, keys, monitor,
         primary::Primary,
         pulse::Pulse,
-        reconcile::{Published, perform},
+        reconcile::perform,
         state::{self, Loaded, StateDir},
         systemd,
     },
@@ -22,7 +22,6 @@ use crate::{
     state::State,
     status::{Clocks, Mode, Status, ZoneState},
     text::{self, age},
-    zone::Identity,
 };
 
 /// `rotad plan`: what would be changed now. Never writes.
@@ -36,7 +35,7 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     });
     let mut pulse = Pulse::start();
     let waits = waits(&cluster, state.hold.as_ref()).await;
-    let rota = rota(&cluster, state.me.clone(), state.zones, false, &mut pulse).await.looking_only();
+    let rota = rota(&cluster, &state, false, &mut pulse).await.looking_only();
     let rota = run(rota, &primary, &mut pulse).await?;
     let report = Report::new(&rota, &state.me, clock::now()).waiting_for(waits);
     if json {
@@ -82,7 +81,7 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let (overrides, told) =
         Overrides::remembered(state.hold.clone(), Clocks { now: clock::now(), wall: clock::wall() });
     told.iter().for_each(journal::emit);
-    let rota = rota(&cluster, state.me.clone(), state.zones.clone(), force, &mut pulse).await.with_overrides(overrides);
+    let rota = rota(&cluster, &state, force, &mut pulse).await.with_overrides(overrides);
     let rota = run(rota, &primary, &mut pulse).await?;
     let hold = rota.overrides().hold().cloned();
     directory.save(&State { zones: rota.remembered(), hold, ..state })?;
@@ -114,9 +113,9 @@ pub(super) fn primary(cluster: &Cluster) -> Result<Arc<Primary>, Failure> {
 }
 
 /// A rota that knows the health of every node.
-async fn rota(cluster: &Arc<Cluster>, me: Identity, zones: Published, force: bool, pulse: &mut Pulse) -> Rota {
-    let health = monitor::settle(cluster, pulse).await;
-    let mut rota = Rota::new(clock::now(), me, Arc::clone(cluster), zones, force);
+async fn rota(cluster: &Arc<Cluster>, state: &State, force: bool, pulse: &mut Pulse) -> Rota {
+    let health = monitor::settle(cluster, &state.damping, pulse).await;
+    let mut rota = Rota::new(clock::now(), state.me.clone(), Arc::clone(cluster), state.zones.clone(), force);
     rota.set_health(Arc::new(health)).iter().for_each(journal::emit);
     rota
 }

@@ -21,6 +21,7 @@ use crate::{
     blind::Rules,
     check::{Check, Outcome, Target},
     cluster::Cluster,
+    flap::Damping,
     health::{HealthView, News},
     io::{
         clock, journal,
@@ -28,6 +29,7 @@ use crate::{
         pulse::Pulse,
     },
     schedule::{Job, Schedule},
+    status::Clocks,
 };
 
 mod probes;
@@ -67,13 +69,20 @@ pub struct Monitor {
 ///
 /// # Errors
 /// The system has no thread, or no descriptors, for it.
-pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> io::Result<(Monitor, oneshot::Receiver<()>)> {
+pub fn spawn(
+    cluster: watch::Receiver<Arc<Cluster>>,
+    damping: &Damping,
+    pulse: Pulse,
+) -> io::Result<(Monitor, oneshot::Receiver<()>)> {
+    let schedule = remembering(damping);
     let (publish, view) = watch::channel(Arc::default());
     let (snapshots, requests) = mpsc::channel(16);
     let (alive, ended) = oneshot::channel();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("monitor".to_owned()).spawn(move || {
-        runtime.block_on(async { run(cluster, publish, requests, Probes::new(ask()).with_briefs(), pulse).await });
+        runtime.block_on(async {
+            run(schedule, cluster, publish, requests, Probes::new(ask()).with_briefs(), pulse).await;
+        });
         drop((runtime, alive));
     })?;
     Ok((Monitor { view, snapshots }, ended))
@@ -81,14 +90,20 @@ pub fn spawn(cluster: watch::Receiver<Arc<Cluster>>, pulse: Pulse) -> io::Result
 
 /// Asks every target of the cluster, fast, until each is decided or cannot be asked: what `plan` and `apply` work with.
 /// Who cannot be asked is not waited for: no daemon goes on to ask.
-pub async fn settle(cluster: &Cluster, pulse: &mut Pulse) -> HealthView {
-    let mut schedule = Schedule::new(clock::now());
+pub async fn settle(cluster: &Cluster, damping: &Damping, pulse: &mut Pulse) -> HealthView {
+    let mut schedule = remembering(damping);
     let mut probes = Probes::new(ask()).with_briefs();
     schedule.adopt(cluster, clock::now());
     while !schedule.first_round_done() || schedule.has_open_trials() {
         turn(&mut schedule, &mut probes, pulse).await;
     }
     schedule.view().concluded()
+}
+
+/// A schedule that knows what an earlier run held against targets.
+fn remembering(damping: &Damping) -> Schedule {
+    let clocks = Clocks { now: clock::now(), wall: clock::wall() };
+    Schedule::new(clocks.now).remembering(damping, clocks)
 }
 
 /// Asks each of these once, now: what was found, and how long that took.
@@ -117,6 +132,7 @@ fn ask() -> impl Fn(Arc<Check>, Target) -> Pin<Box<dyn Future<Output = Outcome> 
 }
 
 async fn run<A, F>(
+    mut schedule: Schedule,
     mut cluster: watch::Receiver<Arc<Cluster>>,
     publish: watch::Sender<Arc<HealthView>>,
     mut requests: mpsc::Receiver<oneshot::Sender<Arc<HealthView>>>,
@@ -126,7 +142,6 @@ async fn run<A, F>(
     A: Fn(Arc<Check>, Target) -> F,
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let mut schedule = Schedule::new(clock::now());
     cluster.mark_changed();
     // When the view is to be published; `None`: nothing has changed.
     let mut publish_at = None;

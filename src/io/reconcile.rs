@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     cluster::Cluster,
     dns::OwnerName,
+    flap,
     health::HealthView,
     io::{
         clock, control_server, journal,
@@ -61,6 +62,8 @@ pub struct Remembered {
     pub zones: Published,
     /// What an operator holds.
     pub hold: Option<Hold>,
+    /// What is held against targets that flap is made from it. Empty: as it was at the start.
+    pub health: Arc<HealthView>,
 }
 
 /// Asks for [`Remembered`] to be saved now, and takes what came of it.
@@ -251,8 +254,11 @@ impl Reconcile {
         self.tell_systemd();
         self.remembered.send_if_modified(|saved| {
             let (revision, hold) = (self.rota.revision(), self.rota.overrides().hold());
-            let changed = (self.revision, saved.hold.as_ref()) != (revision, hold);
+            let health = self.monitor.view.borrow();
+            let held_against = !health.targets.is_empty() && !flap::is_same(&health, &saved.health);
+            let changed = (self.revision, saved.hold.as_ref()) != (revision, hold) || held_against;
             if changed {
+                saved.health = Arc::clone(&health);
                 self.revision = revision;
                 saved.zones = self.rota.remembered();
                 saved.hold = hold.cloned();

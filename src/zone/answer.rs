@@ -280,7 +280,12 @@ impl Zone {
 
     /// The guilty stand alone: they wait, and the rest goes on.
     fn blame(&mut self, now: Instant, verdict: &Verdict, guilty: &[Change]) -> Vec<Event> {
+        let mut events = Vec::new();
         for Change { id, before, after } in guilty {
+            if let Some(event) = self.give_up(id, &verdict.words(&self.name)) {
+                events.push(event);
+                continue;
+            }
             let tries = self.troubles.get(id).map_or(0, |trouble| trouble.tries).saturating_add(1);
             let words = format!("{id}: {}", verdict.words(&self.name));
             let change = (before.clone(), after.clone());
@@ -288,7 +293,7 @@ impl Zone {
             self.troubles.insert(id.clone(), trouble);
         }
         self.portion = Portion::Parts(usize::MAX);
-        Vec::new()
+        events
     }
 
     /// NOERROR is not "applied" (measured): what was changed is read, and only then told.
@@ -355,6 +360,10 @@ impl Zone {
         // What is hidden may well have been applied.
         for (change, _) in ignored.into_iter().filter(|(change, _)| !hidden.contains_key(&change.id.owner)) {
             let words = words::ignored(&change, found);
+            if let Some(event) = self.give_up(&change.id, &words) {
+                events.push(event);
+                continue;
+            }
             let change_now = (found.get(&change.id).cloned(), change.after);
             let until = now + READ_EVERY;
             self.troubles.insert(change.id, Trouble { words, tries: 1, until, change: change_now, is_refused: false });

@@ -278,6 +278,12 @@ impl Zone {
         events.collect()
     }
 
+    /// BIND does not do what an operator wants of it: it stays left over, and is not tried again and again.
+    pub(super) fn give_up(&mut self, id: &RrsetId, why: &str) -> Option<Event> {
+        self.wishes.remove(id)?;
+        Some(Event::new(Kind::LeftOver, format!("{id} stays as it is: {why}")).zone(&self.name).rrset(id))
+    }
+
     /// The zone is not ours: nothing of what operators want is done.
     pub(super) fn give_up_wishes(&mut self, why: &str) -> Option<Event> {
         let wishes = std::mem::take(&mut self.wishes);

@@ -154,6 +154,49 @@ fn a_node_that_flaps_waits_and_is_used_if_nobody_else_is_left() {
     rota.expect_journal(&format!("added {address} (node01 imap is in reserve: held down for its flapping, 1st flap)"));
 }
 
+#[test]
+fn a11_a_node_that_was_held_before_a_restart_is_held_after_it() {
+    let rota = Rota::new().nodes(3).service(IMAP).domain("mydomain.org", "services: [imap]");
+    let mut rota = rota.top("defaults: { flap_hold: 5m }").start();
+    for _ in 0..2 {
+        rota.expect_a("imap.mydomain.org", NODES);
+        rota.kill("node01");
+        rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
+        rota.revive("node01");
+    }
+    let held = |rota: &mut Rota| {
+        rota.eventually("node01 is held down", |rota| check(rota, "node01", "imap")["held_until"].is_string());
+        check(rota, "node01", "imap")["held_until"].as_str().unwrap().to_owned()
+    };
+    let until = held(&mut rota);
+    rota.expect_in_sync();
+    let before = rota.serial("mydomain.org");
+    for kill in [false, true] {
+        if kill {
+            rota.kill_daemon();
+            rota.start();
+        } else {
+            rota.restart();
+        }
+        assert!(held(&mut rota) <= until, "a restart makes it no longer");
+        rota.expect_in_sync();
+        rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
+    }
+    // A stop with it dead, and a return while nobody watches.
+    rota.stop();
+    let (_, plan) = rota.plan();
+    assert!(!plan.contains(&format!("+ imap.mydomain.org. 60 IN A {}", rota.ip("node01"))), "{plan}");
+    rota.kill("node01");
+    rota.start();
+    rota.eventually("node01 is seen to fail", |rota| check(rota, "node01", "imap")["state"] == "down");
+    rota.revive("node01");
+    held(&mut rota);
+    rota.expect_in_sync();
+    // Whoever was up and published stays.
+    assert_eq!(rota.serial("mydomain.org"), before);
+    rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
+}
+
 /// How a mail server with a limit on the rate of connections is to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {

@@ -65,7 +65,14 @@ impl Nodes {
         let (publish, view) = watch::channel(Arc::default());
         let (snapshots, requests) = mpsc::channel(1);
         let pulse = Pulse::start();
-        let task = tokio::spawn(run(clusters, publish, requests, Probes::new(ask), pulse.clone()));
+        let task = tokio::spawn(run(
+            Schedule::new(clock::now()),
+            clusters,
+            publish,
+            requests,
+            Probes::new(ask),
+            pulse.clone(),
+        ));
         Watching { edit, monitor: Monitor { view, snapshots }, task, pulse }
     }
 }
@@ -249,7 +256,7 @@ async fn settles_with_each_address_of_a_node_for_itself() {
     // The second address has no route: TCP to a broadcast address.
     let nodes: &[(&str, &[&str])] = &[("node00", &["127.0.0.1", "127.255.255.255", "::1"])];
     let check = Check { kind, tls: None, timing: fast };
-    let view = settle(&cluster(nodes, &[("imap", check)]), &mut Pulse::start()).await;
+    let view = settle(&cluster(nodes, &[("imap", check)]), &Damping::new(), &mut Pulse::start()).await;
     let states: Vec<_> =
         view.targets.iter().map(|(target, health)| (target.address.to_string(), health.state)).collect();
     assert_eq!(

@@ -57,6 +57,7 @@ fn what_happened_in_the_meantime_is_made_up_for() {
         )
         .unwrap();
     rota.edit("services: [imap, mx]", "services: [mx]");
+    rota.edit("domains:\n", "safety: { left_over: delete }\ndomains:\n");
     rota.start();
     rota.expect_mx("mydomain.org", ["10 node00.mydomain.org"]);
     rota.expect_in_sync();

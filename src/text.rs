@@ -68,7 +68,7 @@ pub fn is_obeyed(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text on one line, with escapes for what a terminal obeys. It is as long as it is: [`cut`] and [`line`] bound it.
+/// The text on one line, with escapes for what a terminal obeys. It is as long as it is: [`cut`] and [`line()`] bound it.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_obeyed) {

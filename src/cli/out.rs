@@ -17,7 +17,7 @@ pub fn print(text: impl Display) -> io::Result<()> {
 /// Prints a value as JSON to the standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
     print(format_args!("{}\n", serde_json::to_string_pretty(value)?))
 }

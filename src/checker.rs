@@ -214,7 +214,7 @@ fn look_at_record(records: &[(OwnerName, &Record)], evidence: Evidence<'_>) -> R
         && new.ttl == 0;
     let written = text(new);
     let written = written.as_ref().and_then(generation).filter(|(by, _)| *by == evidence.writer);
-    // A number that cannot grow is nobody's to grow from.
+    // The highest number cannot grow: whatever replaces such a record is lower.
     let before = evidence.guard.into_iter().flatten().filter_map(generation).map(|(_, number)| number);
     let before = before.filter(|number| *number < u64::MAX).max();
     match written {

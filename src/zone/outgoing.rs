@@ -69,8 +69,8 @@ impl Zone {
         let event = Event::new(Kind::MessageStopped, format!("{}: {words}", self.name)).zone(&self.name);
         let event = event.reason(violation.to_string());
         self.portion = Portion::Whole;
-        let (guilty, _): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| Some(&change.id.owner) == violation.owner());
+        let is_guilty = |change: &Change| Some(&change.id.owner) == violation.owner();
+        let guilty: Vec<_> = changes.into_iter().filter(is_guilty).collect();
         if guilty.is_empty() {
             self.lose_sight();
             self.wake_at = Some(now + AGAIN);

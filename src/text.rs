@@ -1,6 +1,6 @@
 //! Words for people: ages, counts, and text of strangers made harmless.
 
-use std::{borrow::Cow, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, collections::HashMap, fmt::Write as _, time::Duration};
 
 /// An age in its two largest units: `12s`, `5m 10s`, `2h 11m`, `3d 4h`.
 #[must_use]
@@ -50,6 +50,48 @@ pub fn zones(names: &[&str]) -> String {
             format!("{} zones ({}{more})", count(names.len()), spelled.join(", "))
         }
     }
+}
+
+/// What is said of several zones, each cause once, in the order in which the causes came. Of several zones with one cause
+/// the words say ZONE where they named one of them.
+#[must_use]
+pub fn by_cause<'a>(told: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<(Vec<&'a str>, String)> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut causes: Vec<(Vec<&str>, &str, String)> = Vec::new();
+    for (zone, words) in told {
+        let general = general(words, zone);
+        let place = *places.entry(general.clone()).or_insert(causes.len());
+        match causes.get_mut(place) {
+            Some((zones, ..)) => zones.push(zone),
+            None => causes.push((vec![zone], words, general)),
+        }
+    }
+    let one = |(zones, words, general): (Vec<&'a str>, &str, String)| {
+        let words = if zones.len() == 1 { words.to_owned() } else { general };
+        (zones, words)
+    };
+    causes.into_iter().map(one).collect()
+}
+
+/// The words with ZONE in the place of a zone's name, also where it ends the name of something in it.
+#[must_use]
+pub fn general(words: &str, zone: &str) -> String {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '\\');
+    let mut general = String::with_capacity(words.len());
+    let mut rest = words;
+    while let Some((before, after)) = rest.split_once(zone).filter(|_| !zone.is_empty()) {
+        let mut behind = after.chars();
+        let goes_on = match behind.next() {
+            Some('.') => behind.next().is_some_and(is_of_name),
+            next => next.is_some_and(is_of_name),
+        };
+        let is_part = goes_on || before.chars().next_back().is_some_and(is_of_name);
+        general.push_str(before);
+        general.push_str(if is_part { zone } else { "ZONE" });
+        rest = after;
+    }
+    general.push_str(rest);
+    general
 }
 
 /// The most characters of a stranger's text that are shown: of a node, of BIND, of a file, a certificate, a plugin.
@@ -156,6 +198,31 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (9_998, "9,998"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), text);
         }
+    }
+
+    #[test]
+    fn one_cause_of_several_zones_is_said_once() {
+        let told = [
+            ("a.org", "named does not serve a.org as primary: correct _rotad.a.org (a.org.uk, ba.org)"),
+            ("b.org", "named does not serve b.org as primary: correct _rotad.b.org (a.org.uk, ba.org)"),
+            ("c.org", "the zone c.org is frozen: `rndc thaw c.org`."),
+        ];
+        let causes = by_cause(told);
+        assert_eq!(causes.len(), 2, "{causes:?}");
+        let words = "named does not serve ZONE as primary: correct _rotad.ZONE (a.org.uk, ba.org)";
+        assert_eq!((causes[0].0.len(), causes[0].1.as_str()), (2, words), "a.org.uk is another name");
+        let told = [
+            ("a.org", "mail.a.org MX: `rndc thaw a.org`."),
+            ("c.org", "c.org: full"),
+            ("b.org", "mail.b.org MX: `rndc thaw b.org`."),
+        ];
+        assert_eq!(
+            by_cause(told),
+            [
+                (vec!["a.org", "b.org"], "mail.ZONE MX: `rndc thaw ZONE`.".to_owned()),
+                (vec!["c.org"], "c.org: full".to_owned()),
+            ]
+        );
     }
 
     #[test]

@@ -81,6 +81,12 @@ pub struct Zone {
     believed: Option<Seen>,
     /// The names that are being read.
     asked: BTreeSet<OwnerName>,
+    /// When the whole reading under way was begun, or the last one.
+    asked_at: Option<Instant>,
+    /// Somebody wants it read whole, and no reading has begun since.
+    wants_reading: bool,
+    /// Somebody wants its serial looked at, and no look has begun since.
+    wants_look: bool,
     /// Whether they are those of messages that BIND has acknowledged.
     reads_back: bool,
     /// The generation that we know to be ours.
@@ -180,6 +186,9 @@ impl Zone {
             seen: None,
             believed: None,
             asked: BTreeSet::new(),
+            asked_at: None,
+            wants_reading: false,
+            wants_look: false,
             reads_back: false,
             generation: None,
             reach: None,
@@ -269,11 +278,11 @@ impl Zone {
             return (step, Vec::new());
         }
         if self.may_be_as_left {
-            return (Step::Serial, Vec::new());
+            return (self.look(), Vec::new());
         }
         // Thousands of zones come by every minute for nothing but this.
         if self.at_rest && self.must_look(turn.now) && !self.must_read(turn.now) {
-            return (Step::Serial, Vec::new());
+            return (self.look(), Vec::new());
         }
         let mut recipes = turn.recipes();
         let mut told: Vec<_> = self.part_with(turn, &recipes).into_iter().collect();
@@ -285,7 +294,7 @@ impl Zone {
         }
         let names = self.names(&recipes);
         if self.seen.as_ref().is_none_or(|seen| !names.is_subset(&seen.names)) {
-            return (self.read_all(names), told);
+            return (self.read_all(turn.now, names), told);
         }
         self.take_back(turn, &recipes);
         let (step, events) = self.plan_and_write(turn, &mut recipes, names);
@@ -303,7 +312,7 @@ impl Zone {
         let stays: BTreeSet<OwnerName> = self.left_over_targets().into_iter().cloned().collect();
         let elsewhere = |name: &OwnerName| stays.contains(name) || (turn.is_target_elsewhere)(name);
         let turn = Turn { is_target_elsewhere: &elsewhere, ..turn };
-        let Some(seen) = &self.seen else { return (self.read_all(names), Vec::new()) };
+        let Some(seen) = &self.seen else { return (self.read_all(turn.now, names), Vec::new()) };
         if let Some((state, words)) = self.not_ours(turn, seen, recipes) {
             self.foreign.clear();
             let mut events: Vec<_> = self.give_up_wishes(&words).into_iter().collect();
@@ -420,10 +429,14 @@ impl Zone {
         here.map(|id| id.owner.clone()).chain(above).collect()
     }
 
-    fn read_all(&mut self, names: BTreeSet<OwnerName>) -> Step {
+    fn read_all(&mut self, now: Instant, names: BTreeSet<OwnerName>) -> Step {
         self.asked.clone_from(&names);
+        self.asked_at = Some(now);
+        (self.wants_reading, self.wants_look) = (false, false);
         self.reads_back = false;
         let is_first = self.read_at.is_none() && self.seen.is_none() && self.believed.is_none();
+        // Should this one fail, none counts.
+        self.read_at = None;
         // What went wrong once is tried the plain way.
         if is_first && self.failures == 0 { Step::FirstRead(names) } else { Step::Read(names) }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Instant};
 
-use super::Rota;
+use super::{Rota, sync::capped};
 use crate::{
     control::Answer,
     dns::{OwnerName, RrType, RrsetId},
@@ -117,7 +117,7 @@ impl Rota {
             self.call(&name);
         }
         let is_done = refused.is_empty();
-        lines.extend(refused);
+        lines.extend(capped(refused));
         let words = lines.join("\n");
         (if is_done { Answer::done(words) } else { Answer::refused(words) }, events)
     }

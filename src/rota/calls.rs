@@ -31,15 +31,7 @@ impl Rota {
         }
     }
 
-    /// Has every zone read at its next turn, and what is wrong there repaired.
-    pub fn read_anew(&mut self) {
-        for zone in self.zones.values_mut() {
-            zone.read_anew();
-        }
-        self.call_all();
-    }
-
-    /// Has every zone read, whatever is believed of it.
+    /// Has every zone read at its next turn, whatever is believed of it, and what is wrong there repaired.
     pub fn read_all(&mut self) {
         for zone in self.zones.values_mut() {
             zone.read_anew();

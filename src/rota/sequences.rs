@@ -270,7 +270,7 @@ impl Life {
             }
             Event::Uncut => self.uncut(),
             Event::Adopt(at) => world.clients[at].rota.adopt_all_sets(),
-            Event::Sync(at) => world.clients[at].rota.read_anew(),
+            Event::Sync(at) => world.clients[at].rota.read_all(),
             Event::Withdraw(at) => self.withdraw(at),
             Event::PutBack(at) => {
                 world.clients[at].rota.restore(&[Selection::ALL]);

@@ -81,6 +81,18 @@ impl Server {
         }
     }
 
+    /// How often it was asked in vain since it fell silent.
+    pub(super) fn tries(&self) -> u32 {
+        self.silence.as_ref().map_or(0, |silence| silence.tries)
+    }
+
+    /// Somebody wants to know now: a silent server is tried once more at once.
+    pub(super) fn ask_now(&mut self, now: Instant) {
+        if let Some(silence) = &mut self.silence {
+            silence.until = silence.until.min(now);
+        }
+    }
+
     /// When the server is to be tried again, if it is silent.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.silence.as_ref().map(|silence| silence.until)

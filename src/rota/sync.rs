@@ -10,6 +10,7 @@ use crate::{
     control::Answer,
     dns::OwnerName,
     event::{Event, Kind},
+    exit::Exit,
     status::ZoneState,
     text::{self, printable},
 };
@@ -26,12 +27,17 @@ const LINES: usize = 100;
 #[derive(Debug)]
 pub(super) struct Sync {
     begun: Instant,
-    zones: usize,
+    /// How often BIND had been asked in vain by then, the question under way included.
+    tries: u32,
     waiting: BTreeSet<OwnerName>,
+    /// How many were read.
+    read: usize,
     /// What was found, and what was done about it.
     repaired: Vec<String>,
-    /// Zones that are not in sync all the same.
-    wrong: Vec<String>,
+    /// Zones that were read, are not in sync all the same, and why.
+    wrong: Vec<(OwnerName, String)>,
+    /// Zones that were asked for and could not be read, and why.
+    unread: Vec<(OwnerName, String)>,
 }
 
 impl Rota {
@@ -40,13 +46,13 @@ impl Rota {
     pub(super) fn sync(&mut self, now: Instant, names: &[String]) -> Result<Ticket, String> {
         let mut waiting = BTreeSet::new();
         for text in names {
-            let name = OwnerName::parse(text).ok().filter(|name| self.zones.contains_key(name));
+            let name = OwnerName::parse(text).ok().filter(|name| self.is_followed(name));
             let unknown =
                 || format!("{} is no zone of the file in force; `rotad status --json` lists them", printable(text));
             waiting.insert(name.ok_or_else(unknown)?);
         }
         if names.is_empty() {
-            waiting.extend(self.zones.keys().cloned());
+            waiting.extend(self.zones.keys().filter(|name| self.is_followed(name)).cloned());
         }
         for name in &waiting {
             if let Some(zone) = self.zones.get_mut(name) {
@@ -55,10 +61,24 @@ impl Rota {
             self.with_zone(name, now, |zone, _| zone.try_anew(now));
             self.call(name);
         }
-        let sync = Sync { begun: now, zones: waiting.len(), waiting, repaired: Vec::new(), wrong: Vec::new() };
+        self.server.ask_now(now);
+        let (repaired, wrong, unread) = (Vec::new(), Vec::new(), Vec::new());
+        let tries = self.server.tries().saturating_add(u32::from(self.queue.under_way() > 0));
+        let sync = Sync { begun: now, tries, waiting, read: 0, repaired, wrong, unread };
         self.tickets = self.tickets.wrapping_add(1);
         self.syncs.insert(Ticket(self.tickets), sync);
         Ok(Ticket(self.tickets))
+    }
+
+    /// Whether a zone is read at all: one of which nothing but left-overs is there is not.
+    fn is_followed(&self, name: &OwnerName) -> bool {
+        let is_awake = self.zones.get(name).is_some_and(|zone| !zone.is_dormant());
+        is_awake && (self.layout.zones.contains_key(name) || !self.is_left(name))
+    }
+
+    /// Whether the file has nothing in a zone, and nothing in it is owned.
+    fn is_left(&self, name: &OwnerName) -> bool {
+        self.zones.get(name).is_none_or(|zone| zone.memory().owned.is_empty())
     }
 
     /// A zone was told of, or has come to rest: who waits for it hears that.
@@ -72,28 +92,37 @@ impl Rota {
         }
     }
 
-    /// A zone has nothing to do for now: if it was read, that is what was waited for.
+    /// A zone has nothing to do for now: if it was read, or could not be, that is what was waited for. What was begun
+    /// before somebody asked tells nothing.
     pub(super) fn rests_for_syncs(&mut self, name: &OwnerName) {
         let Some(zone) = self.zones.get(name).filter(|_| !self.syncs.is_empty()) else { return };
         let (state, error) = (zone.state(), zone.error().unwrap_or("a change waits"));
         for sync in self.syncs.values_mut().filter(|sync| sync.waiting.contains(name)) {
-            if zone.was_read_since(sync.begun) || state == ZoneState::Failing {
-                sync.waiting.remove(name);
+            if zone.was_read_since(sync.begun) {
+                sync.read += 1;
                 if state != ZoneState::InSync {
-                    sync.wrong.push(format!("{name} is {}: {error}", state.as_str()));
+                    sync.wrong.push((name.clone(), format!("{}: {error}", state.as_str())));
                 }
+            } else if state == ZoneState::Failing && !zone.wants_reading() {
+                sync.unread.push((name.clone(), error.to_owned()));
+            } else {
+                continue;
             }
+            sync.waiting.remove(name);
         }
     }
 
     /// Answers that were waited for.
     pub fn answers(&mut self, now: Instant) -> Vec<(Ticket, Answer)> {
+        let (silence, tries) = (self.server.trouble(), self.server.tries());
         let over = |sync: &Sync| {
             let is_gone = |name: &OwnerName| !self.zones.contains_key(name);
-            now >= sync.begun + PATIENCE || sync.waiting.iter().all(is_gone)
+            // One question without an answer is enough: the others would not be asked before the next try.
+            let is_in_vain = silence.is_some() && (!sync.unread.is_empty() || tries > sync.tries);
+            now >= sync.begun + PATIENCE || is_in_vain || sync.waiting.iter().all(is_gone)
         };
         let over: Vec<_> = self.syncs.iter().filter(|(_, sync)| over(sync)).map(|(ticket, _)| *ticket).collect();
-        let over = over.into_iter().filter_map(|ticket| Some((ticket, self.syncs.remove(&ticket)?.answer())));
+        let over = over.into_iter().filter_map(|ticket| Some((ticket, self.syncs.remove(&ticket)?.answer(silence))));
         over.collect()
     }
 
@@ -104,30 +133,50 @@ impl Rota {
 }
 
 impl Sync {
-    fn answer(self) -> Answer {
+    /// `silence`: why BIND is waited for, if it is.
+    fn answer(self, silence: Option<&str>) -> Answer {
         let zones = |many: usize| if many == 1 { "1 zone".to_owned() } else { format!("{} zones", text::count(many)) };
         let mut lines = capped(self.repaired);
         let found_nothing = lines.is_empty();
-        lines.extend(capped(self.wrong.clone()));
+        let is_right = self.wrong.is_empty() && self.unread.is_empty() && self.waiting.is_empty();
+        lines.extend(capped(folded(&self.wrong, " is ", " are ")));
+        let read = match (self.read, is_right && found_nothing) {
+            (0, _) => "no zone was read".to_owned(),
+            (read, true) => format!("{} read: nothing had been changed by anybody else", zones(read)),
+            (read, false) => format!("{} read", zones(read)),
+        };
+        if let Some(silence) = silence.filter(|_| !self.unread.is_empty() || !self.waiting.is_empty()) {
+            let rest = zones(self.unread.len() + self.waiting.len());
+            lines.push(format!(
+                "{read}, and {rest} could not be: BIND gives no answer: {silence}; they are read once it answers again"
+            ));
+            return Answer::ended(Exit::Unavailable, lines.join("\n"));
+        }
+        lines.extend(capped(folded(&self.unread, " could not be read: ", " could not be read: ")));
         let late = capped(self.waiting.iter().map(ToString::to_string).collect());
-        let read = zones(self.zones - self.waiting.len());
-        lines.push(match (late.is_empty(), found_nothing) {
-            (true, true) => format!("{read} read: nothing had been changed by anybody else"),
-            (true, false) => format!("{read} read"),
-            (false, _) => {
-                let seconds = PATIENCE.as_secs();
-                format!(
-                    "{read} read; within {seconds} s these were not: {}; they are read as soon as possible",
-                    late.join(", ")
-                )
-            }
+        lines.push(if late.is_empty() {
+            read
+        } else {
+            let seconds = PATIENCE.as_secs();
+            format!("{read}; within {seconds} s these were not: {}; they are read as soon as possible", late.join(", "))
         });
         let words = lines.join("\n");
-        if self.wrong.is_empty() && late.is_empty() { Answer::done(words) } else { Answer::refused(words) }
+        if is_right { Answer::done(words) } else { Answer::refused(words) }
     }
 }
 
-fn capped(mut lines: Vec<String>) -> Vec<String> {
+/// The same words of several zones once.
+fn folded(told: &[(OwnerName, String)], of_one: &str, of_many: &str) -> Vec<String> {
+    let told = text::by_cause(told.iter().map(|(zone, words)| (zone.as_str(), words.as_str())));
+    let line = |(zones, words): (Vec<&str>, String)| {
+        let verb = if zones.len() == 1 { of_one } else { of_many };
+        format!("{}{verb}{words}", text::zones(&zones))
+    };
+    told.into_iter().map(line).collect()
+}
+
+/// The first lines, and how many more there are.
+pub(super) fn capped(mut lines: Vec<String>) -> Vec<String> {
     if let Some(more @ 1..) = lines.len().checked_sub(LINES) {
         lines.truncate(LINES);
         lines.push(format!("and {} more", text::count(more)));

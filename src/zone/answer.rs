@@ -60,7 +60,7 @@ impl Zone {
                     self.recognize(turn, serial);
                 } else if self.seen.as_ref().is_some_and(|seen| seen.serial != serial) {
                     self.lose_sight();
-                } else if was_at_rest {
+                } else if was_at_rest && !self.wants_look && !self.wants_reading {
                     self.at_rest = true;
                     self.wake_at = self.next_look();
                 }
@@ -112,7 +112,8 @@ impl Zone {
             events.extend(self.drift(turn, &reading));
         }
         self.believed = None;
-        self.read_at = Some(turn.now);
+        // What it says is as old as its beginning.
+        self.read_at = self.asked_at;
         self.reread_at = None;
         self.polled_at = Some(turn.now);
         let names = std::mem::take(&mut self.asked);

@@ -78,7 +78,7 @@ impl Zone {
             return Some(Step::Rest);
         }
         let Some(generation) = self.memory.generation else { return Some(Step::Rest) };
-        let Some(seen) = &self.seen else { return Some(self.read_all(BTreeSet::new())) };
+        let Some(seen) = &self.seen else { return Some(self.read_all(turn.now, BTreeSet::new())) };
         if self.twin || seen.generation.record().is_none_or(|record| !is_me(record, turn.me)) {
             self.keep(Memory::default());
             return Some(Step::Rest);

@@ -17,10 +17,10 @@ pub const EARLY: Duration = Duration::from_secs(2);
 pub(super) const READ_EVERY: Duration = Duration::from_mins(15);
 
 impl Zone {
-    /// It is to be read whole at its next turn.
+    /// It is to be read whole at its next turn. A reading that is under way has begun before, and does not count.
     pub const fn read_anew(&mut self) {
         self.at_rest = false;
-        self.read_at = None;
+        self.wants_reading = true;
         self.may_be_as_left = false;
     }
 
@@ -32,16 +32,28 @@ impl Zone {
         self.remember_limit(None);
     }
 
-    /// Its serial is to be looked at at its next turn.
+    /// Its serial is to be looked at at its next turn. A look that is under way has begun before, and does not count.
     pub const fn look_anew(&mut self) {
         self.at_rest = false;
-        self.polled_at = None;
+        self.wants_look = true;
     }
 
-    /// Whether it was read whole since a moment.
+    /// Whether somebody wants it read whole, and no reading has begun since.
+    #[must_use]
+    pub const fn wants_reading(&self) -> bool {
+        self.wants_reading
+    }
+
+    /// Whether a whole reading, which was begun at a moment or later, has told what it holds.
     #[must_use]
     pub fn was_read_since(&self, at: Instant) -> bool {
-        self.seen.is_some() && self.read_at.is_some_and(|read| read >= at)
+        !self.wants_reading && self.read_at.is_some_and(|begun| begun >= at)
+    }
+
+    /// Looks at its serial.
+    pub(super) const fn look(&mut self) -> Step {
+        self.wants_look = false;
+        Step::Serial
     }
 
     /// The step of a zone that has nothing to write: look whether it is still what we believe.
@@ -54,12 +66,12 @@ impl Zone {
             return Step::Rest;
         }
         if self.must_read(turn.now) || self.hides(turn) {
-            return self.read_all(names);
+            return self.read_all(turn.now, names);
         }
         // What waits for anything else is planned at each look.
         self.at_rest = turn.layout.is_some() && self.state == ZoneState::InSync;
         if self.must_look(turn.now) {
-            return Step::Serial;
+            return self.look();
         }
         self.wake_at = [retries, self.next_look()].into_iter().flatten().min();
         Step::Rest
@@ -67,12 +79,14 @@ impl Zone {
 
     /// Whether it is time to read it whole.
     pub(super) fn must_read(&self, now: Instant) -> bool {
-        self.read_at.is_none_or(|at| now >= at + READ_EVERY) || self.reread_at.is_some_and(|at| now + EARLY >= at)
+        self.wants_reading
+            || self.read_at.is_none_or(|at| now >= at + READ_EVERY)
+            || self.reread_at.is_some_and(|at| now + EARLY >= at)
     }
 
     /// Whether it is time to look at its serial.
     pub(super) fn must_look(&self, now: Instant) -> bool {
-        self.next_look().is_none_or(|at| now + EARLY >= at)
+        self.wants_look || self.next_look().is_none_or(|at| now + EARLY >= at)
     }
 
     pub(super) fn next_look(&self) -> Option<Instant> {

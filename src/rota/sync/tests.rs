@@ -8,6 +8,7 @@ use crate::{
         Reply,
         model::{World, cluster, name},
     },
+    zone::{Done, Step},
 };
 
 fn world() -> World {
@@ -79,7 +80,8 @@ fn what_is_no_zone_is_refused_and_what_cannot_be_read_or_written_is_told() {
     ask(&mut world, &[]);
     let answers = answer(&mut world, Duration::from_secs(5));
     let [(false, words)] = answers.as_slice() else { panic!("{answers:?}") };
-    assert!(words.contains("d0.test is failing: not served"), "{words}");
+    assert!(words.contains("zone d0.test could not be read: not served"), "{words}");
+    assert!(words.ends_with("2 zones read"), "{words}");
     assert!(words.contains("d1.test is failing") && words.contains("REFUSED"), "{words}");
     // Who is held hears that nothing was repaired.
     world.bind.gone.clear();
@@ -91,6 +93,130 @@ fn what_is_no_zone_is_refused_and_what_cannot_be_read_or_written_is_told() {
     ask(&mut world, &["d2.test"]);
     let answers = answer(&mut world, Duration::from_secs(5));
     assert!(matches!(&answers[..], [(false, words)] if words.contains("d2.test is pending")), "{answers:?}");
+}
+
+/// What became of a step that was under way: it is answered now as it was then.
+fn answer_as_then(world: &mut World, zone: &str, done: Done) {
+    let now = world.now;
+    let at = world.us().in_flight.iter().position(|(busy, ..)| *busy == name(zone)).unwrap();
+    world.us().in_flight.remove(at);
+    world.us().finish(now, &name(zone), done);
+}
+
+#[test]
+fn a_reading_that_was_begun_before_does_not_count() {
+    for later in [Duration::ZERO, Duration::from_millis(300)] {
+        let mut world = world();
+        world.us().rota.read_all();
+        let now = world.now;
+        while world.us().start(now) {}
+        let readings: Vec<_> = world.us().in_flight.clone();
+        let readings = readings.into_iter().map(|(zone, step, _)| match step {
+            Step::Read(owners) | Step::FirstRead(owners) => {
+                let reading = world.bind.read(&zone, &owners);
+                (zone, reading)
+            }
+            other => panic!("{other:?}"),
+        });
+        let readings: Vec<_> = readings.collect();
+        assert_eq!(readings.len(), 3);
+        // BIND has answered, and the answers are on their way.
+        edit(&mut world, "d0.test", "imap.d0.test A", "-");
+        world.now += later;
+        ask(&mut world, &[]);
+        world.now += later;
+        for (zone, reading) in readings {
+            answer_as_then(&mut world, zone.as_str(), Done::Read(reading));
+        }
+        let now = world.now;
+        assert!(world.us().rota.answers(now).is_empty(), "nothing was read since");
+        let answers = answer(&mut world, Duration::ZERO);
+        let [(true, words)] = answers.as_slice() else { panic!("{answers:?}") };
+        assert!(
+            words.contains("imap.d0.test A was changed by somebody else") && words.ends_with("3 zones read"),
+            "{words}"
+        );
+        assert_eq!(world.zone("d0.test").get("imap.d0.test A"), "192.0.2.10 192.0.2.11");
+    }
+}
+
+#[test]
+fn a_look_that_was_begun_before_does_not_count() {
+    let mut world = world();
+    world.pass(Duration::from_mins(5));
+    let before = world.bind.zones.clone();
+    world.node("n1", Down);
+    world.run();
+    world.node("n1", crate::health::State::Up);
+    world.run();
+    world.us().rota.look_anew();
+    let now = world.now;
+    while world.us().start(now) {}
+    let serials: Vec<_> = world.us().in_flight.iter().map(|(zone, step, _)| (zone.clone(), step.clone())).collect();
+    assert!(serials.iter().all(|(_, step)| *step == Step::Serial) && serials.len() == 3, "{serials:?}");
+    let serials: Vec<_> = serials.into_iter().map(|(zone, _)| (zone.clone(), world.bind.zones[&zone].serial)).collect();
+    // BIND has told the serials, then loses what it had, and ends the connection.
+    world.bind.zones = before;
+    world.us().rota.connection_broke(now);
+    for (zone, serial) in serials {
+        answer_as_then(&mut world, zone.as_str(), Done::Serial(Ok(serial)));
+    }
+    world.run();
+    assert!(["d0.test", "d1.test", "d2.test"].iter().all(|zone| world.zone(zone).record().unwrap().generation > 3));
+}
+
+#[test]
+fn with_bind_down_nothing_is_said_to_have_been_read() {
+    let mut world = world();
+    for was_down in [false, true] {
+        let clocks = world.clocks();
+        world.us().rota.obey(Command::Sync { zones: Vec::new() }, clocks);
+        let now = world.now;
+        while world.us().start(now) {}
+        assert!(!world.us().in_flight.is_empty(), "it is tried at once, though it was down: {was_down}");
+        while !world.us().in_flight.is_empty() {
+            world.finish(0, 0, super::super::model::Fate::Unsent);
+        }
+        let answers = world.us().rota.answers(now);
+        let [(_, answer)] = answers.as_slice() else { panic!("{answers:?}") };
+        assert_eq!((answer.done, answer.exit), (false, Some(Exit::Unavailable as u8)), "{answer:?}");
+        let is_true = answer.words.starts_with("no zone was read, and 3 zones could not be: BIND gives no answer: ");
+        assert!(is_true && !answer.words.contains("nothing had been changed"), "{answer:?}");
+    }
+}
+
+#[test]
+fn one_cause_of_many_zones_is_answered_once_and_what_is_left_over_is_not_waited_for() {
+    let mut world = world();
+    world.bind.gone.extend([name("d0.test"), name("d1.test"), name("d2.test")]);
+    ask(&mut world, &[]);
+    let answers = answer(&mut world, Duration::from_secs(5));
+    let [(false, words)] = answers.as_slice() else { panic!("{answers:?}") };
+    let lines: Vec<_> = words.lines().collect();
+    assert_eq!(
+        lines,
+        ["3 zones (d0.test, d1.test, d2.test) could not be read: not served", "no zone was read"],
+        "{words}"
+    );
+    // A domain leaves the file: what is left of it in DNS is not read.
+    world.bind.gone.clear();
+    world.pass(Duration::from_mins(2));
+    let two = cluster(
+        "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] } }
+checks: { imap: { kind: imap } }
+services:
+  imap: { publish: address, name: imap, checks: [imap] }
+  pop: { publish: address, name: pop, checks: [imap] }
+domains:
+  d0.test: { services: [imap, pop] }
+  d1.test: { services: [imap, pop] }
+",
+    );
+    world.edit(0, &two);
+    world.run();
+    ask(&mut world, &[]);
+    let answers = answer(&mut world, Duration::from_secs(1));
+    assert!(matches!(&answers[..], [(true, words)] if words.starts_with("2 zones read: nothing")), "{answers:?}");
 }
 
 #[test]
@@ -110,7 +236,7 @@ fn nobody_waits_for_ever() {
 fn a_file_that_is_read_anew_has_every_zone_read() {
     let mut world = world();
     edit(&mut world, "d0.test", "imap.d0.test A", "-");
-    world.us().rota.read_anew();
+    world.us().rota.read_all();
     world.run();
     assert_eq!(world.zone("d0.test").get("imap.d0.test A"), "192.0.2.10 192.0.2.11");
 }
@@ -158,5 +284,50 @@ fn when_bind_is_back_every_zone_is_looked_at_at_once() {
         assert_eq!(world.zone(zone).get(&format!("imap.{zone} A")), "192.0.2.10 192.0.2.11");
         assert_eq!(world.us().state(zone), ZoneState::InSync, "{zone}");
         assert!(world.zone(zone).record().unwrap().generation > 2);
+    }
+}
+
+#[test]
+fn what_somebody_adds_and_an_edit_takes_out_is_told_with_before_and_after() {
+    let file = |ttl: &str| {
+        cluster(&format!(
+            "ttl: {ttl}
+nodes: {{ n0: {{ addresses: [192.0.2.10] }}, n1: {{ addresses: [192.0.2.11] }} }}
+checks: {{ imap: {{ kind: imap }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+domains: {{ d0.test: {{ services: [imap] }} }}
+"
+        ))
+    };
+    for moves in [true, false] {
+        for restarts in [false, true] {
+            let mut world = World::new(&file("60s"));
+            world.run();
+            world.pass(Duration::from_mins(5));
+            let _before = world.us().told(Kind::Drift);
+            let with = "60 192.0.2.10 192.0.2.11 203.0.113.1";
+            if moves {
+                world.zone("d0.test").edit("imap.d0.test A", with);
+            } else {
+                edit(&mut world, "d0.test", "imap.d0.test A", with);
+            }
+            if restarts {
+                let saved = world.us().remembered();
+                world.restart(0, &file("300s"), saved);
+            } else {
+                world.edit(0, &file("300s"));
+            }
+            world.pass(Duration::from_mins(20));
+            assert_eq!(world.zone("d0.test").get("imap.d0.test A"), "192.0.2.10 192.0.2.11");
+            let told = std::mem::take(&mut world.us().events);
+            let of = |kind| told.iter().filter(move |event| event.kind == kind).map(|event| event.message.as_str());
+            let after = "removed 203.0.113.1 (not in the file), TTL 300 instead of 60, now 192.0.2.10, 192.0.2.11";
+            assert!(of(Kind::Published).any(|words| words.contains(after)), "{moves} {restarts}: {told:?}");
+            // A zone that this run has not seen before is told by what is done to it.
+            let before = "from 192.0.2.10, 192.0.2.11 to 192.0.2.10, 192.0.2.11, 203.0.113.1: it is put back";
+            let is_new = moves && restarts;
+            assert!(is_new || of(Kind::Drift).any(|words| words.contains(before)), "{moves} {restarts}: {told:?}");
+        }
     }
 }

@@ -13,8 +13,8 @@ mod transfer;
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
@@ -43,6 +43,9 @@ use crate::{
 /// Queries that wait for an answer, all connections together. BIND has no quota for them; this bounds our memory.
 /// With 64, a first look at ten thousand zones took a sixth longer (measured).
 const READS: usize = 256;
+
+/// How often a reading is begun anew because its connection was.
+const RENEWALS: usize = 3;
 
 /// No usable answer came. What became of the request is unknown, unless it was never sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,10 +97,10 @@ pub enum ReadError {
 /// A handle to the primary; its connections are made when needed and end with it.
 #[derive(Debug)]
 pub struct Primary {
-    /// The way to each connection's task. Never empty.
-    connections: Vec<mpsc::UnboundedSender<Request>>,
+    /// The way to each connection. Never empty.
+    connections: Vec<Lane>,
     /// The connection of the zones that got no answer in time: on another one they would hold up those behind them.
-    apart: mpsc::UnboundedSender<Request>,
+    apart: Lane,
     slow: watch::Sender<BTreeSet<OwnerName>>,
     /// How many of the connections are used.
     room: Room,
@@ -107,8 +110,36 @@ pub struct Primary {
     /// Whether the server is on this machine.
     is_near: bool,
     broken: Arc<Notify>,
-    /// What it answers to ANY, once that is known.
-    any: OnceLock<AnyAnswer>,
+}
+
+/// The way to one connection.
+#[derive(Debug)]
+struct Lane {
+    requests: mpsc::UnboundedSender<Request>,
+    /// Moves whenever the connection is made and whenever it ends.
+    life: Arc<AtomicU64>,
+    /// What the server answers to ANY, and in which life that was seen: after it the server may be another program.
+    any: Mutex<Option<(u64, AnyAnswer)>>,
+}
+
+impl Lane {
+    fn open(line: &Line) -> Self {
+        let its_own = Line { life: Arc::default(), ..line.clone() };
+        Self { life: Arc::clone(&its_own.life), requests: its_own.open(), any: Mutex::default() }
+    }
+
+    fn life(&self) -> u64 {
+        self.life.load(Ordering::Relaxed)
+    }
+
+    fn known(&self) -> Option<(u64, AnyAnswer)> {
+        let known = *self.any.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|(life, _)| *life == self.life())
+    }
+
+    fn know(&self, any: Option<(u64, AnyAnswer)>) {
+        *self.any.lock().unwrap_or_else(PoisonError::into_inner) = any;
+    }
 }
 
 /// The keys, which of them BIND accepted last, and what it gives them.
@@ -152,11 +183,17 @@ impl Primary {
     #[must_use]
     pub fn with_clock(bind: &Bind, keys: Arc<Keys>, wall: fn() -> SystemTime) -> Self {
         let broken = Arc::new(Notify::new());
-        let line = Line { server: bind.server, timeout: bind.timeout, wall, broken: Arc::clone(&broken) };
+        let line = Line {
+            server: bind.server,
+            timeout: bind.timeout,
+            wall,
+            broken: Arc::clone(&broken),
+            life: Arc::default(),
+        };
         let is_near = bind.server.ip().is_loopback();
         Self {
-            connections: (0..bind.connections.max(1)).map(|_| line.clone().open()).collect(),
-            apart: line.open(),
+            connections: (0..bind.connections.max(1)).map(|_| Lane::open(&line)).collect(),
+            apart: Lane::open(&line),
             slow: watch::Sender::default(),
             room: Room::new(bind.connections.max(1), bind.timeout),
             updates: Arc::new(Semaphore::new(bind.max_in_flight)),
@@ -164,7 +201,6 @@ impl Primary {
             keys: watch::Sender::new(KeyRing::new(keys, is_near)),
             is_near,
             broken,
-            any: OnceLock::new(),
         }
     }
 
@@ -176,6 +212,8 @@ impl Primary {
     /// Takes other keys from now on; what is in flight keeps the old ones.
     pub fn set_keys(&self, keys: Arc<Keys>) {
         self.keys.send_replace(KeyRing::new(keys, self.is_near));
+        // Another key may be that of another view.
+        self.connections.iter().chain([&self.apart]).for_each(|lane| lane.know(None));
     }
 
     /// Sends one message. At most `bind.max_in_flight` of them wait for an answer at a time.
@@ -204,11 +242,21 @@ impl Primary {
     /// # Errors
     /// [`ReadError`]: nothing is known of the zone.
     pub async fn read(&self, zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> Result<Reading, ReadError> {
-        match self.read_by(zone, owners, self.any_answer(zone).await?).await {
-            // PowerDNS answers ANY for a name without records of its own with a record of type 0 (measured).
-            Err(ReadError::Lost(lost)) if lost.cause == Cause::Odd => self.read_by(zone, owners, AnyAnswer::Part).await,
-            read => read,
+        for _ in 0..RENEWALS {
+            let (life, any) = self.any_answer(zone).await?;
+            let read = match self.read_by(zone, owners, any).await {
+                // PowerDNS answers ANY for a name without records of its own with a record of type 0 (measured).
+                Err(ReadError::Lost(lost)) if lost.cause == Cause::Odd => {
+                    self.read_by(zone, owners, AnyAnswer::Part).await?
+                }
+                read => read?,
+            };
+            // What ANY tells is known of the server of that connection alone.
+            if any == AnyAnswer::Part || self.lane(zone).is_some_and(|lane| lane.life() == life) {
+                return Ok(read);
+            }
         }
+        Err(Lost::unsent("the connection to named is made anew all the time").into())
     }
 
     async fn read_by(
@@ -225,13 +273,25 @@ impl Primary {
         Ok(survey.reading(findings, &answers)?)
     }
 
-    /// What the server answers to ANY. It is asked once; BIND is taken for BIND where it does not tell.
-    async fn any_answer(&self, zone: &OwnerName) -> Result<AnyAnswer, ReadError> {
-        if let Some(known) = self.any.get() {
-            return Ok(*known);
+    /// What the server answers to ANY, and in which life of the zone's connection. It is asked once on each; BIND is taken
+    /// for BIND where it does not tell.
+    async fn any_answer(&self, zone: &OwnerName) -> Result<(u64, AnyAnswer), ReadError> {
+        if let Some(known) = self.lane(zone).and_then(Lane::known) {
+            return Ok(known);
         }
         let found = any_answer(zone, &self.ask(zone, any_query(zone)?).await?);
-        Ok(found.map_or(AnyAnswer::Whole, |found| *self.any.get_or_init(|| found)))
+        let lane = self.lane(zone).ok_or_else(|| Lost::unsent("rotad stops"))?;
+        let life = lane.life();
+        if let Some(found) = found {
+            lane.know(Some((life, found)));
+        }
+        Ok((life, found.unwrap_or(AnyAnswer::Whole)))
+    }
+
+    /// The connection that a zone is asked for on.
+    fn lane(&self, zone: &OwnerName) -> Option<&Lane> {
+        let its_own = || self.connections.get(connection_of(zone, self.room.connections()));
+        if self.slow.borrow().contains(zone) { Some(&self.apart) } else { its_own() }
     }
 
     /// Reads the SOA alone.
@@ -350,11 +410,9 @@ impl Primary {
         let stopped = || Lost::unsent("rotad stops");
         let permit = bound.clone().acquire_owned().await.map_err(|_| stopped())?;
         let (reply, answer) = oneshot::channel();
-        let its_own = || self.connections.get(connection_of(zone, self.room.connections()));
-        let connection = if self.slow.borrow().contains(zone) { Some(&self.apart) } else { its_own() };
-        connection
-            .and_then(|connection| {
-                connection.send(Request { message, key, asked_at: clock::since_boot(), permit, reply }).ok()
+        self.lane(zone)
+            .and_then(|lane| {
+                lane.requests.send(Request { message, key, asked_at: clock::since_boot(), permit, reply }).ok()
             })
             .ok_or_else(stopped)?;
         Ok(answer)

@@ -13,7 +13,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -63,6 +66,8 @@ pub(super) struct Line {
     pub(super) wall: fn() -> SystemTime,
     /// Told when the server ends a connection: it may have been restarted.
     pub(super) broken: Arc<Notify>,
+    /// Moves whenever a connection is made, and whenever one ends.
+    pub(super) life: Arc<AtomicU64>,
 }
 
 impl Line {
@@ -77,7 +82,10 @@ impl Line {
     async fn run(self, mut requests: mpsc::UnboundedReceiver<Request>) {
         while let Some(first) = requests.recv().await {
             match self.connect().await {
-                Ok(stream) => Session::new(&self, stream).run(first, &mut requests).await,
+                Ok(stream) => {
+                    self.life.fetch_add(1, Ordering::Relaxed);
+                    Session::new(&self, stream).run(first, &mut requests).await;
+                }
                 Err(reason) => {
                     // Those who queued meanwhile would wait as long for the same.
                     let mut next = Some(first);
@@ -317,6 +325,8 @@ impl<'a> Session<'a> {
             // If it fails, FIN it is; the generation record stands either way.
             let _ = self.stream.set_zero_linger();
         }
+        // Before anybody hears of it: what was known of the server is known no longer.
+        self.line.life.fetch_add(1, Ordering::Relaxed);
         let reason = format!("named at {}: {reason}", self.line.server);
         let unsent: BTreeSet<_> = self.unsent.iter().map(|(id, _)| *id).collect();
         // The socket first: whoever learns of the loss may send again at once.

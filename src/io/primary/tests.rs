@@ -1,5 +1,6 @@
 //! The exchange against scripted servers; a real BIND is asked in `tests/live`.
 
+mod any;
 mod transfer;
 
 use std::{net::Ipv4Addr, time::Duration};

@@ -19,6 +19,8 @@ use rustix::{
 use tokio::{
     io::{AsyncReadExt, unix::AsyncFd},
     process::{Child, ChildStdout, Command},
+    sync::Semaphore,
+    task::spawn_blocking,
     time::{error::Elapsed, timeout},
 };
 
@@ -28,6 +30,7 @@ use crate::{
         exec::{End, LIMIT, verdict},
     },
     cluster::NodeName,
+    io::clock,
 };
 
 /// Where a plugin finds the tools of the system. All else of our environment stays here.
@@ -35,14 +38,18 @@ const PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub(super) async fn run(plugin: &Exec, node: &NodeName, address: IpAddr, patience: Duration) -> Outcome {
     let program = plugin.program.display();
-    if let Some(refusal) = is_anybodys(&plugin.program) {
-        return Outcome::Unknown(format!("{program} is not run: {refusal}"));
-    }
-    let mut running = match Running::start(plugin, node, address) {
-        Ok(running) => running,
-        Err(error) => return Outcome::Unknown(format!("cannot run {program}: {error}")),
+    let begun = clock::now();
+    let started = timeout(patience, start(plugin.clone(), node.clone(), address)).await;
+    let mut running = match started {
+        Ok(Ok(running)) => running,
+        Ok(Err(refusal)) => return Outcome::Unknown(refusal),
+        Err(Elapsed { .. }) => {
+            let patience = humantime::format_duration(patience);
+            return Outcome::Unknown(format!("{program} was not started in {patience}: does its file system hang?"));
+        }
     };
-    match timeout(patience, running.watch()).await {
+    let left = patience.saturating_sub(clock::now().saturating_duration_since(begun));
+    match timeout(left, running.watch()).await {
         Ok(Ok((status, output))) => {
             let end = status.code().map_or_else(|| End::Signal(status.signal().unwrap_or_default()), End::Exit);
             verdict(end, &output)
@@ -53,6 +60,27 @@ pub(super) async fn run(plugin: &Exec, node: &NodeName, address: IpAddr, patienc
             Outcome::Fail(format!("the plugin did not end in {}", humantime::format_duration(patience)))
         }
     }
+}
+
+/// Plugins that may be on their way to be started: if their file system hangs, each of them holds a thread.
+const STARTING: usize = 32;
+
+/// Starts a plugin where that delays no other probe: its program, and the folders above it, may lie on a file system that
+/// hangs.
+async fn start(plugin: Exec, node: NodeName, address: IpAddr) -> Result<Running, String> {
+    static ROOM: Semaphore = Semaphore::const_new(STARTING);
+    let program = plugin.program.display().to_string();
+    let Ok(room) = ROOM.acquire().await else { return Err(format!("{program} is not run: rotad stops")) };
+    let start = move || {
+        // It is given back when the thread is, whoever still waits for it.
+        let _room = room;
+        let program = plugin.program.display();
+        if let Some(refusal) = is_anybodys(&plugin.program) {
+            return Err(format!("{program} is not run: {refusal}"));
+        }
+        Running::start(&plugin, &node, address).map_err(|error| format!("cannot run {program}: {error}"))
+    };
+    spawn_blocking(start).await.unwrap_or_else(|error| Err(format!("cannot run {program}: {error}")))
 }
 
 /// Why a program is not run: somebody else than root and us could put another in its place. In a folder for all (`/tmp`)

@@ -10,7 +10,7 @@ use super::{super::transfer::LARGE_ZONES, *};
 /// Messages and what they say, as octets: the answer to one request.
 type Reply = fn(&(Message, Vec<u8>)) -> Vec<Vec<u8>>;
 
-fn soa() -> Record {
+pub(super) fn soa() -> Record {
     let name = |text| Name::from_ascii(text).unwrap();
     Record::from_rdata(
         name("example.org."),
@@ -19,7 +19,7 @@ fn soa() -> Record {
     )
 }
 
-fn ns() -> Record {
+pub(super) fn ns() -> Record {
     let name = |text| Name::from_ascii(text).unwrap();
     Record::from_rdata(name("example.org."), 60, RData::NS(NS(name("ns.example.org."))))
 }
@@ -29,7 +29,7 @@ fn address(last: u8) -> Record {
 }
 
 /// A message of an answer, signed.
-fn part((request, mac): &(Message, Vec<u8>), code: ResponseCode, records: Vec<Record>) -> Vec<u8> {
+pub(super) fn part((request, mac): &(Message, Vec<u8>), code: ResponseCode, records: Vec<Record>) -> Vec<u8> {
     let mut answer = Message::response(request.id, request.op_code);
     answer.metadata.response_code = code;
     answer.metadata.authoritative = true;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::pending,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{sleep_until, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     event::{Event, Kind},
     exit::Exit,
     flap::Past,
+    health::PastWish,
     io::{
         clock, control_server, files, journal, keys, local_socket, monitor,
         pulse::Pulse,
@@ -45,6 +47,8 @@ const MONITOR_ENDS: Duration = Duration::from_secs(1);
 pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let loaded = files::load(file)?;
     let cluster = Arc::clone(&loaded.cluster);
+    // Before the keys: what is edited meanwhile is read once more.
+    let key = loaded.key_now();
     let keys = keys::load(&cluster.bind.key, cluster.bind.allow_weak_keys)?;
     let directory = StateDir::open(&systemd::state_directory(&cluster.state_dir))?;
     let Loaded { state, trouble } = directory.load(&cluster.name)?;
@@ -77,11 +81,11 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     };
 
     let pulse = Pulse::start();
-    let (monitor, monitor_ended) = monitor::spawn(followed, &state.damping, pulse.clone())?;
+    let (monitor, monitor_ended) = monitor::spawn(followed, (&state.damping, &state.wishes), pulse.clone())?;
     let hash = loaded.hash.clone();
     let (look, looks) = mpsc::channel(16);
     Shutdown::reloads(look.clone())?;
-    let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, publish, looks));
+    let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, key, publish, looks));
     let status_task = tokio::spawn(status_server::run(status_listener, ask, stopped()));
     let control_task = tokio::spawn(control_server::run(control_listener, order, stopped()));
     let kept = State { zones: BTreeMap::new(), ..state.clone() };
@@ -158,6 +162,9 @@ const RESTS: u32 = 20;
 /// what came since the last one.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
+/// How soon a save that failed is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(30);
+
 fn rest_after(save: Duration) -> Duration {
     save.saturating_mul(RESTS).min(LONGEST_REST)
 }
@@ -187,27 +194,35 @@ async fn keep(
     let mut in_trouble = false;
     let mut rests_until = clock::now();
     loop {
+        // What was in the way may be gone: the state is saved then, though nothing has changed since.
+        let again = async { if in_trouble { sleep(SAVE_AGAIN).await } else { pending().await } };
         let waits = tokio::select! {
             changed = changed_after(&mut newest, rests_until) => match changed {
                 Ok(()) => None,
                 Err(_) => return,
             },
             Some(waits) = save_now.recv() => Some(waits),
+            () = again => None,
         };
         let begins = clock::now();
         let Remembered { zones, hold, health } = newest.borrow_and_update().clone();
         if !health.targets.is_empty() {
-            kept.damping = Past::of_all(&health, Clocks { now: begins, wall: clock::wall() });
+            let clocks = Clocks { now: begins, wall: clock::wall() };
+            (kept.damping, kept.wishes) = (Past::of_all(&health, clocks), PastWish::of_all(&health, clocks));
         }
         let state = State { zones, hold, ..kept.clone() };
         let directory = Arc::clone(&directory);
         let saved = tokio::task::spawn_blocking(move || directory.save(&state)).await;
         let saved = saved.unwrap_or_else(|panicked| Err(panicked.into()));
-        if let Err(error) = &saved
-            && !in_trouble
-        {
-            let words = format!("the state cannot be saved: {error}; rotad goes on without");
-            journal::emit(&Event::new(Kind::StateTrouble, words));
+        match &saved {
+            Err(error) if !in_trouble => {
+                let words = format!("the state cannot be saved: {error}; rotad goes on without, and tries again");
+                journal::emit(&Event::new(Kind::StateTrouble, words));
+            }
+            Ok(()) if in_trouble => {
+                journal::emit(&Event::new(Kind::StateSaved, "the state is saved again: a restart forgets nothing"));
+            }
+            Ok(()) | Err(_) => {}
         }
         in_trouble = saved.is_err();
         let ended = clock::now();

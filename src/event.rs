@@ -4,6 +4,7 @@
 //! people's alerts hang on it (`docs/journal.md` lists them, and a test holds the list and this file together).
 
 pub mod fold;
+pub mod wave;
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -134,6 +135,8 @@ kinds! {
     KeyRefused = Warning, "7dcca4b10fae480586d8a38e6822ad60";
     /// The state directory could not be read or written.
     StateTrouble = Warning, "6c9a4b06fbb44723aa9a931a2c08b0be";
+    /// The state is saved again, after trouble.
+    StateSaved = Info, "dd61146032f145ffb691bd917494606e";
     /// The loop stood still (suspend, SIGSTOP): every observation is stale.
     Gap = Warning, "a1755a7aa3d945818772064273daced4";
     /// An operator holds: nothing is written.

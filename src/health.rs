@@ -17,8 +17,12 @@ use crate::{
 #[cfg(test)]
 mod tests;
 mod trial;
+mod wish;
 
-pub use self::trial::Trial;
+pub use self::{
+    trial::{Silence, Trial},
+    wish::{Asked, PastWish, Wishes},
+};
 
 /// What we hold of one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,8 +177,9 @@ impl Health {
         let was_well = self.trial.is_some_and(|trial| trial.was_well);
         self.answers = self.answers.saturating_add(1);
         let held = self.count(timing, now, &outcome, took);
-        let unmade = self.unmade;
-        self.trial.take_if(|trial| trial.is_over(timing, now, &outcome, unmade));
+        // An answer to a question that was asked before it became new decides nothing.
+        let (silence, begun) = (self.silence(), now.checked_sub(took).unwrap_or(now));
+        self.trial.take_if(|trial| begun >= trial.since && trial.is_over(timing, now, &outcome, silence));
         if held.is_some() && self.state == State::Unknown {
             // It was down before we watched it anew, and is held down as it would have been.
             (self.state, self.since, self.before) = (State::Down, now, None);
@@ -277,6 +282,11 @@ impl Health {
         None
     }
 
+    /// How long it could not be asked, and whether what it asked for before stands all the same.
+    fn silence(&self) -> Silence {
+        Silence { unmade: self.unmade, wish_stands: self.wish_stands() }
+    }
+
     /// Whether it wants out, and has not begun to say otherwise.
     fn wish_stands(&self) -> bool {
         self.wish != AdminState::Ready && self.passes == 0
@@ -358,7 +368,8 @@ impl Health {
     /// have decided it.
     #[must_use]
     pub fn is_settled(&self, timing: &Timing) -> bool {
-        self.state != State::Unknown || self.answers >= timing.rise.max(timing.fall)
+        // What is remembered is to be asked once more.
+        (self.state != State::Unknown && self.answers > 0) || self.answers >= timing.rise.max(timing.fall)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod monitor;
 pub mod primary;
 pub mod probe;
+pub mod progress;
 pub mod pulse;
 pub mod read_file;
 pub mod reconcile;

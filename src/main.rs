@@ -63,7 +63,7 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
         }
         Command::Accept { id } => cli::operator::run(&file, &control::Command::Accept { id }).await,
         Command::Reload => cli::operator::run(&file, &control::Command::Reload).await,
-        Command::Hold { lasting, reason } => cli::operator::run(&file, &cli::operator::hold(lasting, reason)).await,
+        Command::Hold { lasting, reason } => cli::operator::run(&file, &cli::operator::hold(lasting, reason)?).await,
         Command::Release => cli::operator::run(&file, &control::Command::Release).await,
         Command::Adopt { what } => cli::operator::run(&file, &control::Command::Adopt { what }).await,
         Command::Sync { zones } => cli::operator::run(&file, &control::Command::Sync { zones }).await,

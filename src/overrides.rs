@@ -14,6 +14,9 @@ use crate::{
     text,
 };
 
+/// Octets of a reason at most: it stands in the status, in the journal and in the state file.
+pub const LONGEST_REASON: usize = 2_000;
+
 /// Probes go on, nothing is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {

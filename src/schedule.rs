@@ -19,10 +19,10 @@ use std::{
 use crate::{
     blind::{Blind, Rules},
     check::{Check, Kind, Outcome, Target, targets},
-    cluster::{Cluster, NodeName, SETTLE},
+    cluster::{AdminState, Cluster, NodeName, SETTLE},
     event::Event,
-    flap::{Damping, Past},
-    health::{Health, HealthView, News, State, Trial},
+    flap::Damping,
+    health::{Health, HealthView, News, State, Trial, Wishes},
     settling::Settling,
     status::Clocks,
 };
@@ -51,9 +51,13 @@ pub struct Schedule {
     gaps: u64,
     /// The file that the targets are of.
     of: Option<Arc<Cluster>>,
-    /// What an earlier run held against targets that this one has not begun to watch.
+    /// What an earlier run held against targets that this one has not begun to watch, and what agents asked for whose
+    /// targets are out of the file.
     remembered: BTreeMap<Target, Health>,
 }
+
+/// Targets out of the file of which something is remembered at most.
+const REMEMBERED: usize = 10_000;
 
 /// One span of watching a target with one definition of its check. What belongs to an earlier one is dropped.
 type Watch = u64;
@@ -75,6 +79,10 @@ struct Watched {
 impl Watched {
     fn is_settled(&self) -> bool {
         self.health.is_settled(&self.check.timing)
+    }
+
+    fn is_on_open_trial(&self) -> bool {
+        self.health.trial.is_some() && self.health.unmade < self.check.timing.fall
     }
 }
 
@@ -114,11 +122,16 @@ impl Schedule {
         }
     }
 
-    /// The same, but what an earlier run held against targets is not forgotten.
+    /// The same, but what an earlier run held against targets is not forgotten, nor what their agents asked for.
     #[must_use]
-    pub fn remembering(self, damping: &Damping, clocks: Clocks) -> Self {
-        let resume = |past: &Past| past.resume(Health::new(clocks.now), clocks);
-        let remembered = damping.iter().map(|(target, past)| (target.clone(), resume(past))).collect();
+    pub fn remembering(self, damping: &Damping, wishes: &Wishes, clocks: Clocks) -> Self {
+        let new = || Health::new(clocks.now);
+        let mut remembered: BTreeMap<_, _> =
+            damping.iter().map(|(target, past)| (target.clone(), past.resume(new(), clocks))).collect();
+        for (target, past) in wishes {
+            let health = remembered.remove(target).unwrap_or_else(new);
+            remembered.insert(target.clone(), past.resume(health, clocks));
+        }
         Self { remembered, ..self }
     }
 
@@ -141,12 +154,13 @@ impl Schedule {
 
     fn take_in(&mut self, cluster: &Cluster, settling: &Settling, now: Instant) {
         let before = std::mem::take(&mut self.watched);
-        let heritage = Heritage::new(&before);
+        let asked = targets(cluster);
+        let heritage = Heritage::new(&before, asked.clone());
         let mut stays: BTreeMap<_, _> = before.iter().map(|old| (&old.target, old.clone())).collect();
         let checks: BTreeMap<_, _> =
             cluster.checks.iter().map(|(name, check)| (name, Arc::new(check.clone()))).collect();
         let mut suspects = BTreeSet::new();
-        for target in targets(cluster) {
+        for target in asked {
             let shared = checks.get(&target.check).filter(|check| !matches!(check.kind, Kind::Exec(_))).cloned();
             // A plugin is run in another way for each node.
             let own = || Check::of_target(cluster, &target).map(Arc::new);
@@ -159,6 +173,7 @@ impl Schedule {
                 (if is_as_before { watched } else { watched.retimed(&check, now, settle) }, is_suspect)
             } else {
                 let begun = self.begin(target.clone(), check, now, settle);
+                let begun = self.with_wish_of_before(&heritage, begun);
                 heritage.pass_on(&self.blind, begun, now, settle)
             };
             if is_suspect {
@@ -167,6 +182,8 @@ impl Schedule {
             watched.wait_for(settle);
             self.watched.push(watched);
         }
+        let gone = stays.into_values().filter(|old| old.health.has_wish());
+        self.remember_wishes(gone, now);
         self.blind.follow(suspects);
         self.unsettled = self.watched.iter().filter(|watched| !watched.is_settled()).count();
         self.first_round_done |= self.unsettled == 0;
@@ -181,6 +198,7 @@ impl Schedule {
             let settle = self.of.as_ref().map_or(SETTLE, |of| of.safety.settle(&old.check.timing));
             // What was held against it is held all the same.
             let health = Health::new(now).remembering(old.health.flaps.clone(), old.health.stands());
+            let health = health.asking_as(&old.health);
             self.remembered.insert(old.target.clone(), health);
             let watched = self.begin(old.target, old.check, now, settle);
             self.watched.push(watched);
@@ -196,8 +214,40 @@ impl Schedule {
         let seed = seed(&target.node);
         let due = first_due(&check, now, seed);
         let health = self.remembered.remove(&target).unwrap_or_else(|| Health::new(now));
-        let health = Health { since: now, trial: Some(Trial::new(now, settle, false)), ..health };
+        // What an agent asked for stands, and is no answer to another kind of question.
+        let (state, since, why, wish) = match check.kind {
+            Kind::Agent { .. } if health.has_wish() => (health.state, health.since, health.why, health.wish),
+            _ => (State::Unknown, now, None, AdminState::Ready),
+        };
+        let trial = Some(Trial::new(now, settle, false));
+        let health = Health { state, since, why, wish, trial, ..health };
         Watched { target, watch, check, health: Arc::new(health), due: Some(due), nominal: due, seed }
+    }
+
+    /// The same with what its agent asked for when it was asked otherwise, or at another address.
+    fn with_wish_of_before(&self, heritage: &Heritage<'_>, begun: Watched) -> Watched {
+        if begun.health.has_wish() || !matches!(begun.check.kind, Kind::Agent { .. }) {
+            return begun;
+        }
+        let is_its_own = |target: &Target| target.node == begun.target.node && target.check == begun.target.check;
+        // The file was edited while nobody watched.
+        let earlier = self.remembered.iter().filter(|(target, _)| is_its_own(target) && heritage.is_gone(target));
+        let wishes = heritage.wishes(&begun.target).chain(earlier.map(|(_, health)| health));
+        let Some(wish) = wishes.filter(|health| health.has_wish()).max_by_key(|health| health.wish) else {
+            return begun;
+        };
+        let health = Health::clone(&begun.health).asking_as(wish);
+        Watched { health: Arc::new(health), ..begun }
+    }
+
+    /// Keeps what agents ask for whose targets leave the file: they may come back.
+    fn remember_wishes(&mut self, gone: impl Iterator<Item = Watched>, now: Instant) {
+        for old in gone {
+            if self.remembered.len() >= REMEMBERED {
+                return;
+            }
+            self.remembered.insert(old.target, Health::new(now).asking_as(&old.health));
+        }
     }
 
     /// Makes the queue anew after targets have moved.
@@ -265,11 +315,22 @@ impl Schedule {
         self.first_round_done
     }
 
+    /// Targets that are not settled, or on trial and can be asked: their answers decide. Costs a walk over all of them.
+    pub fn undecided(&self) -> impl Iterator<Item = &Target> {
+        let open = self.watched.iter().filter(|watched| !watched.is_settled() || watched.is_on_open_trial());
+        open.map(|watched| &watched.target)
+    }
+
+    /// How many targets there are.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.watched.len()
+    }
+
     /// Whether some target is on trial and can be asked: its answers decide. Costs a walk over all of them.
     #[must_use]
     pub fn has_open_trials(&self) -> bool {
-        let is_open = |health: &Health, fall| health.trial.is_some() && health.unmade < fall;
-        self.watched.iter().any(|watched| is_open(&watched.health, watched.check.timing.fall))
+        self.watched.iter().any(Watched::is_on_open_trial)
     }
 
     /// The health of every target now. Costs a walk over all of them.

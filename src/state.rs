@@ -1,7 +1,7 @@
 //! What rotad remembers from one run to the next, and the form of the file that it is kept in.
 //!
 //! It is a cache: cluster.yaml and the zones are the truth. It tells who we are, which `RRsets` are ours although the
-//! file lists them no longer, what an operator holds, and what is held against targets that flap.
+//! file lists them no longer, what an operator holds, what is held against targets that flap, and what the agents of nodes asked for.
 //!
 //! The form grows as the versions do, and every version reads every other one's file: whatever the number in the first
 //! line, what is known is read, and what is not known (a section, a field, a single entry) is kept as it was and written
@@ -19,6 +19,7 @@ use crate::{
     cluster::{CheckName, NodeName},
     dns::{OwnerName, Rdata, RdataSet, RrType, RrsetId, Ttl},
     flap::{Damping, Past},
+    health::{PastWish, Wishes},
     overrides::Hold,
     status::Stamp,
     zone::{Identity, LeftOver, Mark, Memory, Owned},
@@ -42,6 +43,8 @@ pub struct State {
     pub hold: Option<Hold>,
     /// What is held against targets that flap.
     pub damping: Damping,
+    /// What the agents of nodes have asked for.
+    pub wishes: Wishes,
     /// What another version has written and this one does not know.
     pub rest: Arc<Rest>,
 }
@@ -89,8 +92,14 @@ struct Written {
     hold: Option<Value>,
     /// Node, then check, then address.
     #[serde(default)]
-    damping: BTreeMap<String, BTreeMap<String, BTreeMap<String, Past>>>,
+    damping: ByTarget<Past>,
+    /// Likewise.
+    #[serde(default)]
+    agents: ByTarget<PastWish>,
 }
+
+/// Node, then check, then address.
+type ByTarget<T> = BTreeMap<String, BTreeMap<String, BTreeMap<String, T>>>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,6 +121,7 @@ impl State {
             zones: BTreeMap::new(),
             hold: None,
             damping: BTreeMap::new(),
+            wishes: BTreeMap::new(),
             rest: Arc::default(),
         }
     }
@@ -167,6 +177,7 @@ impl State {
             left_over,
             hold,
             damping,
+            agents,
         } = written;
         let mut memories: BTreeMap<OwnerName, Memory> = BTreeMap::new();
         for (zone, sets) in zones {
@@ -197,19 +208,25 @@ impl State {
             Some(hold) if !hold.is_null() => Some(plain_hold(&hold)?),
             _ => None,
         };
-        let mut targets = BTreeMap::new();
-        for (node, checks) in damping {
-            for (check, addresses) in checks {
-                for (address, past) in addresses {
-                    let (node, check) = (NodeName::new(&node), CheckName::new(&check));
-                    targets.insert(Target { node, check, address: address.parse().ok()? }, past);
-                }
-            }
-        }
+        let (damping, wishes) = (by_target(damping)?, by_target(agents)?);
         memories.retain(|_, memory| !memory.is_empty());
         let zones = memories.into_iter().map(|(zone, memory)| (zone, Arc::new(memory))).collect();
-        Some(Self { me: Identity { cluster, owner }, zones, hold, damping: targets, rest: Arc::default() })
+        Some(Self { me: Identity { cluster, owner }, zones, hold, damping, wishes, rest: Arc::default() })
     }
+}
+
+/// `None`: an address is none.
+fn by_target<T>(written: ByTarget<T>) -> Option<BTreeMap<Target, T>> {
+    let mut targets = BTreeMap::new();
+    for (node, checks) in written {
+        for (check, addresses) in checks {
+            for (address, past) in addresses {
+                let (node, check) = (NodeName::new(&node), CheckName::new(&check));
+                targets.insert(Target { node, check, address: address.parse().ok()? }, past);
+            }
+        }
+    }
+    Some(targets)
 }
 
 /// A body under its first line.

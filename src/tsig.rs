@@ -265,6 +265,19 @@ impl Keys {
     }
 }
 
+/// Which keys, in words for people: never a secret.
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, key) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str(", ")?;
+            }
+            key.label().fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
 impl<'a> IntoIterator for &'a Keys {
     type Item = &'a Arc<Key>;
     type IntoIter = std::slice::Iter<'a, Arc<Key>>;

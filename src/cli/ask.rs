@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::anyhow;
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,7 +16,9 @@ use tokio::{
 
 use crate::{
     cli::Failure,
-    io::{files, systemd},
+    control::Command,
+    exit::Exit,
+    io::{control_server::LONGEST, files, systemd},
 };
 
 /// How long the daemon may take.
@@ -69,6 +72,24 @@ pub async fn daemon_of<T>(file: &Path, ask: impl AsyncFnOnce(&Path) -> Result<T,
         (Err(Error::Unreachable { .. }), Err(broken)) => Err(broken.into()),
         (asked, _) => Ok(asked?),
     }
+}
+
+/// A command as the daemon takes it.
+///
+/// # Errors
+/// [`Failure`]: it is longer than the daemon takes.
+pub(super) fn line(command: &Command) -> Result<Vec<u8>, Failure> {
+    let mut line = serde_json::to_vec(command)?;
+    line.push(b'\n');
+    if line.len() <= LONGEST {
+        return Ok(line);
+    }
+    let words = format!(
+        "what was written has {} KiB, and the daemon takes {} KiB at a time: name fewer at once",
+        line.len() >> 10,
+        LONGEST >> 10
+    );
+    Err(Failure { exit: Exit::Usage, error: anyhow!(words) })
 }
 
 /// Sends a question, and returns the document that comes back, as sent and as understood.

@@ -18,6 +18,7 @@ use crate::{
     io::{
         clock, files, keys,
         primary::{Lost, Primary, ReadError},
+        progress::Progress,
     },
     plan,
     tsig::{Key, Keys},
@@ -43,7 +44,8 @@ const NEXT_SECOND: Duration = Duration::from_millis(1_100);
 pub async fn run(file: &Path, json: bool) -> Result<Exit, Failure> {
     let cluster = files::load(file)?.cluster;
     let keys = keys::load(&cluster.bind.key, cluster.bind.allow_weak_keys)?;
-    let report = examine(&cluster, &keys).await;
+    let waits = || format!("{} is asked about every zone", cluster.bind.server);
+    let report = Progress::on_terminal().during(waits, examine(&cluster, &keys)).await;
     if json {
         out::print_json(&report)?;
     } else {

@@ -17,7 +17,7 @@ use crate::{
     check::targets,
     cli::{
         Failure,
-        ask::{ask, daemon_of},
+        ask::{ask, daemon_of, line},
         once,
     },
     cluster::Cluster,
@@ -28,8 +28,9 @@ use crate::{
     health::{Health, HealthView, State as Stands},
     io::{
         clock, files, journal,
+        progress::Progress,
         pulse::Pulse,
-        state::{Loaded, StateDir},
+        state::{Loaded, StateDir, may_make},
         systemd,
     },
     overrides::Overrides,
@@ -106,20 +107,19 @@ async fn by_daemon(
     command: &Command,
     is_open: impl Fn(&LeftOver) -> bool,
 ) -> Result<Option<Exit>, Failure> {
-    let mut line = serde_json::to_vec(command)?;
-    line.push(b'\n');
+    let line = line(command)?;
     let asked = daemon_of(file, async |socket| ask::<Answer>(&systemd::control_socket(socket), &line).await).await;
     let words = match asked {
         Ok((_, Answer { done: true, words, .. })) => words,
-        Ok((_, Answer { done: false, words, .. })) => {
+        Ok((_, Answer { done: false, words, exit })) => {
             eprintln!("rotad: {words}");
-            return Ok(Some(Exit::Failed));
+            return Ok(Some(exit.map_or(Exit::Failed, Exit::of)));
         }
         Err(failure) if failure.exit == Exit::Unavailable => return Ok(None),
         Err(failure) => return Err(failure),
     };
     println!("{words}");
-    let end = clock::now() + PATIENCE;
+    let (end, progress) = (clock::now() + PATIENCE, Progress::on_terminal());
     loop {
         let (_, status) = daemon_of(file, async |socket| ask::<Status>(socket, b"").await).await?;
         let open: Vec<_> = status.left_over.into_iter().filter(&is_open).collect();
@@ -127,6 +127,7 @@ async fn by_daemon(
             return Ok(Some(Exit::Done));
         }
         if clock::now() >= end {
+            drop(progress);
             let first = open.first().map(|left| format!("{} {}", left.owner, left.rtype)).unwrap_or_default();
             eprintln!(
                 "rotad: {} are under way still, {first} among them: `rotad status` and the journal tell what they wait for",
@@ -134,6 +135,7 @@ async fn by_daemon(
             );
             return Ok(Some(Exit::Failed));
         }
+        progress.say(|| format!("{} RRsets are under way", open.len()));
         sleep(LOOK_EVERY).await;
     }
 }
@@ -149,7 +151,9 @@ struct Alone {
 impl Alone {
     fn new(file: &Path) -> Result<Self, Failure> {
         let cluster = files::load(file)?.cluster;
-        let directory = StateDir::open(&systemd::state_directory(&cluster.state_dir))?;
+        let path = systemd::state_directory(&cluster.state_dir);
+        may_make(&path, cluster.bind.key.file())?;
+        let directory = StateDir::open(&path)?;
         let Loaded { state, trouble } = directory.load(&cluster.name)?;
         trouble.iter().for_each(journal::emit);
         let clocks = Clocks { now: clock::now(), wall: clock::wall() };

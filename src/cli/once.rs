@@ -1,17 +1,23 @@
 //! `rotad plan` and `rotad apply`: the daemon's own loop, run until it has nothing left to do.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use anyhow::anyhow;
-use tokio::{task::JoinSet, time::sleep_until};
+use tokio::{
+    task::JoinSet,
+    time::{sleep_until, timeout},
+};
 
 use crate::{
     cli::{Failure, ask, out, report::Report},
     cluster::Cluster,
     exit::Exit,
+    flap::Past,
+    health::PastWish,
     io::{
         clock, files, journal, keys, monitor,
         primary::Primary,
+        progress::{EVERY, Progress},
         pulse::Pulse,
         reconcile::perform,
         state::{self, Loaded, StateDir},
@@ -22,6 +28,7 @@ use crate::{
     state::State,
     status::{Clocks, Mode, Status, ZoneState},
     text::{self, age},
+    zone::Zone,
 };
 
 /// `rotad plan`: what would be changed now. Never writes.
@@ -29,13 +36,13 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     let cluster = files::load(file)?.cluster;
     let primary = primary(&cluster)?;
     let directory = systemd::state_directory(&cluster.state_dir);
-    let state = state::peek(&directory, &cluster.name).unwrap_or_else(|cause| {
+    let mut state = state::peek(&directory, &cluster.name).unwrap_or_else(|cause| {
         out::warn(format_args!("{cause}; what was published before is not known here"));
         state::newcomer(&cluster.name)
     });
     let mut pulse = Pulse::start();
     let waits = waits(&cluster, state.hold.as_ref()).await;
-    let rota = rota(&cluster, &state, false, &mut pulse).await.looking_only();
+    let rota = rota(&cluster, &mut state, false, &mut pulse).await.looking_only();
     let rota = run(rota, &primary, &mut pulse).await?;
     let report = Report::new(&rota, &state.me, clock::now()).waiting_for(waits);
     if json {
@@ -74,25 +81,25 @@ async fn waits(cluster: &Cluster, left: Option<&Hold>) -> Option<String> {
 pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let cluster = files::load(file)?.cluster;
     let primary = primary(&cluster)?;
-    let directory = StateDir::open(&systemd::state_directory(&cluster.state_dir))?;
-    let Loaded { state, trouble } = directory.load(&cluster.name)?;
+    let path = systemd::state_directory(&cluster.state_dir);
+    state::may_make(&path, cluster.bind.key.file())?;
+    let directory = StateDir::open(&path)?;
+    let Loaded { mut state, trouble } = directory.load(&cluster.name)?;
     trouble.iter().for_each(journal::emit);
     let mut pulse = Pulse::start();
     let (overrides, told) =
         Overrides::remembered(state.hold.clone(), Clocks { now: clock::now(), wall: clock::wall() });
     told.iter().for_each(journal::emit);
-    let rota = rota(&cluster, &state, force, &mut pulse).await.with_overrides(overrides);
+    let rota = rota(&cluster, &mut state, force, &mut pulse).await.with_overrides(overrides);
     let rota = run(rota, &primary, &mut pulse).await?;
     let hold = rota.overrides().hold().cloned();
     directory.save(&State { zones: rota.remembered(), hold, ..state })?;
     let wrong: Vec<_> = rota.zones().iter().filter(|(_, zone)| zone.state() != ZoneState::InSync).collect();
     // What the server does to all zones is said once.
-    let mut causes: BTreeMap<_, Vec<&str>> = BTreeMap::new();
-    for (name, zone) in &wrong {
-        causes.entry((zone.state(), zone.error().unwrap_or("not written"))).or_default().push(name.as_str());
-    }
-    for ((state, error), zones) in causes {
-        out::warn(format_args!("{}: {}: {error}", text::zones(&zones), state.as_str()));
+    let words = |zone: &Zone| format!("{}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));
+    let said: Vec<_> = wrong.iter().map(|(name, zone)| (name.as_str(), words(zone))).collect();
+    for (zones, words) in text::by_cause(said.iter().map(|(name, words)| (*name, words.as_str()))) {
+        out::warn(format_args!("{}: {words}", text::zones(&zones)));
     }
     if let Some(words) = rota.refused_edit() {
         out::warn(format_args!("{words}; without the daemon `rotad apply --force` does"));
@@ -112,9 +119,21 @@ pub(super) fn primary(cluster: &Cluster) -> Result<Arc<Primary>, Failure> {
     Ok(Arc::new(Primary::new(&cluster.bind, Arc::new(keys))))
 }
 
+/// `12 of 14 zones are read, 3 of them as they should be`
+fn zones(rota: &Rota) -> String {
+    let read = rota.zones().values().filter(|zone| zone.is_read()).count();
+    let right = rota.states().get(&ZoneState::InSync).copied().unwrap_or_default();
+    let all = text::count(rota.zones().len());
+    format!("{} of {all} zones are read, {} are as they should be", text::count(read), text::count(right))
+}
+
 /// A rota that knows the health of every node.
-async fn rota(cluster: &Arc<Cluster>, state: &State, force: bool, pulse: &mut Pulse) -> Rota {
-    let health = monitor::settle(cluster, &state.damping, pulse).await;
+async fn rota(cluster: &Arc<Cluster>, state: &mut State, force: bool, pulse: &mut Pulse) -> Rota {
+    let remembered = (&state.damping, &state.wishes);
+    let health = monitor::settle(cluster, remembered, pulse, &Progress::on_terminal()).await;
+    let clocks = Clocks { now: clock::now(), wall: clock::wall() };
+    // What was learnt of the nodes is not forgotten, as little as by the daemon.
+    (state.damping, state.wishes) = (Past::of_all(&health, clocks), PastWish::of_all(&health, clocks));
     let mut rota = Rota::new(clock::now(), state.me.clone(), Arc::clone(cluster), state.zones.clone(), force);
     rota.set_health(Arc::new(health)).iter().for_each(journal::emit);
     rota
@@ -123,7 +142,9 @@ async fn rota(cluster: &Arc<Cluster>, state: &State, force: bool, pulse: &mut Pu
 /// Lets the rota run until it has nothing to do, or BIND does not answer.
 pub(super) async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Pulse) -> Result<Rota, Failure> {
     let mut steps = JoinSet::new();
+    let progress = Progress::on_terminal();
     loop {
+        progress.say(|| zones(&rota));
         if let Some(gap) = pulse.gap() {
             return Err(anyhow!("rotad stood still for {}: what it saw is stale; run it again", age(gap.lasted)).into());
         }
@@ -139,7 +160,8 @@ pub(super) async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Puls
                 (name, done)
             });
         }
-        match steps.join_next().await {
+        let Ok(ended) = timeout(EVERY, steps.join_next()).await else { continue };
+        match ended {
             Some(Ok((name, Some(done)))) => rota.done(clock::now(), &name, done).iter().for_each(journal::emit),
             Some(_) => {}
             // An inline-signing zone shows what was written a moment later: until then it is not known to be right.

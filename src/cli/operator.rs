@@ -2,15 +2,19 @@
 
 use std::{path::Path, time::Duration};
 
+use anyhow::anyhow;
+
 use crate::{
     cli::{
         Failure,
-        ask::{ask_patiently, daemon_of},
+        ask::{ask_patiently, daemon_of, line},
         out,
     },
     control::{Answer, Command},
     exit::Exit,
-    io::{control_server, systemd},
+    io::{control_server, progress::Progress, systemd},
+    overrides::LONGEST_REASON,
+    text,
 };
 
 /// The longest hold that ends by itself; who needs more leaves its end open.
@@ -24,10 +28,10 @@ const PATIENCE: Duration = control_server::DEADLINE;
 /// # Errors
 /// [`Failure`] when the daemon cannot be asked.
 pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
-    let mut line = serde_json::to_vec(command)?;
-    line.push(b'\n');
+    let line = line(command)?;
     let ask = async |socket: &Path| ask_patiently::<Answer>(&systemd::control_socket(socket), &line, PATIENCE).await;
-    let (_, Answer { done, words, exit }) = daemon_of(file, ask).await?;
+    let waits = || "rotad is at it".to_owned();
+    let (_, Answer { done, words, exit }) = Progress::on_terminal().during(waits, daemon_of(file, ask)).await?;
     if done {
         out::print(format_args!("{words}\n"))?;
         Ok(Exit::Done)
@@ -38,10 +42,17 @@ pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
 }
 
 /// `hold`, as the person at this terminal.
-#[must_use]
-pub fn hold(lasting: Option<Duration>, reason: Option<String>) -> Command {
+///
+/// # Errors
+/// [`Failure`]: the reason is longer than is kept.
+pub fn hold(lasting: Option<Duration>, reason: Option<String>) -> Result<Command, Failure> {
+    if let Some(long) = reason.as_ref().map(String::len).filter(|length| *length > LONGEST_REASON) {
+        let error = anyhow!("the reason has {long} octets, and at most {LONGEST_REASON} are kept: say it shorter");
+        return Err(Failure { exit: Exit::Usage, error });
+    }
     let by = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok());
-    Command::Hold { seconds: lasting.map(|lasting| lasting.as_secs()), by, reason }
+    let by = by.map(|by| text::cut(&by).into_owned());
+    Ok(Command::Hold { seconds: lasting.map(|lasting| lasting.as_secs()), by, reason })
 }
 
 /// Reads `--for`.
@@ -61,6 +72,20 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_has_a_bound() {
+        let of = |octets: usize| hold(None, Some("x".repeat(octets)));
+        assert!(matches!(of(LONGEST_REASON), Ok(Command::Hold { reason: Some(_), .. })));
+        let failure = of(LONGEST_REASON + 1).unwrap_err();
+        assert!(failure.exit == Exit::Usage && failure.error.to_string().contains("at most 2000"), "{failure:?}");
+        // Whatever is in it, it goes to the daemon in one piece.
+        let reason = Some("\u{1}".repeat(LONGEST_REASON));
+        assert!(line(&Command::Hold { seconds: None, by: None, reason }).is_ok());
+        let failure = line(&Command::Sync { zones: vec!["a.example.org".to_owned(); 100_000] }).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.error.to_string().contains("1024 KiB at a time"), "{:?}", failure.error);
+    }
 
     #[test]
     fn a_time_has_a_unit_and_bounds() {

@@ -9,7 +9,7 @@ use crate::{
     check::{Check, Outcome, Target, targets},
     cli::out,
     cluster::{Cluster, NodeName},
-    io::monitor::ask_once,
+    io::{monitor::ask_once, progress::Progress},
 };
 
 /// Asks the targets of one node, or of all, and prints each result with the time it took. Whether all pass.
@@ -27,7 +27,8 @@ pub async fn run(cluster: &Cluster, node: Option<&str>, json: bool) -> anyhow::R
         .into_iter()
         .filter(|target| node.is_none_or(|node| target.node.as_str() == node))
         .filter_map(|target| Check::of_target(cluster, &target).map(|check| (target, Arc::new(check))));
-    let found = ask_once(questions).await;
+    let waits = || "not every node has answered yet".to_owned();
+    let found = Progress::on_terminal().during(waits, ask_once(questions)).await;
     let text = if json { as_json(&found)? } else { as_table(&found) };
     out::print(text)?;
     Ok(found.values().all(|(outcome, _)| outcome.is_pass()))

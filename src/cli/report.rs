@@ -1,6 +1,6 @@
 //! What `rotad plan` shows.
 
-use std::{collections::BTreeMap, fmt, time::Instant};
+use std::{fmt, time::Instant};
 
 use serde::Serialize;
 
@@ -12,6 +12,9 @@ use crate::{
     update::GenerationRecord,
     zone::{Identity, Preview},
 };
+
+/// Left-overs that the text spells out.
+const LEFT_OVER: usize = 100;
 
 /// The dry run of every zone that would change.
 #[derive(Debug, Serialize)]
@@ -148,19 +151,20 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         // What the server does to all zones is said once.
-        let mut causes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for Unread { zone, error } in &self.unread {
-            causes.entry(error).or_default().push(zone);
-        }
-        for (error, zones) in causes {
+        let unread = self.unread.iter().map(|Unread { zone, error }| (zone.as_str(), error.as_str()));
+        for (zones, error) in text::by_cause(unread) {
             writeln!(f, "{} could not be read: {error}\n", text::zones(&zones))?;
         }
         for words in &self.short {
             writeln!(f, "! {words}")?;
         }
-        for left in &self.left_over {
+        for left in self.left_over.iter().take(LEFT_OVER) {
             let data = left.data.join(", ");
             writeln!(f, "! {} {} is out of the file and stays in DNS: {data}", left.owner, left.rtype)?;
+        }
+        if let Some(more @ 1..) = self.left_over.len().checked_sub(LEFT_OVER) {
+            let more = text::count(more);
+            writeln!(f, "! {more} more RRsets are out of the file and stay in DNS: `rotad status` lists them")?;
         }
         if let Some(words) = &self.held {
             writeln!(f, "{words}")?;

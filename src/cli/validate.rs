@@ -14,7 +14,11 @@ use crate::{
     cluster::{AdminState, Cluster, NodeName, ProfileId, Publish, WhenDown},
     config::Problem,
     exit::Exit,
-    io::files,
+    io::{
+        files,
+        keys::{self, LoadError},
+        read_file::ReadError,
+    },
     text,
 };
 
@@ -141,8 +145,14 @@ pub fn run(file: &Path, json: bool) -> Exit {
     let (problems, more, warnings, summary) = match files::load(file) {
         Ok(loaded) => {
             let mut warnings = loaded.warnings.clone();
-            warnings.extend(key_warning(&loaded, file));
-            (Vec::new(), 0, warnings, Some(Summary::of(&loaded.cluster)))
+            match key_trouble(&loaded, file) {
+                KeyTrouble::None => (Vec::new(), 0, warnings, Some(Summary::of(&loaded.cluster))),
+                KeyTrouble::Warning(warning) => {
+                    warnings.push(warning);
+                    (Vec::new(), 0, warnings, Some(Summary::of(&loaded.cluster)))
+                }
+                KeyTrouble::Problem(problem) => (vec![problem], 0, warnings, None),
+            }
         }
         Err(refused) => (refused.problems, refused.more, refused.warnings, None),
     };
@@ -162,21 +172,36 @@ pub fn run(file: &Path, json: bool) -> Exit {
     }
 }
 
-/// A key file that is not there yet: the file is good, `run` will not be.
-fn key_warning(loaded: &files::Loaded, file: &Path) -> Option<Problem> {
-    let key = loaded.cluster.bind.key.file()?;
-    let error = std::fs::metadata(key).err()?;
+/// What is wrong with the key file.
+enum KeyTrouble {
+    None,
+    /// The file is good, and `run` will not be, or only for another user.
+    Warning(Problem),
+    /// What the file names can never be a key.
+    Problem(Problem),
+}
+
+fn key_trouble(loaded: &files::Loaded, file: &Path) -> KeyTrouble {
+    let bind = &loaded.cluster.bind;
+    let Some(key) = bind.key.file() else { return KeyTrouble::None };
+    let Err(error) = keys::load(&bind.key, bind.allow_weak_keys) else { return KeyTrouble::None };
+    let problem = |words: String| Problem::of_file(file.display().to_string(), format!("bind: key_file: {words}"));
+    let LoadError::Unreadable { source, .. } = &error else {
+        return KeyTrouble::Warning(problem(error.to_string()));
+    };
     // A key that is there, and only not ours to see, must not be written over.
-    let next = match error.kind() {
-        std::io::ErrorKind::NotFound => format!(
+    let next = match source {
+        ReadError::Io(io) if io.kind() == std::io::ErrorKind::NotFound => format!(
             "make one, of the user that rotad runs as: (umask 077 && tsig-keygen rotad > {0}) && chown rotad: {0}, and \
              include a copy that named can read in named.conf",
             key.display()
         ),
-        _ => "the user that rotad runs as must be able to read it".to_owned(),
+        ReadError::Io(_) => "the user that rotad runs as must be able to read it".to_owned(),
+        ReadError::NotRegular(_) | ReadError::Link | ReadError::TooLarge(_) => {
+            return KeyTrouble::Problem(problem(error.to_string()));
+        }
     };
-    let message = format!("bind: key_file: {}: {error}; {next}", key.display());
-    Some(Problem::of_file(file.display().to_string(), message))
+    KeyTrouble::Warning(problem(format!("{}: {source}; {next}", key.display())))
 }
 
 fn print_json(answer: &Answer<'_>) -> std::io::Result<()> {

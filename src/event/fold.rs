@@ -133,6 +133,7 @@ const fn answered(news: Kind) -> &'static [Kind] {
         Kind::PrimaryBack => &[Kind::PrimaryLost],
         Kind::KeysAccepted => &[Kind::KeysRefused],
         Kind::HoldEnded => &[Kind::HoldBegun],
+        Kind::StateSaved => &[Kind::StateTrouble],
         _ => &[],
     }
 }

@@ -95,7 +95,7 @@ fn later(now: Instant, by: Duration) -> Instant {
     now.checked_add(by).unwrap_or(now)
 }
 
-/// Whether two views come to the same [`Damping`].
+/// Whether two views come to the same [`Damping`], and to the same [`Wishes`](crate::health::Wishes).
 #[must_use]
 pub fn is_same(one: &HealthView, other: &HealthView) -> bool {
     let same = |((target, health), (other, then)): ((&Target, &_), (&Target, &_))| {
@@ -105,7 +105,7 @@ pub fn is_same(one: &HealthView, other: &HealthView) -> bool {
 }
 
 fn is_alike(health: &Health, then: &Health) -> bool {
-    health.flaps == then.flaps && health.stands() == then.stands()
+    health.flaps == then.flaps && health.stands() == then.stands() && health.wish == then.wish
 }
 
 #[cfg(test)]

@@ -24,6 +24,15 @@ pub struct Trial {
     pub was_well: bool,
 }
 
+/// Of a target that cannot be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// Probes in a row that could not be made.
+    pub unmade: u32,
+    /// Whether what it asked for before stands.
+    pub wish_stands: bool,
+}
+
 impl Trial {
     /// So many times as many answers as decide are undecidable: now a pass, now a failure.
     const UNDECIDABLE: u32 = 8;
@@ -36,14 +45,16 @@ impl Trial {
         Self { since: now, until, answers: 0, passes: 0, failures: 0, was_well }
     }
 
-    /// Takes an outcome, and how many probes in a row could not be made by now; whether the trial is over.
-    pub(super) fn is_over(&mut self, timing: &Timing, now: Instant, outcome: &Outcome, unmade: u32) -> bool {
+    /// Takes an outcome of a probe that was begun since, and the silence by now; whether the trial is over.
+    pub(super) fn is_over(&mut self, timing: &Timing, now: Instant, outcome: &Outcome, silence: Silence) -> bool {
         match outcome {
             Outcome::Pass(_) | Outcome::Warn { .. } => (self.passes, self.failures) = (self.passes + 1, 0),
             Outcome::Fail(_) | Outcome::Busy(_) => (self.passes, self.failures) = (0, self.failures + 1),
             Outcome::Out(_) | Outcome::Maint(_) => return true,
             Outcome::Unknown(_) => {
-                return now >= self.until && (self.answers == 0 || unmade >= timing.fall);
+                let is_silent = silence.unmade >= timing.fall;
+                // What an agent asked for stands though it be silent: nothing else is waited for.
+                return silence.wish_stands && is_silent || now >= self.until && (self.answers == 0 || is_silent);
             }
         }
         self.answers += 1;

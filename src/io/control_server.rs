@@ -14,14 +14,15 @@ use tokio::{
 
 use crate::{
     control::{Answer, Command},
+    exit::Exit,
     io::local_socket,
 };
 
 /// Mode of the socket: its owner alone.
 pub const MODE: u32 = 0o600;
 
-/// Bytes of a request: a reason may be long, but not endless.
-const LONGEST: u64 = 8 * 1024;
+/// Bytes of a request: thousands of zones may be named.
+pub const LONGEST: usize = 1 << 20;
 
 /// From connect to the last byte of the answer: a hold waits for what is under way.
 pub const DEADLINE: Duration = Duration::from_mins(5);
@@ -37,10 +38,12 @@ pub async fn run(listener: UnixListener, requests: mpsc::Sender<Request>, shutdo
 async fn answer(mut client: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {
     let mut line = String::new();
     let (reader, mut writer) = client.split();
-    let mut reader = BufReader::new(reader.take(LONGEST));
+    // One octet more: a longer request is told so, not misunderstood.
+    let mut reader = BufReader::new(reader.take(LONGEST as u64 + 1));
     // Whoever connects and says nothing takes nobody's place for long.
     timeout(local_socket::DEADLINE, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
+        _ if line.len() > LONGEST => Answer::ended(Exit::Usage, format!("a request has at most {} KiB", LONGEST >> 10)),
         Ok(command) => {
             let (reply, answer) = oneshot::channel();
             // Without a daemon to answer the client sees an empty document.
@@ -86,6 +89,11 @@ mod tests {
             }
         });
         assert_eq!(ask(&path, b"{\"command\":\"release\"}\n").await, "{\"done\":true,\"words\":\"Release\"}\n");
+        let long = format!("{{\"command\":\"sync\",\"zones\":[\"{}\"]}}\n", "x".repeat(64 << 10));
+        assert!(ask(&path, long.as_bytes()).await.starts_with("{\"done\":true,"));
+        let longer = "x".repeat(LONGEST + 1);
+        let answer = ask(&path, longer.as_bytes()).await;
+        assert!(answer.contains("at most 1024 KiB") && answer.contains("\"exit\":64"), "{answer}");
         let endless = vec![b'x'; 8 * 1024 - 1];
         for garbage in [&b"\n"[..], b"stop\n", b"\xff\xfe\n", &endless] {
             let mut client = UnixStream::connect(&path).await.unwrap();

@@ -45,8 +45,16 @@ pub struct Loaded {
     pub hash: String,
     /// The files that were read.
     pub inputs: Inputs,
-    /// The key file, if the key comes from one. It is not understood here.
-    pub key: Inputs,
+    /// The key file, if the key comes from one. It is not looked at here.
+    pub key: Option<PathBuf>,
+}
+
+impl Loaded {
+    /// The key file as it is now. Where its file system hangs, this does not end.
+    #[must_use]
+    pub fn key_now(&self) -> Inputs {
+        Inputs(self.key.iter().map(|path| (path.clone(), Input::of(path, MAX_KEY))).collect())
+    }
 }
 
 /// The files that a cluster was read from, as they were: what tells an edit from a touch.
@@ -58,7 +66,7 @@ pub struct Inputs(pub BTreeMap<PathBuf, Input>);
 pub struct Input {
     /// The bytes that it may have.
     pub most: u64,
-    /// A hash of its content; `None`: it could not be read.
+    /// A hash of its content, or of what stands in its place; `None`: it could not be read.
     pub hash: Option<u64>,
 }
 
@@ -66,8 +74,7 @@ impl Input {
     /// Looks at a file without understanding it.
     #[must_use]
     pub fn of(path: &Path, most: u64) -> Self {
-        let hash = read_file(path, most, Links::Follow).ok().map(|content| content_hash(&content.bytes));
-        Self { most, hash }
+        Self { most, hash: hash_of(&read_file(path, most, Links::Follow)) }
     }
 
     /// Whether there is nothing to read: so it looks in the midst of an edit.
@@ -195,8 +202,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         }
         warnings.push(problem);
     }
-    let key = cluster.bind.key.file();
-    let key = Inputs(key.map(|path| (path.to_owned(), Input::of(path, MAX_KEY))).into_iter().collect());
+    let key = cluster.bind.key.file().map(Path::to_owned);
     let hash = HEXLOWER.encode(&digest.finalize());
     Ok(Loaded { cluster: Arc::new(cluster), warnings, hash, inputs, key })
 }
@@ -239,6 +245,22 @@ fn add_to(digest: &mut Sha256, content: &[u8]) {
     digest.update(content);
 }
 
+/// The bit of a mode by which everybody may write a file.
+const OTHERS_WRITE: u32 = 0o002;
+
+/// A hash of what was found, to tell whether it has changed. What is no file at all is no edit in its midst: that is another
+/// content than none.
+fn hash_of(found: &Result<Content, ReadError>) -> Option<u64> {
+    match found {
+        Ok(content) if content.metadata.mode() & OTHERS_WRITE != 0 => {
+            Some(content_hash(&[content.bytes.as_slice(), b"exposed"].concat()))
+        }
+        Ok(content) => Some(content_hash(&content.bytes)),
+        Err(ReadError::Io(_)) => None,
+        Err(other) => Some(content_hash(other.to_string().as_bytes())),
+    }
+}
+
 /// A hash of a content, to tell whether it has changed.
 fn content_hash(content: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -263,14 +285,13 @@ enum Unreadable {
 
 /// Reads a text of at most `most` bytes and notes its hash.
 fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, Unreadable> {
-    let content = read_file(path, most, Links::Follow).map_err(Unreadable::from);
-    let content = content.and_then(|content| match content.metadata.mode() & 0o7777 {
-        mode if mode & 0o002 != 0 => Err(Unreadable::Exposed(mode)),
-        _ => Ok(content),
-    });
-    let hash = content.as_ref().ok().map(|content| content_hash(&content.bytes));
-    inputs.0.insert(path.to_owned(), Input { most, hash });
-    let Content { mut bytes, .. } = content?;
+    let content = read_file(path, most, Links::Follow);
+    inputs.0.insert(path.to_owned(), Input { most, hash: hash_of(&content) });
+    let Content { mut bytes, metadata } = content?;
+    let mode = metadata.mode() & 0o7777;
+    if mode & OTHERS_WRITE != 0 {
+        return Err(Unreadable::Exposed(mode));
+    }
     String::from_utf8(std::mem::take(&mut *bytes)).map_err(|error| {
         let good = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let good = String::from_utf8_lossy(good);

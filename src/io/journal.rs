@@ -11,7 +11,7 @@ use std::{
     io::stderr,
     sync::{
         PoisonError, RwLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread,
@@ -32,7 +32,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    event::{Event, Kind, Level, fold::Fold},
+    event::{Event, Kind, Level, fold::Fold, wave::Waves},
     io::clock,
     text,
 };
@@ -60,6 +60,14 @@ static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
 /// Events that found the queue full since the last that did not.
 static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there are several zones, so that what befalls one may befall others.
+static MANY_ZONES: AtomicBool = AtomicBool::new(true);
+
+/// Tells how many zones there are: where there is one, nothing waits for others like it.
+pub fn set_zones(many: usize) {
+    MANY_ZONES.store(many > 1, Ordering::Relaxed);
+}
 
 /// Lets the last lines be written when it is dropped, for at most a second.
 #[derive(Debug)]
@@ -127,13 +135,18 @@ impl Drop for Farewell {
 
 /// The journal's thread.
 fn write_events(queue: &Receiver<Event>) {
-    let mut fold = Fold::default();
+    let (mut fold, mut waves) = (Fold::default(), Waves::default());
     let mut looked = clock::now();
+    let tell = |waves: &mut Waves, told: Vec<Event>, now| {
+        told.into_iter().flat_map(|event| waves.push(event, now)).for_each(|event| write(&event));
+    };
     loop {
-        match queue.recv_timeout(FOLD_TICK) {
+        let until_wave = waves.wake_at().map(|at| at.saturating_duration_since(clock::now()));
+        match queue.recv_timeout(until_wave.unwrap_or(FOLD_TICK).min(FOLD_TICK)) {
             Ok(event) => {
                 QUEUED.fetch_sub(event.size(), Ordering::Relaxed);
-                fold.push(event, clock::now()).iter().for_each(write);
+                let now = clock::now();
+                tell(&mut waves, fold.push(event, now), now);
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -141,10 +154,14 @@ fn write_events(queue: &Receiver<Event>) {
         tell_lost();
         if clock::now().saturating_duration_since(looked) >= FOLD_TICK {
             looked = clock::now();
-            fold.due(looked).iter().for_each(write);
+            tell(&mut waves, fold.due(looked), looked);
         }
+        let over = if MANY_ZONES.load(Ordering::Relaxed) { waves.due(clock::now()) } else { waves.end() };
+        over.iter().for_each(write);
     }
-    fold.end(clock::now()).iter().for_each(write);
+    let now = clock::now();
+    tell(&mut waves, fold.end(now), now);
+    waves.end().iter().for_each(write);
     tell_lost();
 }
 

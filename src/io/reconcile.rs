@@ -62,7 +62,7 @@ pub struct Remembered {
     pub zones: Published,
     /// What an operator holds.
     pub hold: Option<Hold>,
-    /// What is held against targets that flap is made from it. Empty: as it was at the start.
+    /// What is held against targets that flap, and what agents ask for, are made from it. Empty: as it was at the start.
     pub health: Arc<HealthView>,
 }
 
@@ -187,6 +187,7 @@ impl Reconcile {
         let clocks = clocks();
         let now = clocks.now;
         self.rota.set_clocks(clocks);
+        journal::set_zones(self.rota.zones().len());
         let events = self.rota.tick(now);
         events.iter().for_each(journal::emit);
         let told = !events.is_empty();
@@ -313,7 +314,11 @@ impl Reconcile {
                         owned: held.owned,
                         since: clocks().stamp(held.since),
                     }),
-                    error: current.error.clone().or_else(|| self.rota.refused_edit().map(str::to_owned)),
+                    error: current
+                        .error
+                        .clone()
+                        .or_else(|| self.rota.refused_edit().map(str::to_owned))
+                        .or_else(|| self.link.trouble()),
                 },
                 nodes: Vec::new(),
                 zones: self

@@ -8,10 +8,11 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use rustix::{
-    fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, renameat, unlinkat},
+    fs::{AtFlags, FlockOperation, Mode, OFlags, flock, linkat, openat, renameat, unlinkat},
     io::Errno,
     process::geteuid,
 };
@@ -45,6 +46,8 @@ pub struct StateDir {
     path: PathBuf,
     directory: File,
     _lock: File,
+    /// Whether a damaged state file is there of which no copy could be made: it is not written over.
+    is_barred: AtomicBool,
 }
 
 /// What was found in the state directory.
@@ -127,6 +130,23 @@ impl StateError {
     }
 }
 
+/// Whether a command that ends soon may make the state directory. What root makes would stop the start of a daemon of
+/// another user, and the owner of the key tells that there is one.
+///
+/// # Errors
+/// [`StateError::Forbidden`] with what to do.
+pub fn may_make(path: &Path, key: Option<&Path>) -> Result<(), StateError> {
+    let owner = key.and_then(|key| fs::symlink_metadata(key).ok()).map_or(0, |key| key.uid());
+    if owner == 0 || !geteuid().is_root() || fs::symlink_metadata(path).is_ok() {
+        return Ok(());
+    }
+    let cause = format!(
+        "it is not there yet, and the key file belongs to uid {owner}, as which rotad seems to run: what root makes here \
+         would stop its start; run this command as that user (runuser -u USER -- rotad ...), or start rotad first"
+    );
+    Err(StateError::Forbidden { path: path.to_owned(), cause })
+}
+
 impl StateDir {
     /// Makes the directory if need be, and takes its lock.
     ///
@@ -152,7 +172,7 @@ impl StateDir {
             }
         }
         let lock = lock(path, &directory)?;
-        Ok(Self { path: path.to_owned(), directory, _lock: lock })
+        Ok(Self { path: path.to_owned(), directory, _lock: lock, is_barred: AtomicBool::new(false) })
     }
 
     /// What is remembered. A damaged file is set aside and told, and nothing is written to DNS until a person says so: it
@@ -169,12 +189,21 @@ impl StateDir {
         };
         let kept = match self.set_aside(&bytes) {
             Ok(name) => format!("a copy is kept as {}", self.path.join(name).display()),
-            Err(error) => format!("no copy of it can be kept: {error}"),
+            Err(error) => {
+                self.is_barred.store(true, Ordering::Relaxed);
+                format!(
+                    "no copy of it can be kept: {error}; so it is not written over, and nothing is remembered over a \
+                     restart until it can be, or somebody takes {} away",
+                    file.display()
+                )
+            }
         };
         let found = format!("the state file was damaged: {damage}; {kept}");
         let state = State { hold: Some(damage_hold(&found)), ..newcomer(cluster) };
         // A restart holds as well: by this, or by the damaged file that is still there.
-        let saved = self.save(&state).err().map(|error| format!("; the hold cannot be saved: {error}"));
+        let is_barred = self.is_barred.load(Ordering::Relaxed);
+        let saved = if is_barred { None } else { self.save(&state).err() };
+        let saved = saved.map(|error| format!("; the hold cannot be saved: {error}"));
         let words = format!(
             "{}: the state file cannot be used: {damage}; {kept}{}; what was published before and what an operator held is \
              not known, so nothing is written until `rotad release`",
@@ -194,10 +223,8 @@ impl StateDir {
             match openat(&self.directory, &name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | NEVER, MODE) {
                 Ok(new) => {
                     let mut new = File::from(new);
-                    new.write_all(bytes).and_then(|()| new.sync_all()).inspect_err(|_| {
-                        let _ = unlinkat(&self.directory, &name, AtFlags::empty());
-                    })?;
-                    return Ok(name);
+                    let copied = new.write_all(bytes).and_then(|()| new.sync_all());
+                    return copied.or_else(|error| self.name_again(&name).map_err(|_| error)).map(|()| name);
                 }
                 Err(Errno::EXIST) => {
                     let same = read_file(&self.path.join(&name), MAX_STATE, Links::Refuse);
@@ -205,17 +232,51 @@ impl StateDir {
                         return Ok(name);
                     }
                 }
-                Err(error) => return Err(error.into()),
+                // Nothing can be made in the folder.
+                Err(error) => return self.name_again(&name).map_err(|_| error.into()).map(|()| name),
             }
         }
         Err(io::Error::other(format!("there are {KEPT} already (state.bad and so on): look at them and remove them")))
     }
 
+    /// Gives the state file a second name, which it keeps when another file takes its place: that needs no room.
+    fn name_again(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&self.directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        linkat(&self.directory, "state", &self.directory, name, AtFlags::empty())?;
+        self.directory.sync_all()
+    }
+
+    /// Tries once more to keep a copy of a damaged file: whatever stood in the way may be gone.
+    fn make_way(&self) -> io::Result<()> {
+        let file = self.path.join("state");
+        let kept = match read_file(&file, MAX_STATE, Links::Refuse) {
+            Ok(content) => self.set_aside(&content.bytes).map(drop),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(io::Error::other(error)),
+        };
+        kept.map_err(|error| {
+            let words = format!(
+                "{} is damaged and not written over, for no copy of it can be kept: {error}; make room for a copy, or take \
+                 the file away",
+                file.display()
+            );
+            io::Error::new(error.kind(), words)
+        })?;
+        self.is_barred.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Writes what is to be remembered, whole or not at all.
     ///
     /// # Errors
-    /// What the system said; the file before is still there.
+    /// What the system said; the file before is still there. So it is if it is damaged and no copy of it can be kept.
     pub fn save(&self, state: &State) -> io::Result<()> {
+        if self.is_barred.load(Ordering::Relaxed) {
+            self.make_way()?;
+        }
         // Whatever has the name, nothing is written into it.
         match unlinkat(&self.directory, "state.new", AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}

@@ -4,6 +4,7 @@
 //! it, so any event there makes us look. What decides is the content's hash. A slow poll beside it finds what inotify
 //! cannot see (a directory swapped as a whole, a network file system, no watches left).
 
+mod key;
 #[cfg(test)]
 mod tests;
 
@@ -21,9 +22,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, timeout_at},
 };
 
+use self::key::KeyLook;
 use super::{
     clock,
-    files::{self, Inputs, LoadError, Loaded},
+    files::{self, Input, Inputs, LoadError, Loaded},
     journal::emit,
 };
 use crate::{
@@ -77,16 +79,25 @@ const PACE: Pace =
     Pace { quiet: Duration::from_millis(250), patience: Duration::from_secs(1), poll: Duration::from_secs(30) };
 
 /// Watches the files behind `initial`, which was read from `path`, and publishes every change to `current`; `reload`
-/// (SIGHUP) makes it look at once. Ends when nobody listens to `current` any more.
-pub async fn run(path: PathBuf, initial: Loaded, current: watch::Sender<Arc<Current>>, reload: mpsc::Receiver<Look>) {
+/// (SIGHUP) makes it look at once. `key` is the key file as it was when the keys were read. Ends when nobody listens to
+/// `current` any more.
+pub async fn run(
+    path: PathBuf,
+    initial: Loaded,
+    key: Inputs,
+    current: watch::Sender<Arc<Current>>,
+    reload: mpsc::Receiver<Look>,
+) {
     let touched = Arc::new(Notify::new());
     let eyes = Eyes::open(&touched);
-    Watch::new(path, initial, current).run(eyes, &touched, reload, PACE).await;
+    let keys = KeyLook::new(Eyes::open(&touched), &touched, Input::of);
+    Watch::new(path, initial, (key, keys), current).run(eyes, &touched, reload, PACE).await;
 }
 
 /// The inotify side: which directories are watched.
 struct Eyes {
     watcher: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
     /// Directories that could not be watched, so that each is told once.
     blind: BTreeSet<PathBuf>,
 }
@@ -104,32 +115,39 @@ impl Eyes {
         if let Err(error) = &watcher {
             warn_blind("files", error);
         }
-        Self { watcher: watcher.ok(), blind: BTreeSet::new() }
+        Self { watcher: watcher.ok(), ..Self::closed() }
     }
 
-    /// Watches the directories of some files, again for those that are new under an old name.
-    fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
-        let Some(watcher) = &mut self.watcher else { return };
-        for directory in directories {
-            match watcher.watch(directory, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.blind.remove(directory);
-                }
-                Err(error) => {
-                    if self.blind.insert(directory.clone()) {
-                        warn_blind(&directory.display().to_string(), &error);
+    /// Without inotify.
+    const fn closed() -> Self {
+        Self { watcher: None, watched: BTreeSet::new(), blind: BTreeSet::new() }
+    }
+
+    /// Watches the directories of these files and no others, again those that are new under an old name; whether there is
+    /// one that was not watched before. It may block.
+    fn follow(mut self, files: &[PathBuf]) -> (Self, bool) {
+        let directories = directories(files);
+        if let Some(watcher) = &mut self.watcher {
+            for directory in self.watched.difference(&directories) {
+                // It may be gone, and its watch with it.
+                let _ = watcher.unwatch(directory);
+            }
+            for directory in &directories {
+                match watcher.watch(directory, RecursiveMode::NonRecursive) {
+                    Ok(()) => {
+                        self.blind.remove(directory);
+                    }
+                    Err(error) => {
+                        if self.blind.insert(directory.clone()) {
+                            warn_blind(&directory.display().to_string(), &error);
+                        }
                     }
                 }
             }
         }
-    }
-
-    fn unwatch<'a>(&mut self, directories: impl Iterator<Item = &'a PathBuf>) {
-        let Some(watcher) = &mut self.watcher else { return };
-        for directory in directories {
-            // It may be gone, and its watch with it.
-            let _ = watcher.unwatch(directory);
-        }
+        let is_new = !directories.is_subset(&self.watched);
+        self.watched = directories;
+        (self, is_new)
     }
 }
 
@@ -147,30 +165,33 @@ struct Watch {
     inputs: Inputs,
     /// The key file as it was published last, if there is one.
     key: Inputs,
+    keys: KeyLook,
     /// Whether the last look found a file gone or empty, and waits for one more before it is told.
     doubted: bool,
 }
 
 impl Watch {
-    fn new(path: PathBuf, initial: Loaded, current: watch::Sender<Arc<Current>>) -> Self {
-        Self { path, current, inputs: initial.inputs, key: initial.key, doubted: false }
+    fn new(
+        path: PathBuf,
+        initial: Loaded,
+        (key, keys): (Inputs, KeyLook),
+        current: watch::Sender<Arc<Current>>,
+    ) -> Self {
+        Self { path, current, inputs: initial.inputs, key, keys, doubted: false }
     }
 
     async fn run(mut self, mut eyes: Eyes, touched: &Notify, mut reload: mpsc::Receiver<Look>, pace: Pace) {
         let mut poll = interval_at(Instant::now() + pace.poll, pace.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut watched = BTreeSet::new();
         loop {
             // At every turn: a directory may have been swapped, and a new file may live elsewhere.
-            let files: Vec<PathBuf> = self.inputs.0.keys().chain(self.key.0.keys()).cloned().collect();
-            let Ok(directories) = spawn_blocking(move || directories(&files)).await else { return };
-            eyes.unwatch(watched.difference(&directories));
-            eyes.watch(&directories);
-            if !directories.is_subset(&watched) {
+            let files: Vec<PathBuf> = self.inputs.0.keys().cloned().collect();
+            let Ok((opened, is_new)) = spawn_blocking(move || eyes.follow(&files)).await else { return };
+            eyes = opened;
+            if is_new {
                 // An edit between the reading and the watching has no event.
                 touched.notify_one();
             }
-            watched = directories;
 
             let mut asked: Vec<Look> = Vec::new();
             tokio::select! {
@@ -194,8 +215,9 @@ impl Watch {
     /// Looks at the contents; understands and publishes them when they have changed, or when asked to.
     async fn look(&mut self, asked: bool) -> Looked {
         let ended = |_| "rotad stops".to_owned();
-        let (inputs, key) = (self.inputs.clone(), self.key.clone());
-        let (inputs, mut key) = spawn_blocking(move || (inputs.again(), key.again())).await.map_err(ended)?;
+        let inputs = self.inputs.clone();
+        let inputs = spawn_blocking(move || inputs.again()).await.map_err(ended)?;
+        let mut key = self.keys.look(self.key.0.keys().next().cloned(), &self.key).await;
         let vanished = inputs.vanished_since(&self.inputs) || key.vanished_since(&self.key);
         if vanished && !asked && !self.doubted {
             self.doubted = true;
@@ -207,7 +229,9 @@ impl Watch {
             let loaded = spawn_blocking(move || files::load(&path)).await.map_err(ended)?;
             match loaded {
                 Ok(loaded) => {
-                    key.clone_from(&loaded.key);
+                    if loaded.key != self.key.0.keys().next().cloned() {
+                        key = self.keys.look(loaded.key.clone(), &self.key).await;
+                    }
                     // Both at once: the keys are those of the file that names them.
                     let is_other = std::mem::replace(&mut self.key, key) != self.key;
                     self.accept(loaded, u64::from(is_other));

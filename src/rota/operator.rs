@@ -6,7 +6,8 @@ use super::{Reply, Rota};
 use crate::{
     control::{Answer, Command},
     event::Event,
-    overrides::{Hold, Overrides},
+    exit::Exit,
+    overrides::{Hold, LONGEST_REASON, Overrides},
     status::{Clocks, Mode},
 };
 
@@ -37,6 +38,10 @@ impl Rota {
                     Ok(ticket) => (Reply::Later(ticket), Vec::new()),
                     Err(words) => (Reply::Now(Answer::refused(words)), Vec::new()),
                 };
+            }
+            Command::Hold { reason: Some(reason), .. } if reason.len() > LONGEST_REASON => {
+                let words = format!("a reason has at most {LONGEST_REASON} octets");
+                (Answer::ended(Exit::Usage, words), Vec::new())
             }
             Command::Hold { seconds, by, reason } => {
                 let lasting = seconds.map(Duration::from_secs);

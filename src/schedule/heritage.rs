@@ -2,7 +2,7 @@
 //! node did its work, or was suspected.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -23,11 +23,13 @@ mod tests;
 pub(super) struct Heritage<'a> {
     by_address: BTreeMap<IpAddr, Vec<&'a Watched>>,
     by_node: BTreeMap<&'a NodeName, Vec<&'a Watched>>,
+    /// The targets of after it.
+    after: BTreeSet<Target>,
 }
 
 impl<'a> Heritage<'a> {
-    pub(super) fn new(before: &'a [Watched]) -> Self {
-        let mut heritage = Self { by_address: BTreeMap::new(), by_node: BTreeMap::new() };
+    pub(super) fn new(before: &'a [Watched], after: BTreeSet<Target>) -> Self {
+        let mut heritage = Self { by_address: BTreeMap::new(), by_node: BTreeMap::new(), after };
         for old in before {
             heritage.by_address.entry(old.target.address).or_default().push(old);
             heritage.by_node.entry(&old.target.node).or_default().push(old);
@@ -48,6 +50,18 @@ impl<'a> Heritage<'a> {
         let was_suspect = blind.is_blind() && of_node().any(is_suspect);
         let health = Health { trial: Some(trial(of_node(), now, settle)), ..Health::clone(&begun.health) };
         (Watched { health: Arc::new(health), ..begun }, was_suspect)
+    }
+
+    /// Whether a target is out of the file now.
+    pub(super) fn is_gone(&self, target: &Target) -> bool {
+        !self.after.contains(target)
+    }
+
+    /// The health of the agents whose place a new one takes: it was asked otherwise, or at an address or by a check that
+    /// is gone.
+    pub(super) fn wishes(&self, new: &Target) -> impl Iterator<Item = &'a Health> {
+        let is_replaced = |old: &&&Watched| old.target == *new || self.is_gone(&old.target);
+        self.of(&new.node).iter().filter(is_replaced).map(|old| &*old.health).collect::<Vec<_>>().into_iter()
     }
 
     /// What was asked of a node.

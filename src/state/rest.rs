@@ -6,7 +6,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{WrittenLeftOver, parse_left_over, parse_set, plain_hold};
-use crate::{flap::Past, overrides::Hold, status::Stamp, zone::Mark};
+use crate::{flap::Past, health::PastWish, overrides::Hold, status::Stamp, zone::Mark};
 
 /// The reason of a hold that cannot be read: it holds all the same.
 const UNREADABLE_HOLD: &str = "a hold of another version of rotad, which this one cannot read";
@@ -53,7 +53,8 @@ impl Rest {
             "generations" => entries(value, |_, generation| whole(generation.is_u64(), generation)),
             "left_over" => entries(value, |_, sets| entries(sets, left_over)),
             "hold" => hold(value),
-            "damping" => entries(value, |_, checks| entries(checks, |_, addresses| entries(addresses, past))),
+            "damping" => targets(value, |value| record::<Past>(value, &["up", "downs", "hold"])),
+            "agents" => targets(value, |value| record::<PastWish>(value, &["wish", "since", "says"])),
             _ => whole(false, value),
         });
         (Value::Object(known), rest)
@@ -127,11 +128,13 @@ fn left_over(id: &str, value: Value) -> Sifted {
     if read.is_some_and(|read| parse_left_over(id, &read).is_some()) { (known, rest) } else { whole(false, value) }
 }
 
-fn past(address: &str, value: Value) -> Sifted {
-    match address.parse::<IpAddr>() {
-        Ok(_) => record::<Past>(value, &["up", "downs", "hold"]),
+/// By node, check and address.
+fn targets(value: Value, sift: impl Fn(Value) -> Sifted) -> Sifted {
+    let one = |address: &str, value: Value| match address.parse::<IpAddr>() {
+        Ok(_) => sift(value),
         Err(_) => whole(false, value),
-    }
+    };
+    entries(value, |_, checks| entries(checks, |_, addresses| entries(addresses, one)))
 }
 
 /// A hold holds, whatever it says: one that cannot be read does until `rotad release`.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::flap::PastHold;
+use crate::{flap::PastHold, health::Asked};
 
 fn remembered() -> State {
     let owned = [
@@ -43,10 +43,16 @@ fn remembered() -> State {
         hold: Some(PastHold { until: at(300), seconds: 30, flap: 1 }),
     };
     let damping = [(target("192.0.2.10"), damped), (target("2001:db8::1"), Past { up: true, ..Past::default() })];
+    let drains = |wish, says: Option<&str>| PastWish { wish, since: at(400), says: says.map(str::to_owned) };
+    let wishes = [
+        (target("192.0.2.10"), drains(Asked::Drain, Some("agent says \"drain\""))),
+        (target("2001:db8::1"), drains(Asked::Maint, None)),
+    ];
     State {
         zones,
         hold: Some(hold),
         damping: damping.into(),
+        wishes: wishes.into(),
         ..State::new("mail", "0123456789abcdef0123456789abcdef\n")
     }
 }
@@ -134,6 +140,7 @@ fn other_files_are_refused() {
         ("ttl_limits", json!({"a.test": -1})),
         ("left_over", json!({"a.test": 1})),
         ("damping", json!(true)),
+        ("agents", json!({"n0": 1})),
     ] {
         let mut zones = zones.clone();
         zones[section] = other;
@@ -141,7 +148,7 @@ fn other_files_are_refused() {
     }
 }
 
-/// What the version of 2026-11 wrote, which had neither generations nor left-overs nor damping.
+/// What the version of 2026-11 wrote, which had neither generations nor left-overs, neither damping nor agents.
 #[test]
 fn the_first_form_keeps_ownership_marks_and_hold() {
     let body = r#"{"cluster":"mail","owner":"0123456789abcdef","zones":{"example.org":{"example.org MX":["10 node00.example.org."],"imap.example.org A":["192.0.2.10","192.0.2.11"]}},"marks":{"example.org":{"serial":7,"generation":3,"ttls":[60,30]}},"hold":{"since":"2026-11-24T12:00:00Z","until":null,"by":"anna","reason":null}}"#;
@@ -184,6 +191,14 @@ fn a_newer_file_is_read_for_what_is_known_and_the_rest_is_written_back() {
         "damping": {
             "n0": {"imap": {"192.0.2.10": {"up": true, "downs": ["2026-11-24T12:00:00Z"], "drained": 1}, "ns1": 4}},
         },
+        "agents": {
+            "n0": {
+                "agent": {
+                    "192.0.2.10": {"wish": "drain", "since": "2026-11-24T12:00:00Z", "until": "noon"},
+                    "192.0.2.11": {"wish": "half", "since": "2026-11-24T12:00:00Z"},
+                },
+            },
+        },
     });
     for version in ["1", "2", "37"] {
         let state = State::decode(&file(version, &newer.to_string())).unwrap();
@@ -193,6 +208,7 @@ fn a_newer_file_is_read_for_what_is_known_and_the_rest_is_written_back() {
         assert_eq!(memory.left_over.keys().map(ToString::to_string).collect::<Vec<_>>(), ["pop.a.test A"]);
         assert_eq!(state.hold.as_ref().unwrap().reason.as_deref(), Some("x"));
         assert_eq!(state.damping.values().next().unwrap().downs.len(), 1);
+        assert_eq!(state.wishes.values().map(|past| past.wish).collect::<Vec<_>>(), [Asked::Drain]);
         let mut same = newer.clone();
         // A mark that counts an entry which is unknown here is of no use to anybody any more.
         same["marks"].as_object_mut().unwrap().remove("a.test");
@@ -200,7 +216,8 @@ fn a_newer_file_is_read_for_what_is_known_and_the_rest_is_written_back() {
         assert_eq!(State::decode(&state.encode()).unwrap().damping, state.damping, "and again");
 
         // What changes beside it leaves it alone.
-        let later = State { hold: None, zones: BTreeMap::new(), damping: BTreeMap::new(), ..state };
+        let later =
+            State { hold: None, zones: BTreeMap::new(), damping: BTreeMap::new(), wishes: BTreeMap::new(), ..state };
         let written = body(&later);
         assert_eq!(written["zones"]["b.test"], newer["zones"]["b.test"]);
         assert_eq!(written["zones"]["a.test"].as_object().unwrap().len(), 2);
@@ -239,7 +256,7 @@ proptest! {
     /// Whatever another version puts in besides: what is known comes out, and what is not stays.
     #[test]
     fn unknown_entries_stay_where_they_are(
-        at in prop::sample::select(vec!["", "zones", "marks", "generations", "ttl_limits", "left_over", "hold", "damping"]),
+        at in prop::sample::select(vec!["", "zones", "marks", "generations", "ttl_limits", "left_over", "hold", "damping", "agents"]),
         zone in prop::bool::ANY,
         name in "[a-z]{3,12}_x",
         value in prop_oneof![

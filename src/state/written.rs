@@ -8,7 +8,6 @@ use super::State;
 use crate::{
     check::Target,
     dns::RdataSet,
-    flap::Past,
     status::Stamp,
     zone::{LeftOver, Memory, Owned},
 };
@@ -48,6 +47,9 @@ impl Serialize for State {
         }
         if !self.damping.is_empty() {
             written.serialize_entry("damping", &by_node(&self.damping))?;
+        }
+        if !self.wishes.is_empty() {
+            written.serialize_entry("agents", &by_node(&self.wishes))?;
         }
         written.end()
     }
@@ -92,7 +94,7 @@ impl<'a> From<&'a LeftOver> for Left<'a> {
 }
 
 /// Node, then check, then address.
-fn by_node(damping: &BTreeMap<Target, Past>) -> impl Serialize {
+fn by_node<T: Serialize>(damping: &BTreeMap<Target, T>) -> impl Serialize {
     let mut nodes: BTreeMap<_, BTreeMap<_, BTreeMap<_, _>>> = BTreeMap::new();
     for (Target { node, check, address }, past) in damping {
         nodes.entry(node.as_str()).or_default().entry(check.as_str()).or_default().insert(address, past);

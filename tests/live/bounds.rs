@@ -14,7 +14,10 @@ use std::{
 use rotad::io::clock;
 use rustix::fs::{CWD, Mode, mkfifoat};
 
-use super::support::rota::{IMAP, Rota};
+use super::support::{
+    named::Zone,
+    rota::{IMAP, Rota},
+};
 
 /// Longer than any command here may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -230,4 +233,85 @@ fn d14_a_reader_that_leaves_ends_a_command_quietly() {
             assert!(!said.contains("panicked") && !said.contains("Broken pipe"), "{arguments:?}: {said}");
         }
     }
+}
+
+/// A control group with as much memory as the unit has, which ends with it.
+struct Group(std::path::PathBuf);
+
+impl Group {
+    /// Of the unified hierarchy if it gives memory, else of the one for memory alone.
+    fn new() -> Self {
+        let name = format!("rotad-test-{}", std::process::id());
+        for (root, limit) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
+            let path = Path::new(root).join(&name);
+            let _ = fs::write(Path::new(root).join("cgroup.subtree_control"), "+memory");
+            if fs::create_dir(&path).is_ok() {
+                if path.join(limit).exists() && fs::write(path.join(limit), (512 << 20).to_string()).is_ok() {
+                    return Self(path);
+                }
+                let _ = fs::remove_dir(&path);
+            }
+        }
+        panic!("no control group for memory can be made: this test wants root, and cgroups that it may write");
+    }
+
+    /// What stands before a program that is to run in it.
+    fn before(&self) -> [String; 4] {
+        let join = format!("echo $$ > {}/cgroup.procs; exec \"$@\"", self.0.display());
+        ["sh".to_owned(), "-euc".to_owned(), join, "sh".to_owned()]
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The last process may be on its way out.
+        let end = clock::now() + Duration::from_secs(5);
+        while fs::remove_dir(&self.0).is_err() && clock::now() < end {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn d2_a_daemon_whose_list_is_ruined_stays_alive_in_the_memory_of_the_unit_and_keeps_what_it_had() {
+    let group = Group::new();
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .domain("mydomain.org", "services: [imap]")
+        .zone("listed.org", Zone::new("listed.org"))
+        .top("domain_lists: [{ file: names.txt, services: [imap] }]")
+        .build();
+    let before = group.before();
+    rota.started_by(&before.each_ref().map(String::as_str));
+    rota.replace_file("names.txt", "listed.org\n");
+    rota.start();
+    rota.expect_in_sync();
+    rota.expect_a("imap.listed.org", ["node00", "node01"]);
+    let pid = rota.pid();
+
+    let ruined = "mail example\n".repeat(19_000_000 / 13);
+    rota.replace_file("names.txt", &ruined);
+    rota.expect_journal("an edit is refused, what was in force stays: ");
+    let error = rota.status()["config"]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("names.txt:1") && error.contains("problems more"), "{error}");
+    for command in ["validate", "reload", "plan"] {
+        let ran = rota.run(&[command]);
+        assert_eq!(ran.code, 78, "{command}: {ran:?}");
+        assert!(ran.err.contains("names.txt:1") && ran.err.len() < 100_000, "{command}: {} octets", ran.err.len());
+    }
+    // Health is followed as before, in what the list gave as well.
+    rota.kill("node01");
+    rota.expect_a("imap.listed.org", ["node00"]);
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    assert_eq!(rota.pid(), pid);
+    // A good edit is taken.
+    rota.replace_file("names.txt", "listed.org\n# good again\n");
+    rota.eventually("the list is good again", |rota| rota.status()["config"]["error"].is_null());
+    // A start with it ends with words, and is not killed either.
+    rota.replace_file("names.txt", &ruined);
+    rota.expect_journal("an edit is refused");
+    rota.stop();
+    let ran = rota.run(&["run"]);
+    assert!(ran.code == 78 && ran.err.contains("names.txt:1"), "{ran:?}");
 }

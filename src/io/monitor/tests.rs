@@ -256,7 +256,9 @@ async fn settles_with_each_address_of_a_node_for_itself() {
     // The second address has no route: TCP to a broadcast address.
     let nodes: &[(&str, &[&str])] = &[("node00", &["127.0.0.1", "127.255.255.255", "::1"])];
     let check = Check { kind, tls: None, timing: fast };
-    let view = settle(&cluster(nodes, &[("imap", check)]), &Damping::new(), &mut Pulse::start()).await;
+    let remembered = (&Damping::new(), &Wishes::new());
+    let view =
+        settle(&cluster(nodes, &[("imap", check)]), remembered, &mut Pulse::start(), &Progress::on_terminal()).await;
     let states: Vec<_> =
         view.targets.iter().map(|(target, health)| (target.address.to_string(), health.state)).collect();
     assert_eq!(

@@ -13,7 +13,7 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::{Reconcile, Save, clocks};
+use super::{Reconcile, Save, clocks, link::Source};
 use crate::{
     control::{Answer, Command},
     event::{Event, Kind},
@@ -42,6 +42,8 @@ pub(super) enum Later {
     Looked(Wish, Looked),
     /// What was done is saved, or is not.
     Saved(Answer, oneshot::Sender<Answer>, Waits, io::Result<()>),
+    /// Keys were read, or cannot be.
+    Loaded(Source, Result<Keys, String>),
     /// New keys were tried: why BIND refuses them, if it does, and whether that is told already.
     Tried(Arc<Keys>, Option<String>, bool),
 }
@@ -82,13 +84,29 @@ pub struct Pending {
     /// Who waits for the rota.
     tickets: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     /// The keys that are being tried.
-    trying: Option<AbortHandle>,
+    trying: Option<Trying>,
+    /// Keys that could not be read, until they are read again.
+    rereading: Option<AbortHandle>,
+}
+
+/// Keys that are being tried.
+#[derive(Debug)]
+struct Trying {
+    keys: Arc<Keys>,
+    task: Option<AbortHandle>,
 }
 
 impl Default for Pending {
     fn default() -> Self {
         let (later, heard) = mpsc::unbounded_channel();
-        Self { later, heard, waiting: Vec::new(), tickets: BTreeMap::new(), trying: None }
+        Self { later, heard, waiting: Vec::new(), tickets: BTreeMap::new(), trying: None, rereading: None }
+    }
+}
+
+impl Pending {
+    /// Whether these are the newest keys.
+    fn is_trying(&self, keys: &Arc<Keys>) -> bool {
+        self.trying.as_ref().is_some_and(|trying| Arc::ptr_eq(&trying.keys, keys))
     }
 }
 
@@ -148,16 +166,21 @@ impl Reconcile {
                 let words = format!("{words}; but it cannot be saved, and a restart would forget it: {error}");
                 let _ = reply.send(Answer::refused(words));
             }
+            Later::Loaded(source, loaded) => self.take_loaded(source, loaded),
+            // Newer ones are being tried by now.
+            Later::Tried(keys, ..) if !self.pending.is_trying(&keys) => {}
             Later::Tried(keys, None, _) => {
-                journal::emit(&Event::new(Kind::ConfigLoaded, format!("the key file was read anew: {keys:?}")));
+                journal::emit(&Event::new(Kind::ConfigLoaded, format!("the key file was read anew: {keys}")));
+                self.pending.trying = None;
                 self.link.take_keys(keys);
                 self.rota.call_all();
             }
             Later::Tried(keys, Some(why), is_told) => {
+                let refused = format!("BIND refuses the keys that the file gives now: {why}");
+                self.link.refuse(refused.clone());
                 if !is_told {
                     let words = format!(
-                        "BIND refuses the keys that the file gives now: {why}; the keys before stay in force, and these are \
-                         tried again every {} s",
+                        "{refused}; the keys before stay in force, and these are tried again every {} s",
                         TRY_KEYS_EVERY.as_secs()
                     );
                     journal::emit(&Event::new(Kind::ConfigRefused, words).reason(why));
@@ -189,6 +212,7 @@ impl Reconcile {
                 let _ = reply.send(Answer::ended(Exit::Config, words));
             }
             (Wish::Reload(reply), Ok(_)) => {
+                self.read_keys_again();
                 self.rota.read_all();
                 let answer = Answer::done(format!("{} is in force", self.file.display()));
                 self.answer_when(Waits::Judgement, answer, reply);
@@ -219,10 +243,17 @@ impl Reconcile {
             let is_late = now >= waiting.until;
             let answer = match waiting.waits {
                 Waits::Nothing => Some(waiting.answer.clone()),
-                Waits::Judgement => match self.rota.judged() {
-                    Judged::InForce => Some(waiting.answer.clone()),
-                    Judged::Held(held) => Some(Answer::refused(held.words.clone())),
-                    Judged::NotYet => is_late.then(|| {
+                Waits::Judgement => match (self.rota.judged(), self.link.trouble()) {
+                    (Judged::InForce | Judged::Held(_), _) if self.link.is_loading() => is_late.then(|| {
+                        let words = "the key file is not read as yet: does its file system hang?; the keys before stay in force";
+                        Answer::ended(Exit::Unavailable, words)
+                    }),
+                    (Judged::InForce | Judged::Held(_), Some(words)) if self.link.unread().is_some() => {
+                        Some(Answer::ended(Exit::Config, words))
+                    }
+                    (Judged::InForce, _) => Some(waiting.answer.clone()),
+                    (Judged::Held(held), _) => Some(Answer::refused(held.words.clone())),
+                    (Judged::NotYet, _) => is_late.then(|| {
                         let words =
                             "the zones cannot be read as yet, and the file is not judged before: see `rotad status`";
                         Answer::ended(Exit::Unavailable, words)
@@ -263,26 +294,60 @@ impl Reconcile {
             is_other
         });
         let key_epoch = self.current.borrow().key_epoch;
-        match self.link.follow(&self.rota.cluster().bind, key_epoch) {
+        if let Some(source) = self.link.follow(&self.rota.cluster().bind, key_epoch) {
+            self.load_keys(source, None);
+        }
+    }
+
+    /// Reads keys that could not be read before: whatever was wrong may be mended.
+    fn read_keys_again(&mut self) {
+        if let Some(source) = self.link.again() {
+            self.load_keys(source, None);
+        }
+    }
+
+    /// Reads keys, now or then, where that delays nobody.
+    fn load_keys(&mut self, source: Source, then: Option<Instant>) {
+        if let Some(before) = self.pending.rereading.take() {
+            before.abort();
+        }
+        let later = self.pending.later.clone();
+        let task = tokio::spawn(async move {
+            if let Some(then) = then {
+                sleep_until(then.into()).await;
+            }
+            let loaded = source.clone().load().await;
+            let _ = later.send(Later::Loaded(source, loaded));
+        });
+        self.pending.rereading = Some(task.abort_handle());
+    }
+
+    fn take_loaded(&mut self, source: Source, loaded: Result<Keys, String>) {
+        match self.link.loaded(&source, loaded) {
             None => {}
             Some(Ok(keys)) => self.try_keys(Arc::new(keys), None),
-            Some(Err(error)) => {
-                let words = format!("{error}; the keys before stay in force");
-                journal::emit(&Event::new(Kind::ConfigRefused, words).reason(error.to_string()));
+            Some(Err(is_news)) => {
+                let reason = self.link.unread().unwrap_or_default().to_owned();
+                if let Some(words) = self.link.trouble().filter(|_| is_news) {
+                    journal::emit(&Event::new(Kind::ConfigRefused, words).reason(reason));
+                }
+                self.load_keys(source, Some(clock::now() + TRY_KEYS_EVERY));
             }
         }
     }
 
     /// Tries keys, now or then. Newer ones end that.
     fn try_keys(&mut self, keys: Arc<Keys>, then: Option<Instant>) {
-        if let Some(before) = self.pending.trying.take() {
-            before.abort();
+        if let Some(task) = self.pending.trying.take().and_then(|before| before.task) {
+            task.abort();
         }
         let Some(zone) = self.rota.zones().keys().next().cloned() else {
+            self.pending.trying = Some(Trying { keys: Arc::clone(&keys), task: None });
             let _ = self.pending.later.send(Later::Tried(keys, None, false));
             return;
         };
         let (tried, later) = (self.link.tries(Arc::clone(&keys), zone), self.pending.later.clone());
+        let trying = Arc::clone(&keys);
         let task = tokio::spawn(async move {
             if let Some(then) = then {
                 sleep_until(then.into()).await;
@@ -290,7 +355,7 @@ impl Reconcile {
             let why = tried.await;
             let _ = later.send(Later::Tried(keys, why, then.is_some()));
         });
-        self.pending.trying = Some(task.abort_handle());
+        self.pending.trying = Some(Trying { keys: trying, task: Some(task.abort_handle()) });
     }
 }
 

@@ -57,6 +57,62 @@ fn a_damaged_file_holds_until_a_person_says_otherwise_and_so_does_a_restart() {
 }
 
 #[test]
+fn a_damaged_file_of_which_no_copy_can_be_made_is_not_written_over() {
+    let (_kept, path) = directory();
+    let (file, bad) = (path.join("state"), |number: usize| match number {
+        1 => path.join("state.bad"),
+        number => path.join(format!("state.bad.{number}")),
+    });
+    for number in 1..=KEPT {
+        fs::write(bad(number), format!("older damage {number}")).unwrap();
+    }
+    fs::write(&file, "the only copy").unwrap();
+    let directory = StateDir::open(&path).unwrap();
+    for _ in 0..2 {
+        let Loaded { state, trouble } = directory.load("mail").unwrap();
+        let words = trouble.unwrap().message;
+        assert!(state.hold.is_some() && words.contains("look at them and remove them"), "{words}");
+        assert!(words.contains("it is not written over") && words.contains("`rotad release`"), "{words}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "the only copy");
+    }
+    // Whatever is to be saved later: a hold that was released, say.
+    let released = State::new("mail", "machine");
+    for _ in 0..3 {
+        let error = directory.save(&released).unwrap_err().to_string();
+        assert!(error.contains("is damaged and not written over") && error.contains("make room"), "{error}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "the only copy");
+    }
+    // The next run holds again.
+    drop(directory);
+    let directory = StateDir::open(&path).unwrap();
+    assert!(directory.load("mail").unwrap().state.hold.is_some());
+    // There is room again: the copy is made, then the state is saved.
+    fs::remove_file(bad(4)).unwrap();
+    directory.save(&released).unwrap();
+    assert_eq!(fs::read_to_string(bad(4)).unwrap(), "the only copy");
+    assert_eq!(directory.load("mail").unwrap().state, released);
+    // Or somebody takes the file away.
+    fs::write(&file, "other damage").unwrap();
+    assert!(directory.load("mail").unwrap().state.hold.is_some());
+    fs::rename(&file, path.join("away")).unwrap();
+    directory.save(&released).unwrap();
+    assert_eq!(directory.load("mail").unwrap().state, released);
+}
+
+#[test]
+fn without_room_for_a_copy_the_damaged_file_keeps_a_second_name() {
+    let (_kept, path) = directory();
+    let file = path.join("state");
+    fs::write(&file, "damaged").unwrap();
+    let directory = StateDir::open(&path).unwrap();
+    fs::write(path.join("state.bad"), "half of a co").unwrap();
+    directory.name_again("state.bad").unwrap();
+    directory.save(&State::new("mail", "machine")).unwrap();
+    assert_eq!(fs::read_to_string(path.join("state.bad")).unwrap(), "damaged");
+    assert!(directory.load("mail").unwrap().trouble.is_none());
+}
+
+#[test]
 fn what_may_not_be_read_ends_the_start_and_is_left_as_it_is() {
     let (kept, path) = directory();
     let file = path.join("state");

@@ -1,7 +1,12 @@
 //! Real files, real inotify; waits for what must come, with a deadline.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 
@@ -37,20 +42,22 @@ struct Watched {
 impl Watched {
     /// Watches `cluster.yaml` in a folder that `prepare` fills.
     fn start(prepare: impl FnOnce(&Path)) -> Self {
-        Self::paced(prepare, QUICK, true)
+        Self::paced(prepare, QUICK, true, Input::of)
     }
 
-    fn paced(prepare: impl FnOnce(&Path), pace: Pace, inotify: bool) -> Self {
+    fn paced(prepare: impl FnOnce(&Path), pace: Pace, inotify: bool, read: key::Read) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         let path = folder.path().join("cluster.yaml");
         let initial = files::load(&path).unwrap();
+        let key = initial.key_now();
         let (sender, current) = watch::channel(Arc::new(Current::new(&initial)));
         let (reload, signals) = mpsc::channel(8);
         let task = tokio::spawn(async move {
             let touched = Arc::new(Notify::new());
-            let eyes = if inotify { Eyes::open(&touched) } else { Eyes { watcher: None, blind: BTreeSet::new() } };
-            Watch::new(path, initial, sender).run(eyes, &touched, signals, pace).await;
+            let eyes = || if inotify { Eyes::open(&touched) } else { Eyes::closed() };
+            let keys = KeyLook::new(eyes(), &touched, read);
+            Watch::new(path, initial, (key, keys), sender).run(eyes(), &touched, signals, pace).await;
         });
         Self { folder, current, reload, task }
     }
@@ -175,6 +182,51 @@ async fn the_key_file_has_its_own_count() {
     assert_eq!((current.loaded_at, &current.error), (before.loaded_at, &None));
 }
 
+/// A file system that hangs, for as long as this is set.
+static HANGS: AtomicBool = AtomicBool::new(false);
+
+fn hung(path: &Path, most: u64) -> Input {
+    while HANGS.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Input::of(path, most)
+}
+
+/// Whatever becomes of the test, no thread waits for ever.
+struct Hangs;
+
+impl Drop for Hangs {
+    fn drop(&mut self) {
+        HANGS.store(false, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn f6_a_key_on_a_file_system_that_hangs_delays_no_edit() {
+    HANGS.store(true, Ordering::Relaxed);
+    let hangs = Hangs;
+    let mut watched = Watched::paced(plain, QUICK, true, hung);
+    for nodes in [&TWO[..], &THREE[..]] {
+        fs::write(watched.path("rotad.key"), format!("{} keys", nodes.len())).unwrap();
+        fs::write(watched.path("cluster.yaml"), yaml(nodes)).unwrap();
+        let current = watched.until_nodes(nodes.len()).await;
+        assert_eq!(current.key_epoch, 0);
+    }
+    drop(hangs);
+    watched.until("the next key", |current| current.key_epoch == 1).await;
+}
+
+#[tokio::test]
+async fn f6_what_stands_in_the_place_of_the_key_is_another_key_at_once() {
+    let mut watched = Watched::start(plain);
+    mkfifoat(CWD, watched.path("fifo"), Mode::RUSR).unwrap();
+    fs::rename(watched.path("fifo"), watched.path("rotad.key")).unwrap();
+    watched.until("the FIFO", |current| current.key_epoch == 1).await;
+    fs::write(watched.path("key.new"), "one").unwrap();
+    fs::rename(watched.path("key.new"), watched.path("rotad.key")).unwrap();
+    watched.until("the key of before", |current| current.key_epoch == 2).await;
+}
+
 #[tokio::test]
 async fn domain_lists_are_watched_from_the_edit_that_names_them() {
     let mut watched = Watched::start(plain);
@@ -194,7 +246,7 @@ async fn domain_lists_are_watched_from_the_edit_that_names_them() {
 #[tokio::test]
 async fn the_poll_alone_finds_edits() {
     let pace = Pace { poll: Duration::from_millis(50), ..QUICK };
-    let mut watched = Watched::paced(plain, pace, false);
+    let mut watched = Watched::paced(plain, pace, false, Input::of);
     fs::write(watched.path("cluster.yaml"), yaml(&TWO)).unwrap();
     watched.until_nodes(2).await;
     // The whole folder swapped under its name.
@@ -207,7 +259,7 @@ async fn the_poll_alone_finds_edits() {
 #[tokio::test]
 async fn a_signal_makes_it_look_at_once() {
     // Neither inotify nor a poll: only the signal is left.
-    let mut watched = Watched::paced(plain, QUICK, false);
+    let mut watched = Watched::paced(plain, QUICK, false, Input::of);
     // The look at the start is over when an asked one is.
     let before = watched.current.borrow().loaded_at;
     watched.reload.send(None).await.unwrap();

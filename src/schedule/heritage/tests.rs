@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::{
@@ -7,10 +7,15 @@ use crate::{
         Kind, Outcome, Timing,
         tests::{cluster, timing},
     },
-    cluster::Cluster,
-    health::State::{self, Down, Unknown, Up},
+    cluster::{AdminState, Cluster},
+    flap::Past,
+    health::{
+        PastWish,
+        State::{self, Down, Unknown, Up},
+    },
     io::clock,
     schedule::Schedule,
+    status::Clocks,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -219,4 +224,113 @@ fn who_answered_once_and_cannot_be_asked_since_is_waited_for_no_longer() {
         world.pass(30, unmade);
         assert_eq!((world.on_trial(), world.states()), (0, vec![Unknown; 3]));
     }
+}
+
+fn agent(port: u16) -> Check {
+    Check { kind: Kind::Agent { port }, tls: None, timing: timing() }
+}
+
+fn silent(_: &Target) -> Outcome {
+    Outcome::Unknown("the agent is silent: connection refused".to_owned())
+}
+
+/// Nodes whose agents ask to be out.
+fn out(world: &World) -> Vec<String> {
+    let view = world.schedule.view();
+    let out = view.targets.iter().filter(|(_, health)| health.wish == AdminState::Drain);
+    out.map(|(target, health)| {
+        assert_eq!((health.state, health.why.as_deref()), (Down, Some("agent says \"drain\"")), "{target}");
+        format!("{} {} {}", target.node, target.check, target.address)
+    })
+    .collect()
+}
+
+#[test]
+fn a10_what_an_agent_asked_for_outlives_edits_gaps_and_its_place_in_the_file() {
+    let mut world = World::new(&file("agent", agent(777)));
+    let drains = |target: &Target| match target.node.as_str() {
+        "n0" => Outcome::Out("agent says \"drain\"".to_owned()),
+        _ => Outcome::Pass("agent says \"up\"".to_owned()),
+    };
+    world.pass(10, drains);
+    assert_eq!(out(&world), ["n0 agent 192.0.2.10"]);
+    // Asked otherwise, by another check, at other times, and never heard again.
+    let slow = Check { timing: Timing { interval: 20 * SECOND, ..timing() }, ..agent(779) };
+    for (name, check) in [("agent", agent(778)), ("word", agent(779)), ("word", slow)] {
+        world.edit(&file(name, check));
+        assert_eq!(out(&world), [format!("n0 {name} 192.0.2.10")], "at once");
+        world.pass(30, silent);
+        assert_eq!(out(&world), [format!("n0 {name} 192.0.2.10")]);
+        assert_eq!(world.on_trial(), 2, "it is not waited for, the others are");
+        world.pass(120, silent);
+        assert_eq!(world.on_trial(), 0);
+    }
+    // The node gets another address.
+    let moved: &[(&str, &[&str])] = &[("n0", &["192.0.2.20"]), ("n1", &["192.0.2.11"])];
+    world.edit(&cluster(moved, &[("word", agent(779))]));
+    world.pass(10, silent);
+    assert_eq!(out(&world), ["n0 word 192.0.2.20"]);
+    // We stand still.
+    world.schedule.start_over(world.now, 1);
+    assert_eq!(out(&world), ["n0 word 192.0.2.20"]);
+    world.pass(10, silent);
+    assert_eq!(out(&world), ["n0 word 192.0.2.20"]);
+    // It is out of the file for a while.
+    world.edit(&cluster(&moved[1..], &[("word", agent(779))]));
+    world.pass(10, silent);
+    assert!(out(&world).is_empty());
+    world.edit(&cluster(moved, &[("word", agent(779))]));
+    world.pass(10, silent);
+    assert_eq!(out(&world), ["n0 word 192.0.2.20"]);
+    // Another kind of question is no agent's; and what it says itself counts.
+    let mut other = World::new(&file("agent", agent(777)));
+    other.pass(10, drains);
+    other.edit(&file("agent", tcp(777)));
+    other.pass(1, |_| Outcome::Unknown("no route".to_owned()));
+    assert!(out(&other).is_empty());
+    world.pass(30, well);
+    assert!(out(&world).is_empty() && world.states() == [Up, Up], "{:?}", world.states());
+}
+
+#[test]
+fn a10_what_an_agent_asked_for_outlives_a_restart_with_another_file() {
+    let mut world = World::new(&file("agent", agent(777)));
+    world.pass(10, |_| Outcome::Out("agent says \"drain\"".to_owned()));
+    let clocks = Clocks { now: world.now, wall: SystemTime::UNIX_EPOCH + 1_000 * SECOND };
+    let view = world.schedule.view();
+    let (damping, wishes) = (Past::of_all(&view, clocks), PastWish::of_all(&view, clocks));
+    assert_eq!(wishes.len(), 3);
+    let moved: &[(&str, &[&str])] = &[("n0", &["192.0.2.20"]), ("n1", &["192.0.2.11"])];
+    for (check, addresses) in [(agent(777), &["n0 agent 192.0.2.20", "n1 agent 192.0.2.11"][..]), (tcp(777), &[])] {
+        let later = Clocks { now: clocks.now + 60 * SECOND, wall: clocks.wall + 60 * SECOND };
+        let schedule = Schedule::new(later.now).remembering(&damping, &wishes, later);
+        let file = cluster(moved, &[("agent", check)]);
+        let mut next = World { schedule, now: later.now, rules: Rules::new(&file, false), told: Vec::new() };
+        next.edit(&file);
+        assert_eq!(out(&next), addresses, "at once");
+        assert!(!next.schedule.first_round_done(), "they are asked all the same");
+        next.pass(10, silent);
+        assert_eq!(out(&next), addresses);
+        assert!(next.schedule.first_round_done());
+    }
+}
+
+#[test]
+fn an_answer_to_a_question_of_before_an_edit_decides_nothing_of_the_edit() {
+    let mut world = World::new(&file("imap", tcp(143)));
+    world.pass(10, well);
+    // The timeout was too short: probes are under way when it is made longer, and fail for it.
+    world.now += 30 * SECOND;
+    let jobs: Vec<_> = std::iter::from_fn(|| world.schedule.start(world.now)).collect();
+    assert_eq!(jobs.len(), 3);
+    world.now += SECOND / 2;
+    let once = Timing { fall: 1, timeout: 2 * SECOND, ..timing() };
+    world.edit(&file("imap", Check { timing: once, ..tcp(143) }));
+    world.now += SECOND / 2;
+    for job in jobs {
+        world.schedule.finish(&job, world.now, Outcome::Fail("no answer in 1s".to_owned()), SECOND);
+    }
+    assert_eq!(world.on_trial(), 3, "whoever is published stays until the new question is answered");
+    world.pass(10, well);
+    assert_eq!(world.on_trial(), 0);
 }

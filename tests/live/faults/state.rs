@@ -176,3 +176,50 @@ fn a_state_of_a_newer_version_keeps_what_it_says() {
     assert_eq!(after.get("hold"), None, "a hold that was released does not come back");
     assert!(after["generations"][ZONE].as_u64() > before["generations"][ZONE].as_u64());
 }
+
+#[test]
+fn c8_a_damaged_state_of_which_no_copy_can_be_made_is_never_written_over() {
+    let mut rota = plain();
+    rota.stop();
+    let (state, file) = (rota.path().join("state"), rota.path().join("state/state"));
+    let copies = (1..=9).map(|at| if at == 1 { "state.bad".to_owned() } else { format!("state.bad.{at}") });
+    let copies: Vec<_> = copies.map(|name| state.join(name)).collect();
+    for copy in &copies {
+        fs::write(copy, copy.display().to_string()).unwrap();
+    }
+    fs::write(&file, "the only copy of what was held").unwrap();
+    let before = (rota.serial(ZONE), rota.records(ZONE));
+    rota.kill("node01");
+    for _ in 0..2 {
+        rota.start();
+        rota.expect_journal("no copy of it can be kept: there are 9 already (state.bad and so on): look at them");
+        rota.eventually("node01 is seen to be down", |rota| {
+            let status = rota.status();
+            let checks = status["nodes"][1]["checks"].as_array().unwrap();
+            status["mode"] == "hold" && checks.iter().all(|check| check["state"] == "down")
+        });
+        rota.expect_zone_state(ZONE, "pending");
+        assert_eq!((rota.serial(ZONE), rota.records(ZONE)), before);
+        rota.stop();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "the only copy of what was held");
+    }
+    // A person lets it write: it does, and says that a restart holds again.
+    rota.start();
+    let ran = rota.run(&["release"]);
+    assert!(ran.code == 1 && ran.err.contains("is damaged and not written over"), "{ran:?}");
+    expect_right(&mut rota, ["node00", "node02"]);
+    let applied = rota.run(&["apply"]);
+    assert_eq!(applied.code, 75, "{applied:?}");
+    rota.stop();
+    let applied = rota.run(&["apply"]);
+    assert_eq!(applied.code, 1, "{applied:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "the only copy of what was held");
+    rota.start();
+    rota.eventually("it holds", |rota| rota.status()["mode"] == "hold");
+    // There is room for a copy: it is made, and then the state is saved.
+    fs::remove_file(&copies[4]).unwrap();
+    assert_eq!(rota.run(&["release"]).code, 0);
+    assert_eq!(fs::read_to_string(&copies[4]).unwrap(), "the only copy of what was held");
+    rota.restart();
+    rota.expect_in_sync();
+}

@@ -203,3 +203,53 @@ fn a7_a10_an_agent_that_drains_and_one_that_is_silent() {
     rota.start();
     rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
 }
+
+#[test]
+fn a10_what_an_agent_asked_for_stands_over_a_restart_and_an_edit_while_it_is_silent() {
+    let own = "own: { publish: address, name: imap, checks: [imap, own] }";
+    let mut rota = Rota::new().nodes(2).service(own).domain("mydomain.org", "services: [own]").build();
+    let (mut agents, port) = with_agents(&mut rota);
+    begin(&mut rota, &format!("kind: agent, port: {port}"));
+    agents[1].restart(Script::new().send("drain\n"));
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    agents[1].stop();
+    let silent = |rota: &Rota| {
+        let status = rota.status();
+        let checks = status["nodes"][1]["checks"].as_array().unwrap().clone();
+        let says = |check: &serde_json::Value| {
+            check["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.starts_with("agent says \"drain\"; now the agent is silent: "))
+        };
+        checks.iter().any(says) && checks.iter().any(|check| check["check"] == "imap" && check["state"] == "up")
+    };
+    rota.eventually("the silence is seen", |rota| silent(rota));
+    let serial = rota.serial("mydomain.org");
+    // A restart, an edit of the check, and a reload: each time the node is heard by its other check alone.
+    for edit in ["", "timeout: 290ms", "timeout: 280ms, port: 1"] {
+        if edit.is_empty() {
+            rota.restart();
+        } else {
+            let own = rota.yaml().lines().find(|line| line.contains("kind: agent")).unwrap().to_owned();
+            let new =
+                format!("  own: {{ interval: 400ms, fast_interval: 50ms, rise: 2, fall: 2, kind: agent, {edit} }}");
+            let new = if edit.contains("port") { new } else { new.replace(" }", &format!(", port: {port} }}")) };
+            rota.edit(&own, &new);
+            let ran = rota.run(&["reload"]);
+            assert_eq!(ran.code, 0, "{ran:?}");
+        }
+        rota.expect_in_sync();
+        rota.eventually("the other check has answered", |rota| silent(rota));
+        rota.expect_in_sync();
+        assert_eq!(rota.named.a("imap.mydomain.org").len(), 1, "{edit}: {}", rota.journal());
+        assert_eq!(rota.serial("mydomain.org"), serial, "{edit}: {}", rota.journal());
+    }
+    // It says otherwise.
+    let again = rota.yaml();
+    rota.write(&again.replace("port: 1 }", &format!("port: {port} }}")));
+    agents[1].restart(Script::new().send("up\n"));
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.restart();
+    rota.expect_in_sync();
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+}

@@ -182,8 +182,13 @@ impl Schedule {
             watched.wait_for(settle);
             self.watched.push(watched);
         }
-        let gone = stays.into_values().filter(|old| old.health.has_wish());
+        // Who takes a check out of the file says that its agent asks for nothing; who takes a node out says nothing of it.
+        let is_out = |target: &Target| !cluster.nodes.contains_key(&target.node);
+        let gone = stays.into_values().filter(|old| old.health.has_wish() && is_out(&old.target));
         self.remember_wishes(gone, now);
+        for (_, health) in self.remembered.iter_mut().filter(|(target, health)| health.has_wish() && !is_out(target)) {
+            *health = Health { wish: AdminState::Ready, state: State::Unknown, why: None, ..health.clone() };
+        }
         self.blind.follow(suspects);
         self.unsettled = self.watched.iter().filter(|watched| !watched.is_settled()).count();
         self.first_round_done |= self.unsettled == 0;

@@ -16,6 +16,9 @@ pub const QUIET: Duration = Duration::from_millis(500);
 /// But nothing waits for longer than this.
 pub const LONGEST: Duration = Duration::from_secs(5);
 
+/// Waves at a time: with more, what happens to the zones is not one trouble.
+const WAVES: usize = 32;
+
 /// Events that wait for others like them.
 #[derive(Debug, Default)]
 pub struct Waves(Vec<Wave>);
@@ -50,20 +53,24 @@ impl Waves {
     /// Takes an event; what is to be told now, in order. What a zone was told of before is told before it.
     pub fn push(&mut self, event: Event, now: Instant) -> Vec<Event> {
         let Some(zone) = event.zone.clone() else { return vec![event] };
+        if !gathers(event.kind) {
+            let mut told = self.take(|wave| wave.zones.contains(&zone));
+            told.push(event);
+            return told;
+        }
         let says = text::general(&event.message, &zone);
         let is_alike = |wave: &Wave| {
             let like = |event: &Event| (event.kind, event.rcode.clone(), event.rrtype);
             wave.says == says && like(&wave.first) == like(&event)
         };
         let mut told = self.take(|wave| wave.zones.contains(&zone) && !is_alike(wave));
-        if !gathers(event.kind) {
-            told.push(event);
-            return told;
-        }
         if let Some(wave) = self.0.iter_mut().find(|wave| is_alike(wave)) {
             wave.last = now;
             wave.zones.insert(zone);
             return told;
+        }
+        if self.0.len() >= WAVES {
+            told.extend(self.end());
         }
         self.0.push(Wave { first: event, says, zones: [zone].into(), begun: now, last: now });
         told
@@ -166,5 +173,13 @@ mod tests {
         assert_eq!(waves.push(lost.clone(), start), [lost]);
         waves.push(event(Kind::ZoneStandby, "c.org", "stands by"), start);
         assert_eq!(lines(waves.end()), ["c.org: stands by"]);
+        // Hundreds of troubles are not held up to be counted.
+        let told =
+            (0..300).map(|at| waves.push(event(Kind::ZoneFailing, "d.org", &format!("trouble {at}")), start).len());
+        assert_eq!(told.sum::<usize>() + waves.end().len(), 300);
+        let told = (0..300).map(|at| {
+            waves.push(event(Kind::ZoneFailing, &format!("d{at}.org"), &format!("trouble {at}")), start).len()
+        });
+        assert_eq!(told.sum::<usize>(), 300 - 300 % WAVES);
     }
 }

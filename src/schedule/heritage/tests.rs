@@ -282,6 +282,12 @@ fn a10_what_an_agent_asked_for_outlives_edits_gaps_and_its_place_in_the_file() {
     world.edit(&cluster(moved, &[("word", agent(779))]));
     world.pass(10, silent);
     assert_eq!(out(&world), ["n0 word 192.0.2.20"]);
+    // Its check is out of the file for a while: that is an operator's word.
+    let mut taken = World::new(&file("agent", agent(777)));
+    taken.pass(10, drains);
+    taken.edit(&file("other", tcp(777)));
+    taken.edit(&file("agent", agent(777)));
+    assert!(out(&taken).is_empty());
     // Another kind of question is no agent's; and what it says itself counts.
     let mut other = World::new(&file("agent", agent(777)));
     other.pass(10, drains);

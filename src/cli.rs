@@ -86,7 +86,7 @@ pub enum Command {
         /// For so long, such as 2h; without it until `rotad release`
         #[arg(long = "for", value_name = "TIME", value_parser = operator::duration)]
         lasting: Option<Duration>,
-        /// Why, for `status` and the journal
+        /// Why, for `status` and the journal: 2,000 octets at most
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },

@@ -14,7 +14,7 @@ use crate::io::{
     files::{Input, Inputs, MAX_KEY},
 };
 
-/// How long a look is waited for. One that takes longer goes on, and is heard of when it ends.
+/// How long a look is waited for. One that takes longer goes on, and when it ends there is another one.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads what the key file is now. It may block.
@@ -43,14 +43,19 @@ impl KeyLook {
             self.file.clone_from(&file);
         }
         let Some(file) = file else { return Inputs::default() };
-        let was_late = self.under_way.is_some();
-        let mut look = match self.under_way.take() {
-            Some(look) => look,
-            None => self.begin(file.clone()),
-        };
-        // One that was late already is not waited for once more.
-        let patience = if was_late { Duration::ZERO } else { PATIENCE };
-        match timeout(patience, &mut look).await {
+        if let Some(mut late) = self.under_way.take() {
+            // It is not waited for once more, and what it has found is older than what is asked for now.
+            match timeout(Duration::ZERO, &mut late).await {
+                Ok(Ok((eyes, _))) => self.eyes = Some(eyes),
+                Ok(Err(_)) => {}
+                Err(_) => {
+                    self.under_way = Some(late);
+                    return unknown(file, before);
+                }
+            }
+        }
+        let mut look = self.begin(file.clone());
+        match timeout(PATIENCE, &mut look).await {
             Ok(Ok((eyes, found))) => {
                 self.eyes = Some(eyes);
                 found

@@ -223,3 +223,30 @@ fn c8_a_damaged_state_of_which_no_copy_can_be_made_is_never_written_over() {
     rota.restart();
     rota.expect_in_sync();
 }
+
+#[test]
+fn c8_on_a_full_disk_a_damaged_state_is_not_written_over() {
+    let mut rota = built();
+    let state = rota.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let damaged = "what was held before, and cut";
+    fs::write(rota.path().join("damaged"), damaged).unwrap();
+    // A page for the damaged file, one for the lock, and none for anything else.
+    let script = format!(
+        "mount -t tmpfs -o size=8k,mode=0750 tmpfs {0}; cp {0}/../damaged {0}/state; exec \"$@\"",
+        state.display()
+    );
+    rota.started_by(&["unshare", "--mount", "--propagation", "private", "sh", "-euc", &script, "sh"]);
+    rota.start();
+    rota.started_by(&[]);
+    let there = format!("/proc/{}/root{}/state", rota.pid(), state.display());
+    rota.expect_journal("what was published before and what an operator held is not known");
+    rota.eventually("it holds", |rota| rota.status()["mode"] == "hold");
+    assert_eq!(fs::read_to_string(&there).unwrap(), damaged);
+    let ran = rota.run(&["release"]);
+    assert!(ran.code == 1 && ran.err.contains("a restart would forget it"), "{ran:?}");
+    expect_right(&mut rota, NODES);
+    rota.kill("node01");
+    expect_right(&mut rota, ["node00", "node02"]);
+    assert_eq!(fs::read_to_string(&there).unwrap(), damaged);
+}

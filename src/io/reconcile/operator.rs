@@ -85,8 +85,8 @@ pub struct Pending {
     tickets: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     /// The keys that are being tried.
     trying: Option<Trying>,
-    /// Keys that could not be read, until they are read again.
-    rereading: Option<AbortHandle>,
+    /// Keys that are being read, or will be once more.
+    loading: Option<AbortHandle>,
 }
 
 /// Keys that are being tried.
@@ -99,7 +99,7 @@ struct Trying {
 impl Default for Pending {
     fn default() -> Self {
         let (later, heard) = mpsc::unbounded_channel();
-        Self { later, heard, waiting: Vec::new(), tickets: BTreeMap::new(), trying: None, rereading: None }
+        Self { later, heard, waiting: Vec::new(), tickets: BTreeMap::new(), trying: None, loading: None }
     }
 }
 
@@ -245,7 +245,7 @@ impl Reconcile {
                 Waits::Nothing => Some(waiting.answer.clone()),
                 Waits::Judgement => match (self.rota.judged(), self.link.trouble()) {
                     (Judged::InForce | Judged::Held(_), _) if self.link.is_loading() => is_late.then(|| {
-                        let words = "the key file is not read as yet: does its file system hang?; the keys before stay in force";
+                        let words = "the key file is not read as yet (does its file system hang?): the keys before stay in force";
                         Answer::ended(Exit::Unavailable, words)
                     }),
                     (Judged::InForce | Judged::Held(_), Some(words)) if self.link.unread().is_some() => {
@@ -308,7 +308,7 @@ impl Reconcile {
 
     /// Reads keys, now or then, where that delays nobody.
     fn load_keys(&mut self, source: Source, then: Option<Instant>) {
-        if let Some(before) = self.pending.rereading.take() {
+        if let Some(before) = self.pending.loading.take() {
             before.abort();
         }
         let later = self.pending.later.clone();
@@ -319,7 +319,7 @@ impl Reconcile {
             let loaded = source.clone().load().await;
             let _ = later.send(Later::Loaded(source, loaded));
         });
-        self.pending.rereading = Some(task.abort_handle());
+        self.pending.loading = Some(task.abort_handle());
     }
 
     fn take_loaded(&mut self, source: Source, loaded: Result<Keys, String>) {

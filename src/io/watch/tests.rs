@@ -222,6 +222,7 @@ async fn f6_what_stands_in_the_place_of_the_key_is_another_key_at_once() {
     mkfifoat(CWD, watched.path("fifo"), Mode::RUSR).unwrap();
     fs::rename(watched.path("fifo"), watched.path("rotad.key")).unwrap();
     watched.until("the FIFO", |current| current.key_epoch == 1).await;
+    assert!(!Input::of(&watched.path("rotad.key"), 1).is_empty(), "no second look is waited for");
     fs::write(watched.path("key.new"), "one").unwrap();
     fs::rename(watched.path("key.new"), watched.path("rotad.key")).unwrap();
     watched.until("the key of before", |current| current.key_epoch == 2).await;

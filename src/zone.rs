@@ -91,10 +91,12 @@ pub struct Zone {
     reads_back: bool,
     /// The generation that we know to be ours.
     generation: Option<u64>,
-    /// The highest generation that may be our own doing: that of a message without an answer, of this life or of an
-    /// earlier one. `None`: this run has not read the record yet, and whatever it says under our name is ours.
+    /// The highest generation that a message of ours may have written: also one whose answer was lost, in this run or in
+    /// an earlier one. A higher one under our name is the work of a copy of this machine. `None`: this run has not read
+    /// the record yet, and any generation under our name counts as ours.
     reach: Option<u64>,
-    /// Whether one step further may still be that of an earlier life, which what is read had not shown.
+    /// Whether a generation over `reach` still counts as ours, once: a message of an earlier run may have been applied
+    /// after the reading that `reach` was taken from.
     has_grace: bool,
     /// The serial by which the zone was recognized, until it is read.
     recognized: Option<u32>,

@@ -29,7 +29,7 @@ impl Rota {
         reasons.into_iter().filter_map(|(mode, holds)| holds.then_some(mode))
     }
 
-    /// A place for everyone takes none away, whoever is blind.
+    /// Whether the zones are written though we are blind: `all_down: all` then publishes every node, and takes none out.
     fn may_write_blind(&self) -> bool {
         let nobody_is_well = || !self.health.targets.values().any(|health| health.is_well());
         self.cluster.safety.all_down == AllDown::All && nobody_is_well()

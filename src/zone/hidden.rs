@@ -34,8 +34,8 @@ impl Zone {
     }
 }
 
-/// Takes out of a plan what is hidden, and says why. Exchanges that are hidden neither come nor go: whether they have
-/// addresses is not known.
+/// Takes out of a plan what is hidden, and says why. An exchange whose name is hidden is neither added nor removed,
+/// because nobody can tell whether it has addresses.
 pub(super) fn leave_out(plan: &mut Plan, hidden: &Hidden, recipes: &BTreeMap<RrsetId, Recipe>) {
     if hidden.is_empty() {
         return;

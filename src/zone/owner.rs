@@ -72,7 +72,8 @@ pub(super) fn is_me(record: &GenerationRecord, me: &Identity) -> bool {
     record.cluster == me.cluster && record.owner == me.owner
 }
 
-/// The generation that a record of our own has. One that cannot grow any more is nobody's doing that counts.
+/// The generation of a record of our own. `None` as well for the highest number, after which no message can follow:
+/// such a record is foreign.
 pub(super) fn is_ours(record: &GenerationRrset, me: &Identity) -> Option<u64> {
     let record = record.record().filter(|record| is_me(record, me) && record.generation < u64::MAX)?;
     Some(record.generation)

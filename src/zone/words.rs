@@ -257,7 +257,8 @@ pub(super) fn not_what_is_read(zone: &OwnerName) -> String {
     format!(
         "named refuses every update (NXRRSET), for it updates something else than it lets us read, and that does not \
          change: the signed copy of the zone (`inline-signing`) or the copy of a secondary is behind, or `match-clients` \
-         of a view sends queries and updates to two zones named {zone}"
+         of a view sends queries and updates to two zones named {zone}; `rndc zonestatus {zone}` on \
+         the primary shows the serials of both copies, or asks for the view"
     )
 }
 

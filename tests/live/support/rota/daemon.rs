@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -180,6 +180,8 @@ impl Daemon {
     fn finish(&self, mut command: Command, arguments: &[&str]) -> Ran {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("rotad starts");
+        // A pipe that nobody reads is full after 64 KiB, and then the command would not end.
+        let (out, err) = (text_of(child.stdout.take()), text_of(child.stderr.take()));
         let end = clock::now() + DEADLINE;
         while child.try_wait().expect("its state").is_none() {
             if clock::now() > end {
@@ -188,11 +190,11 @@ impl Daemon {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        let output = child.wait_with_output().expect("it has ended");
+        let status = child.wait().expect("it has ended");
         Ran {
-            code: output.status.code().expect("no signal ended it"),
-            out: String::from_utf8(output.stdout).expect("text"),
-            err: String::from_utf8(output.stderr).expect("text"),
+            code: status.code().expect("no signal ended it"),
+            out: out.join().expect("text"),
+            err: err.join().expect("text"),
         }
     }
 
@@ -260,6 +262,16 @@ impl Daemon {
             status["mode"] == "active" && zones.iter().all(|zone| zone["state"] == "in_sync")
         });
     }
+}
+
+/// Reads a pipe to its end, beside whatever else is done.
+fn text_of(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    let mut pipe = pipe.expect("it is piped");
+    thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("text");
+        text
+    })
 }
 
 impl Drop for Daemon {

@@ -1,5 +1,7 @@
 //! What the commands ask of the running daemon, and its answer: one line of JSON each.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -9,6 +11,17 @@ use crate::{
 
 /// The file name of the socket, which lies beside the status socket.
 pub const CONTROL_SOCKET: &str = "control.sock";
+
+/// A command, and the file of the daemon that it is meant for: two daemons may have the same socket by default, and a
+/// mistyped `--config` must not reach another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// The absolute path of the file.
+    pub file: PathBuf,
+    /// What is asked.
+    pub ask: Command,
+}
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -87,7 +87,10 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     Shutdown::reloads(look.clone())?;
     let watch_task = tokio::spawn(file_watch::run(file.to_owned(), loaded, key, publish, looks));
     let status_task = tokio::spawn(status_server::run(status_listener, ask, stopped()));
-    let control_task = tokio::spawn(control_server::run(control_listener, order, stopped()));
+    let control_task = tokio::spawn({
+        let (file, stopped) = (file.to_owned(), stopped());
+        async move { control_server::run(control_listener, &file, order, stopped).await }
+    });
     let kept = State { zones: BTreeMap::new(), ..state.clone() };
     let keeper_task = tokio::spawn(keep(directory, kept, to_save, save_now));
     let clocks = Clocks { now: clock::now(), wall: clock::wall() };

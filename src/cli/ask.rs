@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     cli::Failure,
-    control::Command,
+    control::{Command, Question},
     exit::Exit,
     io::{control_server::LONGEST, files, systemd},
 };
@@ -74,12 +74,12 @@ pub async fn daemon_of<T>(file: &Path, ask: impl AsyncFnOnce(&Path) -> Result<T,
     }
 }
 
-/// A command as the daemon takes it.
+/// A command to the daemon of a file, as it takes it.
 ///
 /// # Errors
 /// [`Failure`]: it is longer than the daemon takes.
-pub(super) fn line(command: &Command) -> Result<Vec<u8>, Failure> {
-    let mut line = serde_json::to_vec(command)?;
+pub(super) fn line(file: &Path, command: &Command) -> Result<Vec<u8>, Failure> {
+    let mut line = serde_json::to_vec(&Question { file: std::path::absolute(file)?, ask: command.clone() })?;
     line.push(b'\n');
     if line.len() <= LONGEST {
         return Ok(line);

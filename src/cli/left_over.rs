@@ -107,7 +107,7 @@ async fn by_daemon(
     command: &Command,
     is_open: impl Fn(&LeftOver) -> bool,
 ) -> Result<Option<Exit>, Failure> {
-    let line = line(command)?;
+    let line = line(file, command)?;
     let asked = daemon_of(file, async |socket| ask::<Answer>(&systemd::control_socket(socket), &line).await).await;
     let words = match asked {
         Ok((_, Answer { done: true, words, .. })) => words,

@@ -33,7 +33,7 @@ use crate::{
 
 /// `rotad plan`: what would be changed now. Never writes.
 pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
-    let cluster = files::load(file)?.cluster;
+    let files::Loaded { cluster, hash, .. } = files::load(file)?;
     let primary = primary(&cluster)?;
     let directory = systemd::state_directory(&cluster.state_dir);
     let mut state = state::peek(&directory, &cluster.name).unwrap_or_else(|cause| {
@@ -42,7 +42,7 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     });
     let mut pulse = Pulse::start();
     let waits = waits(&cluster, state.hold.as_ref()).await;
-    let rota = rota(&cluster, &mut state, false, &mut pulse).await.looking_only();
+    let rota = rota(&cluster, &mut state, false, &mut pulse).await.of_file(&hash).looking_only();
     let rota = run(rota, &primary, &mut pulse).await?;
     let report = Report::new(&rota, &state.me, clock::now()).waiting_for(waits);
     if json {
@@ -79,7 +79,7 @@ async fn waits(cluster: &Cluster, left: Option<&Hold>) -> Option<String> {
 
 /// `rotad apply`: the same, then does it once.
 pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
-    let cluster = files::load(file)?.cluster;
+    let files::Loaded { cluster, hash, .. } = files::load(file)?;
     let primary = primary(&cluster)?;
     let path = systemd::state_directory(&cluster.state_dir);
     state::may_make(&path, cluster.bind.key.file())?;
@@ -90,7 +90,7 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let (overrides, told) =
         Overrides::remembered(state.hold.clone(), Clocks { now: clock::now(), wall: clock::wall() });
     told.iter().for_each(journal::emit);
-    let rota = rota(&cluster, &mut state, force, &mut pulse).await.with_overrides(overrides);
+    let rota = rota(&cluster, &mut state, force, &mut pulse).await.of_file(&hash).with_overrides(overrides);
     let rota = run(rota, &primary, &mut pulse).await?;
     let hold = rota.overrides().hold().cloned();
     directory.save(&State { zones: rota.remembered(), hold, ..state })?;

@@ -28,7 +28,7 @@ const PATIENCE: Duration = control_server::DEADLINE;
 /// # Errors
 /// [`Failure`] when the daemon cannot be asked.
 pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
-    let line = line(command)?;
+    let line = line(file, command)?;
     let ask = async |socket: &Path| ask_patiently::<Answer>(&systemd::control_socket(socket), &line, PATIENCE).await;
     let waits = || "rotad is at it".to_owned();
     let (_, Answer { done, words, exit }) = Progress::on_terminal().during(waits, daemon_of(file, ask)).await?;
@@ -81,8 +81,10 @@ mod tests {
         assert!(failure.exit == Exit::Usage && failure.error.to_string().contains("at most 2000"), "{failure:?}");
         // Whatever is in it, it goes to the daemon in one piece.
         let reason = Some("\u{1}".repeat(LONGEST_REASON));
-        assert!(line(&Command::Hold { seconds: None, by: None, reason }).is_ok());
-        let failure = line(&Command::Sync { zones: vec!["a.example.org".to_owned(); 100_000] }).unwrap_err();
+        assert!(line(Path::new("cluster.yaml"), &Command::Hold { seconds: None, by: None, reason }).is_ok());
+        let failure =
+            line(Path::new("cluster.yaml"), &Command::Sync { zones: vec!["a.example.org".to_owned(); 100_000] })
+                .unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.error.to_string().contains("1024 KiB at a time"), "{:?}", failure.error);
     }

@@ -42,6 +42,8 @@ struct Zone {
     changes: Vec<Set>,
     /// What BIND would ignore.
     blocked: Vec<String>,
+    /// Sets at names of the file with data that are not known to be ours: they are left.
+    foreign: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,7 +70,7 @@ impl Report {
     /// What the rota would do now.
     #[must_use]
     pub fn new(rota: &Rota, me: &Identity, now: Instant) -> Self {
-        let zones = rota.previews(now).iter().map(|preview| Zone::new(preview, me)).filter(Zone::is_news).collect();
+        let zones = rota.previews(now).iter().map(|preview| Zone::new(rota, preview, me)).filter(Zone::is_news).collect();
         let unread = rota.zones().iter().filter(|(_, zone)| zone.state() == ZoneState::Failing);
         let unread = unread
             .filter(|(_, zone)| !zone.is_read())
@@ -98,7 +100,8 @@ impl Report {
 }
 
 impl Zone {
-    fn new(preview: &Preview, me: &Identity) -> Self {
+    fn new(rota: &Rota, preview: &Preview, me: &Identity) -> Self {
+        let foreign = rota.zones().get(&preview.zone).into_iter().flat_map(|zone| zone.foreign_in_words());
         let mut changes: Vec<_> = preview.plan.changes.iter().map(Set::new).collect();
         if preview.claim || (preview.is_first && !changes.is_empty()) {
             changes.push(Set::record(preview, me));
@@ -108,11 +111,12 @@ impl Zone {
             not_ours: preview.not_ours.clone().map(|(state, error)| NotOurs { state, error }),
             changes,
             blocked: preview.plan.blocked.values().cloned().collect(),
+            foreign: foreign.collect(),
         }
     }
 
     fn is_news(&self) -> bool {
-        self.not_ours.is_some() || !self.changes.is_empty() || !self.blocked.is_empty()
+        self.not_ours.is_some() || !self.changes.is_empty() || !self.blocked.is_empty() || !self.foreign.is_empty()
     }
 }
 
@@ -142,7 +146,7 @@ impl fmt::Display for Report {
             if let Some(not_ours) = &zone.not_ours {
                 writeln!(f, "! {}: {}", not_ours.state.as_str(), not_ours.error)?;
             }
-            for words in &zone.blocked {
+            for words in zone.blocked.iter().chain(&zone.foreign) {
                 writeln!(f, "! {words}")?;
             }
             for line in zone.changes.iter().flat_map(|set| &set.diff) {
@@ -171,7 +175,7 @@ impl fmt::Display for Report {
         }
         let changing = self.zones.iter().filter(|zone| !zone.changes.is_empty());
         match changing.clone().count() {
-            0 if self.unread.is_empty() && self.short.is_empty() => {
+            0 if self.zones.is_empty() && self.unread.is_empty() && self.short.is_empty() => {
                 writeln!(f, "no changes: every zone is as it should be")
             }
             0 if self.unread.is_empty() => writeln!(f, "no changes"),

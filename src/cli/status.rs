@@ -10,25 +10,34 @@ use crate::{
     cli::{
         Failure,
         ask::{Error, ask, daemon_of},
+        out,
     },
+    io::files,
     status::Status,
 };
 
 /// Asks the daemon of a file.
 pub async fn of_file(file: &Path, json: bool, watch: bool) -> Result<(), Failure> {
-    daemon_of(file, async |socket| run(socket, json, watch).await).await
+    daemon_of(file, async |socket| run(socket, file, json, watch).await).await
 }
 
-/// Shows the snapshot: as text, or with `json` as the daemon sent it; with `watch` again each second until Ctrl-C.
-pub async fn run(socket: &Path, json: bool, watch: bool) -> Result<(), Error> {
-    let mut out = io::stdout();
-    let terminal = out.is_terminal();
+/// Shows the snapshot: as text, or with `json` as the daemon sent it; with `watch` again each second until Ctrl-C. Says if
+/// it is the daemon of another file.
+pub async fn run(socket: &Path, file: &Path, json: bool, watch: bool) -> Result<(), Error> {
+    let mut stdout = io::stdout();
+    let terminal = stdout.is_terminal();
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     loop {
         let (document, status) = ask::<Status>(socket, b"").await?;
+        if !files::is_same_file(&status.config.file, file) {
+            let (socket, theirs, file) = (socket.display(), status.config.file.display(), file.display());
+            out::warn(format_args!(
+                "rotad: this is the daemon of {theirs}, which listens at {socket}; {file} is not in force"
+            ));
+        }
         let text = if json { document } else { status.human(colour) };
         let clear = if watch && terminal { "\u{1b}[H\u{1b}[2J" } else { "" };
-        match write!(out, "{clear}{text}").and_then(|()| out.flush()) {
+        match write!(stdout, "{clear}{text}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => written?,
         }
@@ -52,7 +61,7 @@ mod tests {
         let socket = dir.path().join("status.sock");
         let words = |error: Error| error.to_string().replace(&*socket.to_string_lossy(), "SOCKET");
 
-        let absent = run(&socket, false, false).await.unwrap_err();
+        let absent = run(&socket, Path::new("cluster.yaml"), false, false).await.unwrap_err();
         assert!(matches!(absent, Error::Unreachable { .. }));
         assert_eq!(
             words(absent),
@@ -68,7 +77,7 @@ mod tests {
                 let (mut client, _) = listener.accept().await.unwrap();
                 tokio::io::AsyncWriteExt::write_all(&mut client, answer.as_bytes()).await.unwrap();
             };
-            let (answered, ()) = tokio::join!(run(&socket, true, false), serve);
+            let (answered, ()) = tokio::join!(run(&socket, Path::new("cluster.yaml"), true, false), serve);
             assert_eq!(words(answered.unwrap_err()), words_then);
             std::fs::remove_file(&socket).unwrap();
         }

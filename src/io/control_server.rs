@@ -3,19 +3,26 @@
 //! A socket of its own beside the status socket, because the file's mode is what tells who may do what: in a user
 //! namespace (`PrivateUsers=yes`) a peer's uid says nothing.
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::Future,
+    io,
+    path::{self, Path},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     sync::{mpsc, oneshot},
+    task::spawn_blocking,
     time::timeout,
 };
 
 use crate::{
-    control::{Answer, Command},
+    control::{Answer, Command, Question},
     exit::Exit,
-    io::local_socket,
+    io::{files, local_socket},
 };
 
 /// Mode of the socket: its owner alone.
@@ -30,12 +37,19 @@ pub const DEADLINE: Duration = Duration::from_mins(5);
 /// One command; the daemon answers it.
 pub type Request = (Command, oneshot::Sender<Answer>);
 
-/// Serves until `shutdown`.
-pub async fn run(listener: UnixListener, requests: mpsc::Sender<Request>, shutdown: impl Future<Output = ()>) {
-    local_socket::serve(listener, DEADLINE, |client| answer(client, requests.clone()), shutdown).await;
+/// Serves until `shutdown`. `file` is the daemon's: who asks for another one's is refused.
+pub async fn run(
+    listener: UnixListener,
+    file: &Path,
+    requests: mpsc::Sender<Request>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let file: Arc<Path> = path::absolute(file).unwrap_or_else(|_| file.to_owned()).into();
+    let answer = |client| answer(client, Arc::clone(&file), requests.clone());
+    local_socket::serve(listener, DEADLINE, answer, shutdown).await;
 }
 
-async fn answer(mut client: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {
+async fn answer(mut client: UnixStream, file: Arc<Path>, requests: mpsc::Sender<Request>) -> io::Result<()> {
     let mut line = String::new();
     let (reader, mut writer) = client.split();
     // One octet more: a longer request is told so, not misunderstood.
@@ -44,7 +58,15 @@ async fn answer(mut client: UnixStream, requests: mpsc::Sender<Request>) -> io::
     timeout(local_socket::DEADLINE, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         _ if line.len() > LONGEST => Answer::ended(Exit::Usage, format!("a request has at most {} KiB", LONGEST >> 10)),
-        Ok(command) => {
+        Ok(Question { file: other, .. }) if !is_same(&file, &other).await => Answer::ended(
+            Exit::Unavailable,
+            format!(
+                "the daemon that listens here runs {}, and not {}: nothing was done; --config says which file",
+                file.display(),
+                other.display()
+            ),
+        ),
+        Ok(Question { ask: command, .. }) => {
             let (reply, answer) = oneshot::channel();
             // Without a daemon to answer the client sees an empty document.
             if requests.send((command, reply)).await.is_err() {
@@ -61,9 +83,15 @@ async fn answer(mut client: UnixStream, requests: mpsc::Sender<Request>) -> io::
     writer.shutdown().await
 }
 
+async fn is_same(ours: &Arc<Path>, other: &Path) -> bool {
+    let (ours, other) = (Arc::clone(ours), other.to_owned());
+    // A file system that hangs must not keep the loop.
+    spawn_blocking(move || files::is_same_file(&ours, &other)).await.unwrap_or(false)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt, path::Path};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -82,14 +110,19 @@ mod tests {
         let listener = local_socket::bind(&path, MODE).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let (requests, mut commands) = mpsc::channel::<Request>(1);
-        let server = tokio::spawn(run(listener, requests, std::future::pending()));
+        let file = directory.path().join("cluster.yaml");
+        let ours = file.clone();
+        let server = tokio::spawn(async move { run(listener, &ours, requests, std::future::pending()).await });
         let daemon = tokio::spawn(async move {
             while let Some((command, reply)) = commands.recv().await {
                 let _ = reply.send(Answer::done(format!("{command:?}")));
             }
         });
-        assert_eq!(ask(&path, b"{\"command\":\"release\"}\n").await, "{\"done\":true,\"words\":\"Release\"}\n");
-        let long = format!("{{\"command\":\"sync\",\"zones\":[\"{}\"]}}\n", "x".repeat(64 << 10));
+        let of =
+            |file: &Path, command: &str| format!("{{\"file\":{:?},\"ask\":{command}}}\n", file.display().to_string());
+        let release = of(&file, "{\"command\":\"release\"}");
+        assert_eq!(ask(&path, release.as_bytes()).await, "{\"done\":true,\"words\":\"Release\"}\n");
+        let long = of(&file, &format!("{{\"command\":\"sync\",\"zones\":[\"{}\"]}}", "x".repeat(64 << 10)));
         assert!(ask(&path, long.as_bytes()).await.starts_with("{\"done\":true,"));
         let longer = "x".repeat(LONGEST + 1);
         let answer = ask(&path, longer.as_bytes()).await;

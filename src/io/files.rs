@@ -239,6 +239,15 @@ pub fn status_socket_of_broken(path: &Path) -> PathBuf {
     config::status_socket_of(&text, path.parent().unwrap_or(Path::new("")))
 }
 
+/// Whether two paths are those of one file, perhaps through links. It need not exist, nor be readable.
+#[must_use]
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).ok();
+    let canonical = |path: &Path| path.canonicalize().ok();
+    let same = |one: Option<PathBuf>, other: Option<PathBuf>| one.is_some() && one == other;
+    same(absolute(one), absolute(other)) || same(canonical(one), canonical(other))
+}
+
 /// The length goes before the content: what is cut elsewhere is another.
 fn add_to(digest: &mut Sha256, content: &[u8]) {
     digest.update((content.len() as u64).to_be_bytes());
@@ -298,4 +307,33 @@ fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, Unreadabl
         let last = good.rsplit('\n').next().unwrap_or_default();
         Unreadable::NoText { line: good.matches('\n').count() + 1, column: last.chars().count() + 1 }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_may_have_several_paths() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("ours.yaml"), "").unwrap();
+        std::fs::write(at("other.yaml"), "").unwrap();
+        std::os::unix::fs::symlink("ours.yaml", at("link.yaml")).unwrap();
+        std::os::unix::fs::symlink("gone", at("nowhere.yaml")).unwrap();
+        for (ours, asked, same) in [
+            ("ours.yaml", "ours.yaml", true),
+            ("ours.yaml", "link.yaml", true),
+            ("link.yaml", "ours.yaml", true),
+            ("ours.yaml", "../rotad/ours.yaml", false),
+            ("ours.yaml", "other.yaml", false),
+            ("ours.yaml", "typo.yaml", false),
+            // Somebody has removed it: the daemon runs on, and can still be told to hold.
+            ("gone.yaml", "gone.yaml", true),
+            ("gone.yaml", "typo.yaml", false),
+            ("nowhere.yaml", "typo.yaml", false),
+        ] {
+            assert_eq!(is_same_file(&at(ours), &at(asked)), same, "{ours} {asked}");
+        }
+    }
 }

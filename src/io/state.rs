@@ -63,7 +63,9 @@ pub struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another rotad has it: exit code 75.
-    #[error("{path}: another rotad holds this state directory (pid {pid}): stop it first")]
+    #[error(
+        "{path}: another rotad holds this state directory (pid {pid}): ask that one (`rotad accept` lets an edit through that waits, `rotad reload` has the file read), or stop it first"
+    )]
     Held {
         /// The directory.
         path: PathBuf,

@@ -22,6 +22,11 @@ impl Zone {
         &self.foreign
     }
 
+    /// The same, with what each is left for and what to do.
+    pub fn foreign_in_words(&self) -> impl Iterator<Item = String> {
+        self.foreign.iter().map(|(id, data)| words::foreign_set(id, data))
+    }
+
     /// An operator takes sets over.
     pub fn adopt_sets(&mut self, ids: impl IntoIterator<Item = RrsetId>) {
         self.adopted.extend(ids);

@@ -180,3 +180,43 @@ fn d16_root_leaves_nothing_that_stops_the_start_of_the_daemons_user() {
     }
     as_user(&mut rota);
 }
+
+#[test]
+fn c9_a_command_reaches_the_daemon_of_its_file_and_no_other() {
+    let mut rota = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]").start();
+    let at = |name: &str| rota.path().join(name);
+    // One whose default socket is the daemon's, as it is for whoever writes no status_socket.
+    let of = |file: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rotad"));
+        command.arg("--config").arg(at(file)).args(arguments).env("RUNTIME_DIRECTORY", rota.path());
+        let output = command.stdin(Stdio::null()).output().expect("rotad starts");
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    fs::write(at("other.yaml"), rota.yaml()).unwrap();
+    fs::write(at("broken.yaml"), "nodes: [\n").unwrap();
+    mkfifoat(CWD, at("fifo.yaml"), Mode::RUSR | Mode::WUSR).unwrap();
+    std::os::unix::fs::symlink("cluster.yaml", at("link.yaml")).unwrap();
+    for file in ["typo.yaml", "other.yaml", "broken.yaml", "fifo.yaml"] {
+        for command in
+            ["hold", "release", "reload", "sync", "accept", "adopt mydomain.org", "withdraw --all", "restore --all"]
+        {
+            let words: Vec<_> = command.split(' ').collect();
+            let (code, said) = of(file, &words);
+            assert_eq!(code, Some(69), "{file} {command}: {said}");
+            assert!(said.contains("cluster.yaml, and not") && said.contains("nothing was done"), "{command}: {said}");
+        }
+        let (code, said) = of(file, &["status"]);
+        assert!(code == Some(0) && said.contains(&format!("{file} is not in force")), "{file}: {said}");
+    }
+    let (code, said) = of("link.yaml", &["hold"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = of("link.yaml", &["status"]);
+    assert!(code == Some(0) && !said.contains("is not in force"), "{said}");
+    // Somebody has removed the file: its daemon runs on, and can be asked.
+    let yaml = rota.yaml();
+    fs::remove_file(at("cluster.yaml")).unwrap();
+    let (code, said) = of("cluster.yaml", &["release"]);
+    assert_eq!(code, Some(0), "{said}");
+    rota.write(&yaml);
+}

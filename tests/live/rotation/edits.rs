@@ -296,6 +296,11 @@ fn c2_an_edit_that_changes_too_much_waits_to_be_accepted() {
     );
     assert!(ran.err.contains(&format!("`rotad accept {id}`")), "{ran:?}");
     rota.expect_journal(&format!("`rotad accept {id}`"));
+    // What is beside the daemon knows it by the same name.
+    let words = format!("`rotad accept {id}`");
+    rota.eventually("what was published is saved", |rota| rota.run(&["plan"]).out.contains(&words));
+    let ran = rota.run(&["apply"]);
+    assert!(ran.code == 75 && ran.err.contains("`rotad accept`"), "{ran:?}");
     // Health is followed, and the node stays.
     rota.kill("node01");
     rota.expect_a("imap.d00.example.org", ["node00", "node02"]);

@@ -55,8 +55,8 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let status_socket = systemd::status_socket(&cluster.status_socket);
     let control_socket = systemd::control_socket(&status_socket);
     let bind = |path, mode| local_socket::bind(path, mode).map_err(|source| Failure::socket(path, source));
-    let status_listener = bind(&status_socket, status_server::MODE)?;
-    let control_listener = bind(&control_socket, control_server::MODE)?;
+    let (status_listener, status_place) = bind(&status_socket, status_server::MODE)?;
+    let (control_listener, control_place) = bind(&control_socket, control_server::MODE)?;
     let shutdown = Shutdown::listen()?;
 
     journal::emit(&started(&cluster, &state.me, file));
@@ -132,9 +132,8 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     // It ends the plugins that it runs. Should one hang in the kernel, that is no reason to stay.
     let _ = timeout(MONITOR_ENDS, monitor_ended).await;
     // A clean stop leaves no sockets behind for somebody to wonder at.
-    for socket in [status_socket, control_socket] {
-        let _ = std::fs::remove_file(socket);
-    }
+    status_place.remove();
+    control_place.remove();
     Ok(Exit::Done)
 }
 

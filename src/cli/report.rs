@@ -10,7 +10,7 @@ use crate::{
     status::{LeftOver, ZoneState},
     text,
     update::GenerationRecord,
-    zone::{Identity, Preview},
+    zone::{self, Identity, Preview},
 };
 
 /// Left-overs that the text spells out.
@@ -70,7 +70,8 @@ impl Report {
     /// What the rota would do now.
     #[must_use]
     pub fn new(rota: &Rota, me: &Identity, now: Instant) -> Self {
-        let zones = rota.previews(now).iter().map(|preview| Zone::new(rota, preview, me)).filter(Zone::is_news).collect();
+        let zones =
+            rota.previews(now).iter().map(|preview| Zone::new(rota, preview, me)).filter(Zone::is_news).collect();
         let unread = rota.zones().iter().filter(|(_, zone)| zone.state() == ZoneState::Failing);
         let unread = unread
             .filter(|(_, zone)| !zone.is_read())
@@ -101,7 +102,7 @@ impl Report {
 
 impl Zone {
     fn new(rota: &Rota, preview: &Preview, me: &Identity) -> Self {
-        let foreign = rota.zones().get(&preview.zone).into_iter().flat_map(|zone| zone.foreign_in_words());
+        let foreign = rota.zones().get(&preview.zone).into_iter().flat_map(zone::Zone::foreign_in_words);
         let mut changes: Vec<_> = preview.plan.changes.iter().map(Set::new).collect();
         if preview.claim || (preview.is_first && !changes.is_empty()) {
             changes.push(Set::record(preview, me));

@@ -107,7 +107,7 @@ mod tests {
     async fn one_command_one_answer() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control.sock");
-        let listener = local_socket::bind(&path, MODE).unwrap();
+        let (listener, _) = local_socket::bind(&path, MODE).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let (requests, mut commands) = mpsc::channel::<Request>(1);
         let file = directory.path().join("cluster.yaml");

@@ -8,14 +8,15 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use rustix::{
     fs::{Mode, OFlags, fchmod, fstat, open},
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, listen, socket_with},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, connect, listen, socket_with},
     process::geteuid,
 };
 use tokio::{
@@ -37,12 +38,31 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted; the kernel takes no more than `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
+/// The name of a socket that we made.
+#[derive(Debug)]
+pub struct Place {
+    path: PathBuf,
+    /// Device and inode: by now something else may have the name.
+    file: (u64, u64),
+}
+
+impl Place {
+    /// Removes it, if it is still ours.
+    pub fn remove(self) {
+        let is_ours = |found: fs::Metadata| (found.dev(), found.ino()) == self.file;
+        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Makes a socket; its mode says who may connect, from the first moment and whatever the umask. What a dead daemon left in
 /// its place is removed: call this with the state directory's lock held.
 ///
 /// # Errors
-/// What the system said, or what stands in its place: another file, or the socket of another user.
-pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
+/// What the system said, or what stands in its place: another file, a socket that somebody listens on, or that of another
+/// user.
+pub fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, Place)> {
     make_room(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -50,9 +70,9 @@ pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
     // between `bind` and a `chmod`.
     fchmod(&socket, Mode::from_raw_mode(mode))?;
     bind_to(&socket, &SocketAddrUnix::new(path)?)?;
-    widen(path, mode)?;
+    let file = widen(path, mode)?;
     listen(&socket, BACKLOG)?;
-    UnixListener::from_std(socket.into())
+    Ok((UnixListener::from_std(socket.into())?, Place { path: path.to_owned(), file }))
 }
 
 /// Removes the socket of a dead daemon of ours.
@@ -68,20 +88,33 @@ fn make_room(path: &Path) -> io::Result<()> {
         taken("another file is in its place")
     } else if ![0, geteuid().as_raw()].contains(&found.uid()) {
         taken(&format!("a socket of uid {} is in its place; if no daemon of that user runs, remove it", found.uid()))
+    } else if is_listened_on(path)? {
+        taken("another program listens on the socket in its place; two daemons need a status_socket each")
     } else {
         fs::remove_file(path)
     }
 }
 
-/// Gives the socket what the umask took from its mode. Whoever may rename in its folder leads us to no other file.
-fn widen(path: &Path, mode: u32) -> io::Result<()> {
+/// Whether somebody would be reached there. Asked without waiting: the backlog may be full.
+fn is_listened_on(path: &Path) -> io::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    Ok(!matches!(connect(&socket, &SocketAddrUnix::new(path)?), Err(Errno::CONNREFUSED | Errno::NOENT)))
+}
+
+/// Gives the socket what the umask took from its mode, and returns its device and inode. Whoever may rename in its folder
+/// leads us to no other file.
+fn widen(path: &Path, mode: u32) -> io::Result<(u64, u64)> {
     let there: OwnedFd = open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let found = fstat(&there)?;
     let is_ours = rustix::fs::FileType::from_raw_mode(found.st_mode).is_socket() && found.st_uid == geteuid().as_raw();
     match found.st_mode & 0o777 {
         _ if !is_ours => Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file came into its place")),
-        already if already == mode => Ok(()),
-        _ => fs::set_permissions(format!("/proc/self/fd/{}", there.as_raw_fd()), Permissions::from_mode(mode)),
+        already if already == mode => Ok((found.st_dev, found.st_ino)),
+        _ => {
+            fs::set_permissions(format!("/proc/self/fd/{}", there.as_raw_fd()), Permissions::from_mode(mode))?;
+            Ok((found.st_dev, found.st_ino))
+        }
     }
 }
 

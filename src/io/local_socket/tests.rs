@@ -56,3 +56,29 @@ async fn d6_what_is_in_its_place_is_no_link_and_nobody_elses() {
     }
     drop(others);
 }
+
+#[tokio::test]
+async fn d6_a_socket_that_somebody_listens_on_is_not_taken_and_only_our_own_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let (theirs, place) = bind(&path, 0o600).unwrap();
+    let words = || bind(&path, 0o600).unwrap_err().to_string();
+    assert!(words().contains("another program listens"), "{}", words());
+    // However busy it is.
+    let waiting = || std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let _clients: Vec<_> = (0..CLIENTS).map(|_| waiting()).collect();
+    assert!(words().contains("another program listens"), "{}", words());
+    // Who listened there is dead.
+    drop(theirs);
+    let (_ours, ours) = bind(&path, 0o600).unwrap();
+    place.remove();
+    assert!(path.exists(), "it is another one by now");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "kept").unwrap();
+    ours.remove();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
+    fs::remove_file(&path).unwrap();
+    let (_last, place) = bind(&path, 0o600).unwrap();
+    place.remove();
+    assert!(!path.exists());
+}

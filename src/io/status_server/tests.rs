@@ -9,7 +9,7 @@ use crate::{
 };
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    local_socket::bind(path, MODE)
+    Ok(local_socket::bind(path, MODE)?.0)
 }
 
 /// A snapshot that no socket buffer swallows.

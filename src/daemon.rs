@@ -69,8 +69,12 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let (in_force, followed) = watch::channel(Arc::clone(&cluster));
     let (ask, requests) = mpsc::channel(16);
     let (order, commands) = mpsc::channel(16);
-    let (remembered, to_save) =
-        watch::channel(Remembered { zones: state.zones.clone(), hold: state.hold.clone(), health: Arc::default() });
+    let (remembered, to_save) = watch::channel(Remembered {
+        zones: state.zones.clone(),
+        hold: state.hold.clone(),
+        file: state.file.clone(),
+        health: Arc::default(),
+    });
     let (saves, save_now) = mpsc::channel(16);
     let (stop_servers, servers_stop) = watch::channel(());
     let stopped = || {
@@ -98,7 +102,7 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     told.iter().for_each(journal::emit);
     let rota = Rota::new(clocks.now, state.me, Arc::clone(&cluster), state.zones, false);
     let reconcile = Reconcile {
-        rota: rota.with_overrides(overrides).of_file(&hash),
+        rota: rota.with_overrides(overrides).of_file(&hash, state.file),
         link: Link::new(&cluster.bind, keys),
         current,
         in_force,
@@ -207,12 +211,12 @@ async fn keep(
             () = again => None,
         };
         let begins = clock::now();
-        let Remembered { zones, hold, health } = newest.borrow_and_update().clone();
+        let Remembered { zones, hold, file, health } = newest.borrow_and_update().clone();
         if !health.targets.is_empty() {
             let clocks = Clocks { now: begins, wall: clock::wall() };
             (kept.damping, kept.wishes) = (Past::of_all(&health, clocks), PastWish::of_all(&health, clocks));
         }
-        let state = State { zones, hold, ..kept.clone() };
+        let state = State { zones, hold, file, ..kept.clone() };
         let directory = Arc::clone(&directory);
         let saved = tokio::task::spawn_blocking(move || directory.save(&state)).await;
         let saved = saved.unwrap_or_else(|panicked| Err(panicked.into()));

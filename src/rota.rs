@@ -103,6 +103,8 @@ pub struct Rota {
     held_edit: Option<HeldEdit>,
     /// The hash of the file in force.
     file: String,
+    /// That of the file which an earlier run let through.
+    let_through: Option<String>,
     /// Zones with a message under way.
     writing: BTreeSet<OwnerName>,
     /// Who waits for zones to be read.
@@ -147,6 +149,7 @@ impl Rota {
             edits: if force { Edits::Free } else { Edits::Unjudged },
             held_edit: None,
             file: String::new(),
+            let_through: None,
             writing: BTreeSet::new(),
             syncs: BTreeMap::new(),
             tickets: 0,

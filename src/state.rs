@@ -41,6 +41,9 @@ pub struct State {
     pub zones: BTreeMap<OwnerName, Arc<Memory>>,
     /// What an operator holds.
     pub hold: Option<Hold>,
+    /// The hash of the newest file that was judged, or accepted, and was in force: with that one a start has no edit to
+    /// judge, whatever somebody has done to the zones meanwhile.
+    pub file: Option<String>,
     /// What is held against targets that flap.
     pub damping: Damping,
     /// What the agents of nodes have asked for.
@@ -90,6 +93,8 @@ struct Written {
     left_over: BTreeMap<String, BTreeMap<String, WrittenLeftOver>>,
     #[serde(default)]
     hold: Option<Value>,
+    #[serde(default)]
+    file: Option<String>,
     /// Node, then check, then address.
     #[serde(default)]
     damping: ByTarget<Past>,
@@ -120,6 +125,7 @@ impl State {
             me: Identity { cluster: cluster.to_owned(), owner },
             zones: BTreeMap::new(),
             hold: None,
+            file: None,
             damping: BTreeMap::new(),
             wishes: BTreeMap::new(),
             rest: Arc::default(),
@@ -176,6 +182,7 @@ impl State {
             mut missing,
             left_over,
             hold,
+            file,
             damping,
             agents,
         } = written;
@@ -211,7 +218,7 @@ impl State {
         let (damping, wishes) = (by_target(damping)?, by_target(agents)?);
         memories.retain(|_, memory| !memory.is_empty());
         let zones = memories.into_iter().map(|(zone, memory)| (zone, Arc::new(memory))).collect();
-        Some(Self { me: Identity { cluster, owner }, zones, hold, damping, wishes, rest: Arc::default() })
+        Some(Self { me: Identity { cluster, owner }, zones, hold, file, damping, wishes, rest: Arc::default() })
     }
 }
 

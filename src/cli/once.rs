@@ -42,7 +42,7 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     });
     let mut pulse = Pulse::start();
     let waits = waits(&cluster, state.hold.as_ref()).await;
-    let rota = rota(&cluster, &mut state, false, &mut pulse).await.of_file(&hash).looking_only();
+    let rota = rota(&cluster, &mut state, false, &mut pulse).await.of_file(&hash, state.file.clone()).looking_only();
     let rota = run(rota, &primary, &mut pulse).await?;
     let report = Report::new(&rota, &state.me, clock::now()).waiting_for(waits);
     if json {
@@ -90,10 +90,13 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let (overrides, told) =
         Overrides::remembered(state.hold.clone(), Clocks { now: clock::now(), wall: clock::wall() });
     told.iter().for_each(journal::emit);
-    let rota = rota(&cluster, &mut state, force, &mut pulse).await.of_file(&hash).with_overrides(overrides);
+    let rota = rota(&cluster, &mut state, force, &mut pulse)
+        .await
+        .of_file(&hash, state.file.clone())
+        .with_overrides(overrides);
     let rota = run(rota, &primary, &mut pulse).await?;
-    let hold = rota.overrides().hold().cloned();
-    directory.save(&State { zones: rota.remembered(), hold, ..state })?;
+    let (hold, file) = (rota.overrides().hold().cloned(), rota.let_through().map(str::to_owned));
+    directory.save(&State { zones: rota.remembered(), hold, file, ..state })?;
     let wrong: Vec<_> = rota.zones().iter().filter(|(_, zone)| zone.state() != ZoneState::InSync).collect();
     // What the server does to all zones is said once.
     let words = |zone: &Zone| format!("{}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));

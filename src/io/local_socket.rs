@@ -42,15 +42,15 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
-    /// Device and inode: by now something else may have the name.
-    file: (u64, u64),
+    /// Held open, so that nothing else gets its inode: by now something else may have the name.
+    file: OwnedFd,
 }
 
 impl Place {
     /// Removes it, if it is still ours.
     pub fn remove(self) {
-        let is_ours = |found: fs::Metadata| (found.dev(), found.ino()) == self.file;
-        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+        let (Ok(ours), Ok(found)) = (fstat(&self.file), fs::symlink_metadata(&self.path)) else { return };
+        if (ours.st_dev, ours.st_ino) == (found.dev(), found.ino()) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -102,18 +102,18 @@ fn is_listened_on(path: &Path) -> io::Result<bool> {
     Ok(!matches!(connect(&socket, &SocketAddrUnix::new(path)?), Err(Errno::CONNREFUSED | Errno::NOENT)))
 }
 
-/// Gives the socket what the umask took from its mode, and returns its device and inode. Whoever may rename in its folder
+/// Gives the socket what the umask took from its mode, and returns it, open as a file. Whoever may rename in its folder
 /// leads us to no other file.
-fn widen(path: &Path, mode: u32) -> io::Result<(u64, u64)> {
+fn widen(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     let there: OwnedFd = open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     let found = fstat(&there)?;
     let is_ours = rustix::fs::FileType::from_raw_mode(found.st_mode).is_socket() && found.st_uid == geteuid().as_raw();
     match found.st_mode & 0o777 {
         _ if !is_ours => Err(io::Error::new(io::ErrorKind::AlreadyExists, "another file came into its place")),
-        already if already == mode => Ok((found.st_dev, found.st_ino)),
+        already if already == mode => Ok(there),
         _ => {
             fs::set_permissions(format!("/proc/self/fd/{}", there.as_raw_fd()), Permissions::from_mode(mode))?;
-            Ok((found.st_dev, found.st_ino))
+            Ok(there)
         }
     }
 }

@@ -62,6 +62,8 @@ pub struct Remembered {
     pub zones: Published,
     /// What an operator holds.
     pub hold: Option<Hold>,
+    /// The hash of the newest file that was let through.
+    pub file: Option<String>,
     /// What is held against targets that flap, and what agents ask for, are made from it. Empty: as it was at the start.
     pub health: Arc<HealthView>,
 }
@@ -254,15 +256,17 @@ impl Reconcile {
     fn report(&mut self) -> bool {
         self.tell_systemd();
         self.remembered.send_if_modified(|saved| {
-            let (revision, hold) = (self.rota.revision(), self.rota.overrides().hold());
+            let (revision, hold, file) = (self.rota.revision(), self.rota.overrides().hold(), self.rota.let_through());
             let health = self.monitor.view.borrow();
             let held_against = !health.targets.is_empty() && !flap::is_same(&health, &saved.health);
-            let changed = (self.revision, saved.hold.as_ref()) != (revision, hold) || held_against;
+            let changed =
+                (self.revision, saved.hold.as_ref(), saved.file.as_deref()) != (revision, hold, file) || held_against;
             if changed {
                 saved.health = Arc::clone(&health);
                 self.revision = revision;
                 saved.zones = self.rota.remembered();
                 saved.hold = hold.cloned();
+                saved.file = file.map(str::to_owned);
             }
             changed
         })

@@ -51,6 +51,7 @@ fn remembered() -> State {
     State {
         zones,
         hold: Some(hold),
+        file: Some("0f".repeat(32)),
         damping: damping.into(),
         wishes: wishes.into(),
         ..State::new("mail", "0123456789abcdef0123456789abcdef\n")

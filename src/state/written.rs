@@ -45,6 +45,9 @@ impl Serialize for State {
         if let Some(hold) = &self.hold {
             written.serialize_entry("hold", hold)?;
         }
+        if let Some(file) = &self.file {
+            written.serialize_entry("file", file)?;
+        }
         if !self.damping.is_empty() {
             written.serialize_entry("damping", &by_node(&self.damping))?;
         }

@@ -91,6 +91,10 @@ impl Zone {
         let was_listed = |id: &RrsetId, rdata: &Rdata| {
             before.as_ref().is_none_or(|before| before.get(id).is_some_and(|recipe| recipe.lists(rdata)))
         };
+        let gave_another_ttl = |id: &RrsetId| {
+            let before = before.as_ref().and_then(|before| before.get(id));
+            before.is_none_or(|before| recipes.get(id).is_none_or(|recipe| recipe.ttl != before.ttl))
+        };
         let is_by_edit = |(id, ours): &(&RrsetId, &RdataSet)| {
             let (recipe, set) = (recipes.get(*id), published.get(*id));
             let leaves = |rdata: &&Rdata| {
@@ -103,7 +107,8 @@ impl Zone {
             let change = changes.get(*id).filter(|change| self.troubles.get(*id).is_none_or(|t| !t.is_of(change)));
             change.is_some_and(|change| match (&change.before, &change.after) {
                 (Some(_), None) => before.as_ref().is_none_or(|before| before.contains_key(*id)),
-                (Some(old), Some(new)) => old.ttl != new.ttl,
+                // Where the file before gave it the same TTL, somebody has changed it by hand.
+                (Some(old), Some(new)) => old.ttl != new.ttl && gave_another_ttl(id),
                 (None, _) => false,
             })
         };

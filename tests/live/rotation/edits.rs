@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use hickory_proto::rr::RecordType;
 use rustix::process::Signal;
 
 use super::*;
@@ -269,6 +270,46 @@ fn hoster() -> (Rota, Vec<String>) {
     rota.start();
     rota.expect_in_sync();
     (rota, names)
+}
+
+#[test]
+fn c2_a_ttl_changed_by_hand_is_no_edit_while_rotad_runs_and_while_it_does_not() {
+    let (mut rota, names) = hoster();
+    let by_hand = |rota: &Rota, ttl: u32| {
+        for name in &names {
+            let owner = format!("imap.{name}");
+            let adds = NODES.map(|node| format!("update add {owner} {ttl} A {}", rota.ip(node)));
+            let script = format!("zone {name}\nupdate delete {owner} A\n{}", adds.join("\n"));
+            rota.named.nsupdate(&script).unwrap();
+        }
+    };
+    let is_put_back = |rota: &mut Rota| {
+        rota.eventually("every TTL is put back", |rota| {
+            let ttl = |name: &String| rota.named.query(&format!("imap.{name}"), RecordType::A).answers[0].ttl;
+            names.iter().all(|name| ttl(name) == 60) && rota.status()["mode"] == "active"
+        });
+        assert!(rota.status()["config"]["held_edit"].is_null());
+        assert!(!rota.journal().contains("rotad accept"), "{}", rota.journal());
+    };
+    rota.eventually("the file is remembered", |rota| {
+        fs::read_to_string(rota.path().join("state/state")).is_ok_and(|state| state.contains("\"file\":"))
+    });
+    by_hand(&rota, 3_600);
+    let ran = rota.run(&["plan"]);
+    assert!(ran.code == 3 && ran.out.contains("12 RRsets in 12 zones would change"), "{ran:?}");
+    assert!(!ran.out.contains("rotad accept"), "{ran:?}");
+    assert_eq!(rota.run(&["sync"]).code, 0);
+    is_put_back(&mut rota);
+    rota.stop();
+    by_hand(&rota, 7_200);
+    rota.start();
+    is_put_back(&mut rota);
+    // A TTL edited while it does not run is one.
+    rota.stop();
+    let yaml = rota.yaml();
+    rota.write(&yaml.replace("ttl: 60s\n", "ttl: 120s\n"));
+    rota.start();
+    rota.expect_journal("rotad accept");
 }
 
 #[test]

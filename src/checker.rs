@@ -34,6 +34,8 @@ pub struct Evidence<'a> {
     pub guard: Option<&'a BTreeSet<Txt>>,
     /// What the zone holds at the names that were read.
     pub held: &'a BTreeMap<RrsetId, Rrset>,
+    /// Whether it holds that. Otherwise the zone may have moved on unseen, and the message may replace what is ours.
+    pub is_certain: bool,
     /// Whether the file gives an `RRset`.
     pub is_given: &'a dyn Fn(&RrsetId) -> bool,
     /// What we published of an `RRset`.
@@ -105,6 +107,9 @@ pub enum Violation {
     /// It adds what BIND ignores.
     #[error("{0} would stand beside a CNAME, and BIND ignores it")]
     Beside(RrsetId),
+    /// It changes a set whatever that holds when the message arrives.
+    #[error("it does not require {0} to be as it was read")]
+    Unrequired(RrsetId),
     /// It leaves a set empty, or a name bare, that the file gives.
     #[error("it leaves {0} empty, which the file gives")]
     Emptied(RrsetId),
@@ -124,6 +129,7 @@ impl Violation {
             | Self::Stranger(id, _)
             | Self::Invented(id, _)
             | Self::Beside(id)
+            | Self::Unrequired(id)
             | Self::Emptied(id) => Some(&id.owner),
         }
     }
@@ -160,8 +166,17 @@ fn look_at(message: &Message, evidence: Evidence<'_>) -> Result<(), Violation> {
         message.authorities.iter().map(|record| (owner(&record.name), record)).partition(|(at, _)| *at == record_name);
     look_at_record(&records, evidence)?;
     let (before, after) = outcome(&changes, evidence)?;
+    let required = required(message);
     for (id, held) in &before {
         look_at_set(id, held, after.get(id), evidence)?;
+        // What is ours, is given, and is not deleted, may be replaced whatever it holds while nobody can see that.
+        let may_differ = !evidence.is_certain
+            && (evidence.is_given)(id)
+            && (evidence.ours)(id).is_some()
+            && after.get(id).is_some_and(|set| !set.is_empty());
+        if required.get(id).map_or(!may_differ, |required| required != held) {
+            return Err(Violation::Unrequired(id.clone()));
+        }
     }
     look_at_targets(&before, &after, evidence)
 }
@@ -190,6 +205,19 @@ fn look_at_guard(at: &OwnerName, message: &Message, evidence: Evidence<'_>) -> R
         (true, false) => Err(Violation::Others),
         (true, true) => Ok(()),
     }
+}
+
+/// RFC 2136 sections 2.4.2 and 2.4.3: the sets that must hold exactly these data, or must not exist.
+fn required(message: &Message) -> Sets {
+    let mut required = Sets::new();
+    for record in &message.answers {
+        let Some(rtype) = rtype(record.record_type()) else { continue };
+        let set = required.entry(RrsetId { owner: owner(&record.name), rtype }).or_default();
+        if record.dns_class == DNSClass::IN {
+            set.extend(data(&record.data));
+        }
+    }
+    required
 }
 
 fn text(record: &Record) -> Option<Txt> {

@@ -39,6 +39,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What cannot be changed, and why.
     pub blocked: BTreeMap<RrsetId, String>,
+    /// What is left for data of strangers, in it or in its way, and what to do: no trouble of the zone.
+    pub foreign: BTreeMap<RrsetId, String>,
     /// What is to be deleted once no MX of another zone points to it any more.
     pub waiting: BTreeSet<RrsetId>,
 }
@@ -65,7 +67,8 @@ pub struct Inputs<'a> {
 pub fn diff(inputs: Inputs<'_>) -> Plan {
     let mut plan = difference(inputs);
     let Inputs { recipes, published, owned, is_target_elsewhere, .. } = inputs;
-    rails::Rails { recipes, published, owned, is_target_elsewhere }.keep(&mut plan);
+    let others = BTreeMap::new();
+    rails::Rails { recipes, published, others: &others, owned, is_target_elsewhere }.keep(&mut plan);
     plan
 }
 

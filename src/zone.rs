@@ -21,7 +21,7 @@ use std::{
 
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, RdataSet, RrsetId},
+    dns::{OwnerName, RdataSet, RrsetId, Ttl},
     event::Event,
     plan::{self, Change, Inputs, Plan, Rrsets, held, rails::Rails},
     status::ZoneState,
@@ -65,6 +65,9 @@ pub use self::{
 pub const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// How often in a row a zone may be other than expected before that is a failure.
 const PATIENCE: u32 = 12;
+
+/// Where nothing was read.
+static NOTHING_BESIDE: BTreeMap<OwnerName, String> = BTreeMap::new();
 
 /// One zone.
 #[derive(Debug)]
@@ -120,10 +123,14 @@ pub struct Zone {
     adopted: BTreeSet<RrsetId>,
     /// Sets with data of strangers at names of the file: they are left.
     foreign: BTreeMap<RrsetId, RdataSet>,
+    /// Which sets of the file they are, or stand in the way of, as it was told.
+    foreign_told: BTreeMap<RrsetId, String>,
     /// What the state directory remembers, or will.
     memory: Arc<Memory>,
     /// What operators want of what is left over.
     wishes: BTreeMap<RrsetId, Wish>,
+    /// The TTL that BIND lowered one of ours to, or somebody else did: the next message tells.
+    ttl_suspect: Option<Ttl>,
     /// Whether nothing is left of it but what the file no longer gives.
     dormant: bool,
     /// Whether it may still be as it was left by an earlier run.
@@ -138,6 +145,8 @@ pub struct Zone {
     failures: u32,
     /// Guards that did not hold, in a row.
     overtaken: u32,
+    /// Whether the record alone was written since, for all else was put off.
+    proved_alone: bool,
     wake_at: Option<Instant>,
     read_at: Option<Instant>,
     /// When it is to be read although it was read not long ago.
@@ -152,6 +161,8 @@ struct Seen {
     rrsets: Rrsets,
     /// The names that were read: at others we know nothing.
     names: BTreeSet<OwnerName>,
+    /// Those of them that hold other types, in the way of a CNAME.
+    others: BTreeMap<OwnerName, String>,
     /// Those of them whose data are hidden: at these we know nothing either.
     hidden: Hidden,
 }
@@ -206,8 +217,10 @@ impl Zone {
             adopt: false,
             adopted: BTreeSet::new(),
             foreign: BTreeMap::new(),
+            foreign_told: BTreeMap::new(),
             may_be_as_left: memory.mark.is_some(),
             wishes: BTreeMap::new(),
+            ttl_suspect: None,
             dormant: memory.owned.is_empty() && !memory.left_over.is_empty(),
             memory,
             sent: None,
@@ -215,6 +228,7 @@ impl Zone {
             portion: Portion::Whole,
             failures: 0,
             overtaken: 0,
+            proved_alone: false,
             wake_at: None,
             read_at: None,
             reread_at: None,
@@ -296,7 +310,7 @@ impl Zone {
         }
         let names = self.names(&recipes);
         if self.seen.as_ref().is_none_or(|seen| !names.is_subset(&seen.names)) {
-            return (self.read_all(turn.now, names), told);
+            return (self.read_all(turn, names), told);
         }
         self.take_back(turn, &recipes);
         let (step, events) = self.plan_and_write(turn, &mut recipes, names);
@@ -314,9 +328,10 @@ impl Zone {
         let stays: BTreeSet<OwnerName> = self.left_over_targets().into_iter().cloned().collect();
         let elsewhere = |name: &OwnerName| stays.contains(name) || (turn.is_target_elsewhere)(name);
         let turn = Turn { is_target_elsewhere: &elsewhere, ..turn };
-        let Some(seen) = &self.seen else { return (self.read_all(turn.now, names), Vec::new()) };
+        let Some(seen) = &self.seen else { return (self.read_all(turn, names), Vec::new()) };
         if let Some((state, words)) = self.not_ours(turn, seen, recipes) {
             self.foreign.clear();
+            self.foreign_told.clear();
             let mut events: Vec<_> = self.give_up_wishes(&words).into_iter().collect();
             events.extend(self.enter(state, Some(words), None));
             return (self.poll(turn, names), events);
@@ -337,19 +352,22 @@ impl Zone {
         let mut events = self.add_wishes(turn, &published, &mut plan);
         self.limit(turn.scope, &mut plan);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
+        let is_put_off = self.puts_off(turn.me, &attempt, &mut plan);
         let wished = self.wished(&plan);
         self.rails(turn, &published, recipes).keep(&mut plan);
         events.extend(self.give_up_targets(wished, &plan));
+        self.add_unseen_strangers(&mut plan);
         let foreign = self.all_strangers(turn, &published, recipes, &plan);
-        if self.puts_off(&attempt, &mut plan) {
-            if plan.changes.is_empty() && self.overtaken > 1 {
+        if is_put_off {
+            if plan.changes.is_empty() && self.proved_alone {
                 events.extend(self.is_not_what_is_read(turn.now));
                 return (Step::Rest, events);
             }
-            // The record alone is written until a reading shows the sets as they are.
+            // The record alone is written, once, until a reading shows the sets as they are.
             claim = true;
+            self.proved_alone |= plan.changes.is_empty() && turn.may_write;
         }
-        events.extend(self.tell_strangers(foreign, recipes));
+        events.extend(self.tell_strangers(foreign, &mut plan.foreign));
         if plan.changes.is_empty() && !claim && !proves {
             let wrong = self.what_is_wrong(&plan);
             self.waits = !plan.waiting.is_empty();
@@ -361,7 +379,7 @@ impl Zone {
                 None => (ZoneState::InSync, None),
             };
             self.failures = 0;
-            self.overtaken = 0;
+            (self.overtaken, self.proved_alone) = (0, false);
             self.portion = Portion::Whole;
             self.remember(turn, recipes, state == ZoneState::InSync);
             events.extend(self.enter(state, words, None));
@@ -428,19 +446,25 @@ impl Zone {
         let above = above.filter(|name| name.is_at_or_below(&self.name));
         let back = self.memory.left_over.keys().filter(|id| left_over::is_given(id, recipes));
         let here = recipes.keys().chain(self.memory.owned.keys()).chain(sent).chain(self.wishes.keys()).chain(back);
-        here.map(|id| id.owner.clone()).chain(above).collect()
+        here.map(|id| id.owner.clone()).chain(above).chain(self.hosts_to_restore().cloned()).collect()
     }
 
-    fn read_all(&mut self, now: Instant, names: BTreeSet<OwnerName>) -> Step {
+    fn read_all(&mut self, turn: Turn<'_>, names: BTreeSet<OwnerName>) -> Step {
         self.asked.clone_from(&names);
-        self.asked_at = Some(now);
+        self.asked_at = Some(turn.now);
         (self.wants_reading, self.wants_look) = (false, false);
         self.reads_back = false;
         let is_first = self.read_at.is_none() && self.seen.is_none() && self.believed.is_none();
         // Should this one fail, none counts.
         self.read_at = None;
         // What went wrong once is tried the plain way.
-        if is_first && self.failures == 0 { Step::FirstRead(names) } else { Step::Read(names) }
+        if !is_first || self.failures > 0 {
+            return Step::Read(names);
+        }
+        let domains = turn.layout.into_iter().flat_map(|layout| &layout.domains);
+        let domains =
+            domains.filter(|domain| domain.is_below(&self.name) && names.contains(*domain)).cloned().collect();
+        Step::FirstRead { names, domains }
     }
 
     /// Reads what BIND has acknowledged.
@@ -458,7 +482,8 @@ impl Zone {
     }
 
     fn rails<'a>(&'a self, turn: Turn<'a>, published: &'a Rrsets, recipes: &'a BTreeMap<RrsetId, Recipe>) -> Rails<'a> {
-        Rails { recipes, published, owned: &self.memory.owned, is_target_elsewhere: turn.is_target_elsewhere }
+        let others = self.seen.as_ref().map_or(&NOTHING_BESIDE, |seen| &seen.others);
+        Rails { recipes, published, others, owned: &self.memory.owned, is_target_elsewhere: turn.is_target_elsewhere }
     }
 
     /// The difference, whatever the rails say of it.
@@ -479,14 +504,17 @@ impl Zone {
         if let Some(seen) = &self.seen {
             hidden::leave_out(&mut plan, &seen.hidden, recipes);
         }
-        plan.changes.retain(|change| !limit::is_met(self.memory.ttl_limit, change));
+        limit::keep_to(self.memory.ttl_limit, &mut plan);
         let strangers = self.strangers(turn, published, recipes);
         plan.changes.retain(|change| !strangers.contains_key(&change.id));
+        plan.foreign = strangers.iter().map(|(id, data)| (id.clone(), words::foreign_set(id, data))).collect();
+        self.rails(turn, published, recipes).note_strangers(&mut plan);
         plan
     }
 
     fn what_is_wrong(&self, plan: &Plan) -> Option<String> {
         let blocked = plan.blocked.iter().map(|(id, words)| (id, words.as_str()));
-        words::troubles(blocked.chain(self.troubles.iter().map(|(id, trouble)| (id, trouble.words.as_str()))))
+        let troubles = self.troubles.iter().filter(|(_, trouble)| !trouble.is_foreign);
+        words::troubles(blocked.chain(troubles.map(|(id, trouble)| (id, trouble.words.as_str()))))
     }
 }

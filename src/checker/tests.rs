@@ -72,6 +72,16 @@ fn held() -> Rrsets {
 
 /// What the checker says, with a guard of generation 6 unless there is none.
 fn look(message: &Message, guard: Option<u64>, is_adopted: bool, elsewhere: &str) -> Result<(), Violation> {
+    look_with(message, guard, is_adopted, elsewhere, true)
+}
+
+fn look_with(
+    message: &Message,
+    guard: Option<u64>,
+    is_adopted: bool,
+    elsewhere: &str,
+    is_certain: bool,
+) -> Result<(), Violation> {
     let (held, file): (_, std::sync::Arc<Cluster>) = (held(), cluster(FILE));
     let guard = guard.map(|generation| BTreeSet::from([Txt::from(&record(generation))]));
     let ours: BTreeMap<_, _> = held.iter().filter(|(id, _)| OURS.contains(&id.to_string().as_str())).collect();
@@ -84,6 +94,7 @@ fn look(message: &Message, guard: Option<u64>, is_adopted: bool, elsewhere: &str
             writer: ("mail", "us"),
             guard: guard.as_ref(),
             held: &held,
+            is_certain,
             is_given: &|id| GIVEN.contains(&id.to_string().as_str()),
             ours: &|id| ours.get(id).map(|set| &set.rdata),
             comes_back: &|of, rdata| of.to_string() == "old.example.org A" && rdata.to_string() == "203.0.113.9",
@@ -160,6 +171,46 @@ fn whatever_a_plan_must_never_do_is_stopped() {
 }
 
 #[test]
+fn each_set_is_required_as_it_was_read() {
+    for (of, after, may_differ) in [
+        ("imap.example.org A", "60 192.0.2.10", true),
+        ("imap.example.org A", "300 192.0.2.10 192.0.2.11", true),
+        // A deletion, a creation, data of our nodes that we did not publish.
+        ("old.example.org A", "-", false),
+        ("new.example.org A", "60 192.0.2.11", false),
+        ("imap.example.org AAAA", "300 2001:db8::11", false),
+    ] {
+        let update = update(&[(of, after)]);
+        let exact = update.message().unwrap();
+        let loose = Update { exact: false, ..update.clone() }.message().unwrap();
+        let mut other = exact.clone();
+        let other_data = Update {
+            changes: vec![Change {
+                before: Some(rrset(
+                    id(of).rtype,
+                    if of.ends_with("AAAA") { "60 2001:db8::1" } else { "60 192.0.2.99" },
+                )),
+                ..update.changes[0].clone()
+            }],
+            ..update
+        };
+        other.answers = other_data.message().unwrap().answers;
+        let unrequired = || Err(Violation::Unrequired(id(of)));
+        for (is_certain, message, is_right) in [
+            (true, &exact, true),
+            (true, &loose, false),
+            (true, &other, false),
+            (false, &exact, true),
+            (false, &loose, may_differ),
+            (false, &other, false),
+        ] {
+            let expected = if is_right { Ok(()) } else { unrequired() };
+            assert_eq!(look_with(message, Some(6), false, "", is_certain), expected, "{of} {after} {is_certain}");
+        }
+    }
+}
+
+#[test]
 fn the_guard_and_the_record_are_those_of_the_zone() {
     let message =
         |guard: GenerationRrset, record: GenerationRecord| Update { guard, record, ..update(&[]) }.message().unwrap();
@@ -200,6 +251,7 @@ fn over(texts: &[&str], generation: u64, takes_over: bool) -> Result<Checked, Vi
         writer: ("mail", "us"),
         guard: Some(&raw),
         held: &held,
+        is_certain: true,
         is_given: &|_| true,
         ours: &|_| None,
         comes_back: &|_, _| false,
@@ -246,6 +298,7 @@ fn the_last_address_of_a_target_stays() {
         writer: ("mail", "us"),
         guard: Some(&guard),
         held: &held,
+        is_certain: true,
         is_given: &|_| false,
         ours: &|of| (*of == id("n1.example.org A")).then_some(&n1),
         comes_back: &|_, _| false,

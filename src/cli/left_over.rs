@@ -107,6 +107,12 @@ async fn by_daemon(
     command: &Command,
     is_open: impl Fn(&LeftOver) -> bool,
 ) -> Result<Option<Exit>, Failure> {
+    let before = match daemon_of(file, async |socket| ask::<Status>(socket, b"").await).await {
+        Ok((_, status)) => status.left_over.into_iter().filter(&is_open).collect(),
+        Err(failure) if failure.exit == Exit::Unavailable => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let before: Vec<LeftOver> = if matches!(command, Command::Restore { .. }) { before } else { Vec::new() };
     let line = line(file, command)?;
     let asked = daemon_of(file, async |socket| ask::<Answer>(&systemd::control_socket(socket), &line).await).await;
     let words = match asked {
@@ -122,9 +128,10 @@ async fn by_daemon(
     let (end, progress) = (clock::now() + PATIENCE, Progress::on_terminal());
     loop {
         let (_, status) = daemon_of(file, async |socket| ask::<Status>(socket, b"").await).await?;
-        let open: Vec<_> = status.left_over.into_iter().filter(&is_open).collect();
+        let open: Vec<_> = status.left_over.iter().filter(|left| is_open(left)).collect();
         if open.is_empty() {
-            return Ok(Some(Exit::Done));
+            let is_back = tell_lacking(&before, &status.left_over);
+            return Ok(Some(if is_back { Exit::Done } else { Exit::Failed }));
         }
         if clock::now() >= end {
             drop(progress);
@@ -138,6 +145,25 @@ async fn by_daemon(
         progress.say(|| format!("{} RRsets are under way", open.len()));
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Tells what should have come back and has not: its cause is in the journal. Whether all of it has.
+fn tell_lacking(before: &[LeftOver], now: &[LeftOver]) -> bool {
+    let mut is_back = true;
+    for left in before {
+        let is_same =
+            |other: &&LeftOver| (&other.zone, &other.owner, &other.rtype) == (&left.zone, &left.owner, &left.rtype);
+        let lacks: Vec<_> = match now.iter().find(is_same) {
+            Some(now) => left.missing.iter().filter(|rdata| !now.data.contains(rdata)).map(String::as_str).collect(),
+            None => left.missing.iter().map(String::as_str).collect(),
+        };
+        if !lacks.is_empty() {
+            let (LeftOver { owner, rtype, .. }, lacks) = (left, lacks.join(", "));
+            eprintln!("rotad: {owner} {rtype} is not whole, {lacks} did not come back: the journal tells why");
+            is_back = false;
+        }
+    }
+    is_back
 }
 
 /// Without a daemon.
@@ -186,6 +212,7 @@ impl Alone {
     ) -> Result<Exit, Failure> {
         let primary = once::primary(&self.cluster)?;
         rota.sort_left_over(self.now).iter().for_each(journal::emit);
+        let before: Vec<_> = rota.left_over().filter(|left| counts && is_open(left)).collect();
         let (answer, _) = ask(&mut rota);
         if !answer.done {
             eprintln!("rotad: {}", answer.words);
@@ -198,12 +225,13 @@ impl Alone {
             eprintln!("{name}: {}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));
         });
         let wrong = wrong.count();
-        let open = rota.left_over().filter(is_open).count();
+        let left_over: Vec<_> = rota.left_over().collect();
+        let open = left_over.iter().filter(|left| is_open(left)).count();
         if let Some(words) = rota.server_trouble() {
             eprintln!("rotad: {}: {words}", self.cluster.bind.server);
             return Ok(Exit::Unavailable);
         }
-        if open == 0 && wrong == 0 {
+        if open == 0 && wrong == 0 && tell_lacking(&before, &left_over) {
             println!("{}", answer.words);
             return Ok(Exit::Done);
         }

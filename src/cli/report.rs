@@ -10,7 +10,7 @@ use crate::{
     status::{LeftOver, ZoneState},
     text,
     update::GenerationRecord,
-    zone::{self, Identity, Preview},
+    zone::{Identity, Preview},
 };
 
 /// Left-overs that the text spells out.
@@ -70,8 +70,7 @@ impl Report {
     /// What the rota would do now.
     #[must_use]
     pub fn new(rota: &Rota, me: &Identity, now: Instant) -> Self {
-        let zones =
-            rota.previews(now).iter().map(|preview| Zone::new(rota, preview, me)).filter(Zone::is_news).collect();
+        let zones = rota.previews(now).iter().map(|preview| Zone::new(preview, me)).filter(Zone::is_news).collect();
         let unread = rota.zones().iter().filter(|(_, zone)| zone.state() == ZoneState::Failing);
         let unread = unread
             .filter(|(_, zone)| !zone.is_read())
@@ -101,8 +100,7 @@ impl Report {
 }
 
 impl Zone {
-    fn new(rota: &Rota, preview: &Preview, me: &Identity) -> Self {
-        let foreign = rota.zones().get(&preview.zone).into_iter().flat_map(zone::Zone::foreign_in_words);
+    fn new(preview: &Preview, me: &Identity) -> Self {
         let mut changes: Vec<_> = preview.plan.changes.iter().map(Set::new).collect();
         if preview.claim || (preview.is_first && !changes.is_empty()) {
             changes.push(Set::record(preview, me));
@@ -112,7 +110,7 @@ impl Zone {
             not_ours: preview.not_ours.clone().map(|(state, error)| NotOurs { state, error }),
             changes,
             blocked: preview.plan.blocked.values().cloned().collect(),
-            foreign: foreign.collect(),
+            foreign: preview.plan.foreign.values().cloned().collect(),
         }
     }
 

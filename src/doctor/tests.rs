@@ -106,6 +106,7 @@ fn e7_data_that_bind_does_not_take_are_told_with_the_cause() {
         soa: Soa { serial: 1, mname: name("ns.a.test") },
         generation: GenerationRrset::Absent,
         rrsets: BTreeMap::new(),
+        others: BTreeMap::new(),
         blocked: BTreeMap::new(),
     };
     let words = wrong_data(&zone, &needs, &[id("a_b.a.test A")], &reading).unwrap();

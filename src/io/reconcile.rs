@@ -1,13 +1,6 @@
 //! The loop: wakes on change, hands the newest snapshot to [`Rota`], and carries out what it says.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::Future,
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -360,7 +353,7 @@ fn zone_status(name: &OwnerName, zone: &crate::zone::Zone, server: &str) -> stat
         generation,
         serial,
         error: zone.error().map(str::to_owned),
-        foreign: zone.foreign().keys().map(|id| id.owner.to_string()).collect::<BTreeSet<_>>().into_iter().collect(),
+        foreign: zone.foreign_names().into_iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -379,7 +372,9 @@ pub async fn perform(primary: &Primary, name: &OwnerName, step: Step) -> Option<
     Some(match step {
         Step::Rest => return None,
         Step::Read(owners) => Done::Read(primary.read(name, &owners).await.map_err(read_failure)),
-        Step::FirstRead(owners) => Done::Read(primary.first_read(name, &owners).await.map_err(read_failure)),
+        Step::FirstRead { names, domains } => {
+            Done::Read(primary.first_read(name, &names, &domains).await.map_err(read_failure))
+        }
         Step::Serial => Done::Serial(primary.soa(name).await.map(|soa| soa.serial).map_err(read_failure)),
         Step::Write(update) => Done::Write(primary.update(&update).await.map_err(lost)),
     })

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Change, Plan, Rrsets, apply, exchange};
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, Rdata, RdataSet, RrType, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
+    text,
 };
 
 /// What the rails are judged by.
@@ -16,6 +17,8 @@ pub struct Rails<'a> {
     pub recipes: &'a BTreeMap<RrsetId, Recipe>,
     /// What the zone holds at the names that we read.
     pub published: &'a Rrsets,
+    /// The names at which it holds other types, in the way of a CNAME.
+    pub others: &'a BTreeMap<OwnerName, String>,
     /// What we published before.
     pub owned: &'a BTreeMap<RrsetId, RdataSet>,
     /// Whether an MX outside of this zone points to a name.
@@ -97,25 +100,82 @@ fn keep_names(changes: &mut Vec<Change>, published: &Rrsets, recipes: &BTreeMap<
 
 /// BIND ignores data beside a CNAME, and a CNAME beside data, and still answers NOERROR (measured): do not ask it to.
 fn block_aliases(plan: &mut Plan, inputs: &Rails<'_>) {
-    let goes: BTreeSet<RrsetId> =
-        plan.changes.iter().filter(|change| change.after.is_none()).map(|change| change.id.clone()).collect();
+    let goes = deleted(plan);
     let stands = |id: &RrsetId| inputs.published.contains_key(id) && !goes.contains(id);
-    let goes_later = |id: &RrsetId| inputs.owned.contains_key(id) && !inputs.recipes.contains_key(id);
-    let (free, blocked): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
-        .into_iter()
-        .partition(|change| change.after.is_none() || !in_the_way(&change.id).any(|id| stands(&id)));
+    let others = |id: &RrsetId| inputs.others.get(&id.owner).filter(|_| id.rtype == RrType::Cname);
+    let is_free = |id: &RrsetId| others(id).is_none() && !in_the_way(id).any(|id| stands(&id));
+    let (free, blocked): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut plan.changes).into_iter().partition(|change| change.after.is_none() || is_free(&change.id));
     plan.changes = free;
-    plan.blocked.extend(blocked.into_iter().map(|change| {
-        let id = change.id;
-        let words = if let Some(ours) = in_the_way(&id).find(|id| stands(id) && goes_later(id)) {
-            format!("{id}: {ours} stands in the way, which is ours and out of the file, but cannot go yet: nothing is to be done by hand")
-        } else if id.rtype == RrType::Cname {
-            format!("{id}: the name has other records, and BIND ignores a CNAME beside them; delete them, or take the alias out of the file")
-        } else {
-            format!("{id}: a CNAME exists at that name, and BIND ignores other records beside it; delete it (nsupdate: update delete {}. CNAME)", id.owner)
-        };
-        (id, words)
-    }));
+    for Change { id, .. } in blocked {
+        if let Some(ours) = in_the_way(&id).find(|id| stands(id) && inputs.goes_later(id)) {
+            let words = format!(
+                "{id}: {ours} stands in the way, which is ours and out of the file, but cannot go yet: nothing is to be done \
+                 by hand"
+            );
+            plan.blocked.insert(id.clone(), words);
+        } else if let Some(words) = inputs.beside(&id, &goes) {
+            plan.foreign.insert(id.clone(), words);
+        }
+    }
+}
+
+fn deleted(plan: &Plan) -> BTreeSet<RrsetId> {
+    plan.changes.iter().filter(|change| change.after.is_none()).map(|change| change.id.clone()).collect()
+}
+
+impl Rails<'_> {
+    /// Notes in a plan what cannot come for data of strangers, whatever becomes of the plan.
+    pub fn note_strangers(&self, plan: &mut Plan) {
+        let goes = deleted(plan);
+        let comes = plan.changes.iter().filter(|change| change.after.is_some());
+        let found: Vec<_> =
+            comes.filter_map(|change| Some((change.id.clone(), self.beside(&change.id, &goes)?))).collect();
+        plan.foreign.extend(found);
+    }
+
+    /// Whether a set is ours and out of the file.
+    fn goes_later(&self, id: &RrsetId) -> bool {
+        self.owned.contains_key(id) && !self.recipes.contains_key(id)
+    }
+
+    /// What is told of a set that cannot come for the data of strangers in its way; `None`: there are none.
+    fn beside(&self, id: &RrsetId, goes: &BTreeSet<RrsetId>) -> Option<String> {
+        let others = self.others.get(&id.owner).filter(|_| id.rtype == RrType::Cname);
+        let theirs = in_the_way(id).filter(|id| !goes.contains(id) && !self.goes_later(id));
+        let theirs: Vec<_> = theirs.filter_map(|id| Some((self.published.get(&id)?, id))).collect();
+        (others.is_some() || !theirs.is_empty()).then(|| beside(id, theirs, others))
+    }
+}
+
+/// A set that cannot come, for the data of strangers that stand in its way: by type, and types that are not read.
+fn beside(id: &RrsetId, theirs: Vec<(&Rrset, RrsetId)>, others: Option<&String>) -> String {
+    let (mut held, mut adopt) = (Vec::new(), Vec::new());
+    for (set, id) in theirs {
+        let data: Vec<_> = set.rdata.iter().map(ToString::to_string).collect();
+        held.push(format!("{} {}", id.rtype, text::printable(&data.join(", "))));
+        adopt.push(format!("`rotad adopt {id}`"));
+    }
+    held.extend(others.map(|types| format!("{types}, which rotad never deletes")));
+    let owner = &id.owner;
+    let what = match id.rtype {
+        RrType::Cname => format!(
+            "the name has other records, which rotad did not publish ({}), and BIND ignores a CNAME beside them",
+            held.join("; ")
+        ),
+        _ => format!(
+            "a CNAME exists at that name, which rotad did not publish ({}), and BIND ignores other records beside it",
+            held.join("; ")
+        ),
+    };
+    let adopt = match others {
+        None => format!(", run {} to take it over, which deletes it", adopt.join(" and ")),
+        Some(_) => String::new(),
+    };
+    format!(
+        "{id}: {what}: it is left as it is, and the rest of the zone goes on; delete it (nsupdate: update delete {owner}. TYPE){adopt}, or \
+         take the name out of the file"
+    )
 }
 
 /// The `RRsets` that cannot stand beside this one (RFC 1034 section 3.6.2), as far as we read them.

@@ -154,6 +154,10 @@ impl Rota {
                     life.state().as_str()
                 )
             }
+            Some((_, life)) if is_unmanaged(life, selection) => format!(
+                "{text}: what stands there is of types that rotad does not manage and never deletes: delete it by hand \
+                 (nsupdate), or take the name out of the file"
+            ),
             Some((zone, _)) => format!(
                 "{text}: there is nothing to take over: {zone} holds no data of strangers there; `rotad status` lists what is foreign"
             ),
@@ -176,6 +180,12 @@ impl Rota {
 
 fn is_takeable(zone: &Zone) -> bool {
     matches!(zone.state(), ZoneState::Foreign | ZoneState::Standby) && !zone.is_at_the_end()
+}
+
+/// Whether what stands at a name is of types that are not managed.
+fn is_unmanaged(zone: &Zone, selection: &Selection<'_>) -> bool {
+    let is_foreign = zone.foreign_names().iter().any(|name| selection.means(name));
+    is_foreign && !zone.foreign().keys().any(|id| selection.means(&id.owner))
 }
 
 /// A zone that was named: it as a whole, or all that is foreign in it.

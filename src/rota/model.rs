@@ -437,10 +437,10 @@ impl World {
         };
         let done = match (step, fate) {
             (Step::Rest, _) => unreachable!("a rest is not under way"),
-            (Step::Read(owners) | Step::FirstRead(owners), Fate::Answered) => {
+            (Step::Read(owners) | Step::FirstRead { names: owners, .. }, Fate::Answered) => {
                 Done::Read(self.bind.read(&zone, &owners))
             }
-            (Step::Read(_) | Step::FirstRead(_), fate) => Done::Read(Err(lost(fate != Fate::Unsent))),
+            (Step::Read(_) | Step::FirstRead { .. }, fate) => Done::Read(Err(lost(fate != Fate::Unsent))),
             (Step::Serial, Fate::Answered) => {
                 Done::Serial(self.bind.read(&zone, &BTreeSet::new()).map(|reading| reading.soa.serial))
             }
@@ -528,7 +528,18 @@ impl Rota {
         self.call(zone);
     }
 
-    /// What it does to all sets.
+    /// What `rotad sync` does to all zones.
+    pub(crate) fn try_all_anew(&mut self, now: Instant) {
+        for zone in self.zones.keys().cloned().collect::<Vec<_>>() {
+            self.with_zone(&zone, now, |zone, _| {
+                zone.read_anew();
+                zone.try_anew(now);
+            });
+        }
+        self.call_all();
+    }
+
+    /// What `rotad adopt` does to all sets.
     pub(crate) fn adopt_all_sets(&mut self) {
         for zone in self.zones.values_mut() {
             let ids: Vec<_> = zone.foreign().keys().cloned().collect();

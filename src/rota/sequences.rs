@@ -11,8 +11,19 @@ use proptest::prelude::*;
 
 use super::model::{Client, Content, Fate, World, cluster, id, name, targets};
 use crate::{
-    check::Outcome, cluster::Cluster, control::Selection, desired, dns::RrType, health::State, layout::Layout,
-    plan::Rrsets, settling::Settling, standings::Standings, status::ZoneState, update::Update, zone::Zone,
+    check::Outcome,
+    cluster::Cluster,
+    control::Selection,
+    desired,
+    dns::{RrType, Ttl},
+    health::State,
+    layout::Layout,
+    plan::Rrsets,
+    settling::Settling,
+    standings::Standings,
+    status::ZoneState,
+    update::Update,
+    zone::Zone,
 };
 
 /// The files that the cluster goes through.
@@ -109,6 +120,8 @@ enum Event {
     CatchUp,
     Cut(&'static str),
     Uncut,
+    Lower(Option<u32>),
+    Beside(bool),
     Adopt(usize),
     Sync(usize),
     Save(usize),
@@ -152,6 +165,8 @@ fn event(rotas: usize) -> impl Strategy<Value = Event> {
         3 => Just(Event::Thaw),
         3 => prop_oneof![Just("a.test"), Just("b.test")].prop_map(Event::Behind),
         2 => Just(Event::CatchUp),
+        1 => prop_oneof![Just(None), Just(Some(40))].prop_map(Event::Lower),
+        1 => any::<bool>().prop_map(Event::Beside),
         1 => owner().prop_map(Event::Cut),
         1 => Just(Event::Uncut),
         1 => (0..rotas).prop_map(Event::Adopt),
@@ -269,6 +284,8 @@ impl Life {
                 world.zone("a.test").serial += 1;
             }
             Event::Uncut => self.uncut(),
+            Event::Lower(limit) => world.bind.max_ttl = limit.map(Ttl),
+            Event::Beside(comes) => self.beside(comes),
             Event::Adopt(at) => world.clients[at].rota.adopt_all_sets(),
             Event::Sync(at) => world.clients[at].rota.read_all(),
             Event::Withdraw(at) => self.withdraw(at),
@@ -293,6 +310,17 @@ impl Life {
             if !std::mem::take(&mut zone.cuts).is_empty() {
                 zone.serial += 1;
             }
+        }
+    }
+
+    /// Somebody puts records of other types where the file has an alias, or takes them away.
+    fn beside(&mut self, comes: bool) {
+        let (zone, owner) = (self.world.zone("a.test"), name("pop.a.test"));
+        zone.serial += 1;
+        if !comes {
+            zone.others.remove(&owner);
+        } else if !zone.rrsets.contains_key(&id("pop.a.test CNAME")) {
+            zone.others.insert(owner, "TXT".to_owned());
         }
     }
 
@@ -327,6 +355,7 @@ impl Life {
     fn heal(&mut self) {
         self.thaw();
         self.uncut();
+        self.beside(false);
         let world = &mut self.world;
         for sent in std::mem::take(&mut world.late) {
             world.deliver(&sent);
@@ -356,21 +385,16 @@ impl Life {
             std::mem::take(&mut world.bind.behind).into_iter().partition(|(zone, _)| knows(zone));
         world.bind.behind = behind;
         world.tell_health();
+        world.bind.max_ttl = None;
         world.pass(Duration::from_mins(20));
+        for client in &mut world.clients {
+            client.rota.try_all_anew(world.now);
+        }
         // What strangers hold is taken over.
         for client in &mut world.clients {
             client.rota.adopt_all_sets();
         }
         world.pass(Duration::from_mins(20));
-        self.unblock();
-        self.world.pass(Duration::from_mins(20));
-        // What was put back after a part of it had been withdrawn keeps or lacks the rest: whoever asked for both decides.
-        let zones = self.world.clients[0].rota.zones();
-        let is_torn = |zone: &Zone| zone.state() != ZoneState::InSync && !zone.memory().left_over.is_empty();
-        if self.world.clients.len() == 1 && zones.values().any(is_torn) {
-            self.happen(&Event::Withdraw(0));
-            self.world.pass(Duration::from_mins(20));
-        }
     }
 
     /// After a gap one node works, one is dead, and one has answered once and cannot be asked since.
@@ -384,25 +408,6 @@ impl Life {
             world.probe(dead, &fail());
             world.probe(mute, &unmade());
             world.pass(Duration::from_secs(10));
-        }
-    }
-
-    /// What a rota that has lost its memory does not take for its own, and stands in the way of a CNAME or is one.
-    fn unblock(&mut self) {
-        for client in &self.world.clients {
-            let cluster = client.rota.cluster();
-            let standings = Standings::new(cluster, &self.world.view(), &Settling::default());
-            for (zone, layout) in &Layout::new(cluster).zones {
-                if client.rota.zones()[zone].state() != ZoneState::Failing {
-                    continue;
-                }
-                let listed = desired::recipes(cluster, layout, &standings);
-                let content = self.world.bind.zones.get_mut(zone).unwrap();
-                content
-                    .rrsets
-                    .retain(|id, _| listed.contains_key(id) || !listed.keys().any(|other| other.owner == id.owner));
-                content.serial += 1;
-            }
         }
     }
 

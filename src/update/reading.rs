@@ -27,6 +27,9 @@ pub struct Reading {
     pub generation: GenerationRrset,
     /// The A, AAAA, MX and CNAME `RRsets` of the owners that were asked for.
     pub rrsets: BTreeMap<RrsetId, Rrset>,
+    /// The types that stand at a name beside those and leave no room for a CNAME (RFC 1034 section 3.6.2), as far as the
+    /// server tells of them; of the apex, which has some always, nothing is noted.
+    pub others: BTreeMap<OwnerName, String>,
     /// The names of those that were asked for whose data are hidden, and by what: nothing is known of them.
     pub blocked: BTreeMap<OwnerName, Occlusion>,
 }
@@ -161,6 +164,17 @@ pub(super) fn rrsets_in<'a>(
     found.into_iter().map(move |(rtype, (ttl, rdata))| {
         (RrsetId { owner: owner.clone(), rtype }, Rrset { ttl, rdata: rdata.into_iter().collect() })
     })
+}
+
+/// The types among the records of a name that are not managed, and beside which no CNAME can stand: `TXT, SRV`.
+pub(super) fn others_in<'a>(records: impl Iterator<Item = &'a Record>) -> Option<String> {
+    // What signs a zone, or proves what it does not hold, stands beside an alias, too (RFC 4034 section 2.5, RFC 2181 10.1).
+    let types = records.map(Record::record_type).filter(|rtype| {
+        let is_managed = matches!(rtype, RecordType::A | RecordType::AAAA | RecordType::MX | RecordType::CNAME);
+        !is_managed && !matches!(rtype, RecordType::RRSIG | RecordType::NSEC | RecordType::SIG | RecordType::KEY)
+    });
+    let types: BTreeSet<String> = types.map(|rtype| rtype.to_string()).collect();
+    (!types.is_empty()).then(|| types.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 fn data(data: &RData) -> Option<Rdata> {

@@ -16,7 +16,7 @@ use super::{
     generation::{GenerationRecord, GenerationRrset},
     message::Unencodable,
     occlusion::{Look, Occlusion, is_apex, look, possible_apexes},
-    reading::{Reading, Soa, generation_in, query, rrsets_in, same_name, soa_of},
+    reading::{Reading, Soa, generation_in, others_in, query, rrsets_in, same_name, soa_of},
 };
 use crate::dns::OwnerName;
 
@@ -218,8 +218,11 @@ impl<'a> Survey<'a> {
         }
         let record = found.held.remove(&self.record).unwrap_or_default();
         let generation: GenerationRrset = generation_in(&self.record, record.into_iter())?;
+        let below_apex = found.held.iter().filter(|(owner, _)| **owner != self.zone);
+        let others = below_apex.filter_map(|(owner, held)| Some(((*owner).clone(), others_in(held.iter().copied())?)));
+        let others = others.collect();
         let rrsets = found.held.into_iter().flat_map(|(owner, records)| rrsets_in(owner, records.into_iter()));
-        Ok(Reading { soa: found.soa, generation, rrsets: rrsets.collect(), blocked: found.blocked })
+        Ok(Reading { soa: found.soa, generation, rrsets: rrsets.collect(), others, blocked: found.blocked })
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     Unusable,
     generation::GenerationRecord,
     occlusion::{Occlusion, is_apex, possible_apexes},
-    reading::{Reading, generation_in, name, query, rrsets_in, soa_of},
+    reading::{Reading, generation_in, name, others_in, query, rrsets_in, soa_of},
 };
 use crate::dns::OwnerName;
 
@@ -76,22 +76,35 @@ pub fn transferred(zone: &OwnerName, owners: &BTreeSet<OwnerName>, answer: &Mess
     let of = |owner: &OwnerName| held.get(owner).into_iter().flatten().copied();
     let generation = generation_in(&record, of(&record)).ok()?;
     let blocked: BTreeMap<_, _> = owners.iter().filter_map(|owner| Some((owner.clone(), hidden(owner)?))).collect();
-    let open = owners.iter().filter(|owner| !blocked.contains_key(*owner));
-    let rrsets = open.flat_map(|owner| rrsets_in(owner, of(owner))).collect();
-    Some(Reading { soa, generation, rrsets, blocked })
+    let open = || owners.iter().filter(|owner| !blocked.contains_key(*owner));
+    let below_apex = open().filter(|owner| *owner != zone);
+    let others = below_apex.filter_map(|owner| Some((owner.clone(), others_in(of(owner))?))).collect();
+    let rrsets = open().flat_map(|owner| rrsets_in(owner, of(owner))).collect();
+    Some(Reading { soa, generation, rrsets, others, blocked })
 }
 
-/// Which sub-domains could be zones of their own on the same server, which a transfer of the zone above does not tell: those
-/// that the owners lie in. An owner that is such a zone itself is noticed when it is read back.
+/// Which names could be zones of their own on the same server, which a transfer of the zone above does not tell: those that
+/// the owners lie in, those of them that are domains of the file, and owners at which the zone above holds nothing, for
+/// something is about to be put there. Of any other owner a later reading tells, which asks for each name.
 #[must_use]
-pub fn possible_subzones(zone: &OwnerName, owners: &BTreeSet<OwnerName>) -> BTreeSet<OwnerName> {
-    owners.iter().flat_map(|owner| possible_apexes(zone, owner).skip(1)).collect()
+pub fn possible_subzones(
+    zone: &OwnerName,
+    owners: &BTreeSet<OwnerName>,
+    domains: &[OwnerName],
+    reading: &Reading,
+) -> BTreeSet<OwnerName> {
+    let holding: BTreeSet<&OwnerName> = reading.rrsets.keys().map(|id| &id.owner).collect();
+    let is_open = |owner: &&OwnerName| !holding.contains(owner) && !reading.blocked.contains_key(*owner);
+    let open = owners.iter().filter(|owner| owner.is_below(zone)).filter(is_open);
+    let above = owners.iter().flat_map(|owner| possible_apexes(zone, owner).skip(1));
+    above.chain(open.chain(domains).cloned()).collect()
 }
 
 /// Takes out what belongs to a sub-domain that its SOA shows to be a zone of its own.
 pub fn leave_out_subzone(reading: &mut Reading, owners: &BTreeSet<OwnerName>, at: &OwnerName, answer: &Message) {
     if is_apex(at, answer) {
         reading.rrsets.retain(|id, _| !id.owner.is_at_or_below(at));
+        reading.others.retain(|owner, _| !owner.is_at_or_below(at));
         for owner in owners.iter().filter(|owner| owner.is_at_or_below(at)) {
             // The deepest zone is the one that answers, whatever the zones above it hold.
             let is_deepest = |why: &Occlusion| !matches!(why, Occlusion::ChildZone(other) if other.is_below(at));

@@ -1,7 +1,7 @@
 //! What an answer changes: in what we believe of the zone, and in what we tell.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -9,15 +9,25 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Done, Failure, PATIENCE, Portion, READ_EVERY, RETRY, SERIAL_EVERY, Seen, Sent, Silence, Trouble, Turn, Zone,
-    guard::Attempt, hidden::Hidden, limit, owner::is_ours, pending::View, turn::is_of_key, words,
+    guard::Attempt, hidden::Hidden, owner::is_ours, pending::View, turn::is_of_key, words,
 };
 use crate::{
-    dns::RrsetId,
+    dns::{OwnerName, RrType, RrsetId},
     event::{Event, Kind},
-    plan::{Change, Rrsets},
+    plan::{self, Change, Rrsets},
     status::ZoneState,
     update::{GenerationRrset, Reading, Verdict},
 };
+
+/// What a reading shows of a message that BIND has acknowledged.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    rrsets: &'a Rrsets,
+    others: &'a BTreeMap<OwnerName, String>,
+    hidden: &'a Hidden,
+    /// Whether nobody else has changed the zone until it was read.
+    is_ours_alone: bool,
+}
 
 impl Zone {
     /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
@@ -108,6 +118,7 @@ impl Zone {
         if is_others && self.pending.is_empty() {
             self.lost = None;
         }
+        self.doubt_limit(&reading.rrsets);
         if known.is_some() && known == self.generation && !self.twin && (!is_others || !self.pending.is_empty()) {
             events.extend(self.drift(turn, &reading));
         }
@@ -117,21 +128,19 @@ impl Zone {
         self.reread_at = None;
         self.polled_at = Some(turn.now);
         let names = std::mem::take(&mut self.asked);
-        let Reading { soa, generation, mut rrsets, blocked } = reading;
-        self.pending.apply(&mut rrsets);
-        for sent in self.pending.messages() {
-            limit::apply(self.memory.ttl_limit, &mut rrsets, &sent.changes);
-        }
+        let Reading { soa, generation, mut rrsets, others, blocked } = reading;
+        self.pending.apply(self.memory.ttl_limit, &mut rrsets);
         let pending = self.pending.generation().map(|generation| (&turn.me.record(generation)).into());
         let generation = pending.unwrap_or(generation);
-        self.seen = Some(Seen { serial: soa.serial, generation, rrsets, names, hidden: blocked });
+        self.seen = Some(Seen { serial: soa.serial, generation, rrsets, names, others, hidden: blocked });
         self.forget_other_mark(turn.me);
         events
     }
 
     /// The record is not behind what BIND has acknowledged: takes in a generation of our own, if it has one.
     fn now_is(&mut self, turn: Turn<'_>, ours: Option<u64>, reading: &Reading) -> Vec<Event> {
-        let (found, hidden) = (&reading.rrsets, &reading.blocked);
+        let Reading { rrsets, others, blocked: hidden, .. } = reading;
+        let found = Found { rrsets, others, hidden, is_ours_alone: false };
         let mut events = Vec::new();
         let shown = self.pending.take_up_to(ours.unwrap_or(u64::MAX));
         let lost = self.lost.as_ref().map(|sent| sent.generation);
@@ -143,7 +152,7 @@ impl Zone {
         }
         let Some(generation) = ours else { return events };
         if let Some(sent) = shown {
-            events.extend(self.confirm(turn.now, sent, found, hidden));
+            events.extend(self.confirm(turn.now, sent, found));
         }
         let is_forward = self.generation.is_some_and(|known| generation > known);
         let has_grace = self.has_grace;
@@ -158,7 +167,7 @@ impl Zone {
         if let Some(sent) = self.lost.take_if(|sent| sent.generation <= generation)
             && sent.generation == generation
         {
-            events.extend(self.confirm(turn.now, sent, found, hidden));
+            events.extend(self.confirm(turn.now, sent, found));
         }
         events
     }
@@ -178,7 +187,7 @@ impl Zone {
         }
         let plan = self.diff(turn, now, &recipes);
         let events = edited.into_iter().map(|id| {
-            let (before, after) = (words::set(believed.get(id)), words::set(now.get(id)));
+            let (before, after) = words::from_to(believed.get(id), now.get(id));
             let is_wrong = plan.changes.iter().any(|change| change.id == *id);
             let then = if is_wrong { "it is put back" } else { "that is what it should be, or may be for now" };
             let words = format!("{id} was changed by somebody else, from {before} to {after}: {then}");
@@ -233,7 +242,7 @@ impl Zone {
         self.learn(sent.generation);
         self.tried.clear();
         if !sent.changes.is_empty() {
-            self.overtaken = 0;
+            (self.overtaken, self.proved_alone) = (0, false);
         }
         self.has_grace = false;
         self.twin = false;
@@ -290,7 +299,8 @@ impl Zone {
             let tries = self.troubles.get(id).map_or(0, |trouble| trouble.tries).saturating_add(1);
             let words = format!("{id}: {}", verdict.words(&self.name));
             let change = (before.clone(), after.clone());
-            let trouble = Trouble { words, tries, until: now + self.backoff(tries), change, is_refused: true };
+            let until = now + self.backoff(tries);
+            let trouble = Trouble { words, tries, until, change, is_foreign: false, is_refused: true };
             self.troubles.insert(id.clone(), trouble);
         }
         self.portion = Portion::Parts(usize::MAX);
@@ -312,7 +322,8 @@ impl Zone {
         let changes = self.pending.messages().flat_map(|sent| &sent.changes);
         let ours: BTreeSet<_> = changes.map(|change| change.id.clone()).collect();
         let (Some(sent), Some(seen)) = (self.pending.take_up_to(generation), &mut self.seen) else { return Vec::new() };
-        if reading.soa.serial != seen.serial.wrapping_add(sent.steps) {
+        let is_ours_alone = reading.soa.serial == seen.serial.wrapping_add(sent.steps);
+        if !is_ours_alone {
             // A hand edit beside our message, perhaps: the serial will not tell of it again. Or BIND takes the date for
             // the serial, or signs; so it is the next look that reads, not this one.
             self.reread_at.get_or_insert(turn.now + SERIAL_EVERY);
@@ -320,7 +331,11 @@ impl Zone {
         seen.serial = reading.soa.serial;
         seen.hidden.retain(|name, _| !names.contains(name));
         seen.hidden.extend(reading.blocked.clone());
-        let beside = |id: &RrsetId| names.contains(&id.owner) && !ours.contains(id);
+        seen.others.retain(|name, _| !names.contains(name));
+        seen.others.extend(reading.others.clone());
+        // What stands in the way of ours counts at once, or ours would be sent again.
+        let is_about_ours = |id: &RrsetId| ours.contains(id) || plan::in_the_way(id).any(|other| ours.contains(&other));
+        let beside = |id: &RrsetId| names.contains(&id.owner) && !is_about_ours(id);
         let mut published = reading.rrsets;
         let is_other = seen.rrsets.iter().any(|(id, set)| beside(id) && published.get(id) != Some(set))
             || published.keys().any(|id| beside(id) && !seen.rrsets.contains_key(id));
@@ -329,28 +344,31 @@ impl Zone {
             self.read_at = None;
         }
         published.retain(|id, _| !beside(id));
-        published.extend(
-            seen.rrsets.iter().filter(|(id, _)| !ours.contains(*id)).map(|(id, set)| (id.clone(), set.clone())),
-        );
+        published
+            .extend(seen.rrsets.iter().filter(|(id, _)| !is_about_ours(id)).map(|(id, set)| (id.clone(), set.clone())));
         let found = published.clone();
-        self.pending.apply(&mut published);
+        self.pending.apply(self.memory.ttl_limit, &mut published);
         seen.rrsets = published;
         self.polled_at = Some(turn.now);
-        self.confirm(turn.now, sent, &found, &reading.blocked)
+        let (others, hidden) = (&reading.others, &reading.blocked);
+        self.confirm(turn.now, sent, Found { rrsets: &found, others, hidden, is_ours_alone })
     }
 
     /// Tells of the changes of an applied message that are there, and notes those that are not.
-    fn confirm(&mut self, now: Instant, sent: Sent, found: &Rrsets, hidden: &Hidden) -> Vec<Event> {
+    fn confirm(&mut self, now: Instant, sent: Sent, found: Found<'_>) -> Vec<Event> {
+        let Found { rrsets: found, others, hidden, is_ours_alone } = found;
         let Sent { changes, why, generation, .. } = sent;
-        let mut events: Vec<_> = self.learn_limit(changes.iter(), found).into_iter().collect();
+        let learned = self.learn_limit(&changes, found, is_ours_alone);
+        let mut events: Vec<_> = learned.event.into_iter().collect();
         let is_there = |change: &Change| {
-            let (found, after) = (found.get(&change.id), change.after.as_ref());
-            found == after || limit::is_lowered(found, after)
+            found.get(&change.id) == change.after.as_ref() || self.is_there_lowered(change, found, learned.is_doubtful)
         };
         let (there, ignored): (Vec<_>, Vec<_>) = changes.into_iter().zip(why).partition(|(change, _)| is_there(change));
         self.own(there.iter().map(|(change, _)| change));
-        for (change, why) in there {
+        for (mut change, why) in there {
             self.troubles.remove(&change.id);
+            // With the TTL that BIND let it have.
+            change.after = found.get(&change.id).cloned();
             if change.before == change.after {
                 continue;
             }
@@ -365,9 +383,18 @@ impl Zone {
                 events.push(event);
                 continue;
             }
+            let is_alias = change.id.rtype == RrType::Cname;
+            if plan::in_the_way(&change.id).any(|id| found.contains_key(&id))
+                || is_alias && others.contains_key(&change.id.owner)
+            {
+                // Somebody was quicker: what is seen in the way is told by what is planned next.
+                continue;
+            }
+            let is_foreign = is_alias && change.after.is_some();
             let change_now = (found.get(&change.id).cloned(), change.after);
             let until = now + READ_EVERY;
-            self.troubles.insert(change.id, Trouble { words, tries: 1, until, change: change_now, is_refused: false });
+            let trouble = Trouble { words, tries: 1, until, change: change_now, is_foreign, is_refused: false };
+            self.troubles.insert(change.id, trouble);
         }
         events
     }
@@ -392,7 +419,7 @@ impl Zone {
     fn fail_of(&mut self, now: Instant, words: String, rcode: Option<String>, of_server: bool) -> Vec<Event> {
         self.lose_sight();
         self.tried.clear();
-        self.overtaken = 0;
+        (self.overtaken, self.proved_alone) = (0, false);
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
         let told = self.told;

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet, time::Instant};
 
 use super::{Identity, Seen, Zone, memory::SPENT, owner::is_me, words};
 use crate::{
+    dns::RrsetId,
     event::Event,
     plan::{self, Change, Plan, Rrsets},
     update::{GenerationRrset, Verdict},
@@ -18,8 +19,8 @@ const GUESSES: usize = 4;
 pub(super) struct Attempt {
     /// The record.
     pub(super) guard: GenerationRrset,
-    /// Also the sets that it changes, as they were read. Otherwise it replaces them whole, for they may be other than
-    /// what is read; and it deletes none.
+    /// Also the sets that it changes, as they were read. Otherwise it replaces whole what is ours, for that may be other
+    /// than what is read; and all else waits.
     pub(super) exact: bool,
 }
 
@@ -66,10 +67,29 @@ impl Zone {
         }
     }
 
-    /// Takes deletions out of a plan whose sets may be other than what is read; whether there were any, and nothing tells
-    /// what they are.
-    pub(super) fn puts_off(&self, attempt: &Attempt, plan: &mut Plan) -> bool {
-        !attempt.exact && put_off_deletions(plan) && self.pending.is_empty()
+    /// Takes out of a plan what could hit data of strangers where the sets may be other than what is read: deletions, and
+    /// what would be written over a set that is not ours. What is ours is replaced whatever it holds by now, for an edit of
+    /// it by hand would be put back, too. Whether there was any, and nothing tells what the sets are.
+    pub(super) fn puts_off(&self, me: &Identity, attempt: &Attempt, plan: &mut Plan) -> bool {
+        if attempt.exact {
+            return false;
+        }
+        let is_safe = |change: &Change| change.after.is_some() && self.is_ours_behind(me, attempt, &change.id);
+        let unsafe_ones = plan.changes.iter().filter(|change| !is_safe(change));
+        let put_off: BTreeSet<RrsetId> = unsafe_ones.map(|change| change.id.clone()).collect();
+        // What cannot stand beside such a set waits with it.
+        let waits = |id: &RrsetId| put_off.contains(id) || plan::in_the_way(id).any(|other| put_off.contains(&other));
+        plan.changes.retain(|change| !waits(&change.id));
+        !put_off.is_empty() && self.pending.is_empty()
+    }
+
+    /// Whether we have published a set, if the guard of an attempt holds.
+    fn is_ours_behind(&self, me: &Identity, attempt: &Attempt, id: &RrsetId) -> bool {
+        // A message without an answer counts if it is known to have been applied.
+        let lost = self.lost.iter().filter(|lost| attempt.guard == (&me.record(lost.generation)).into());
+        let sent = self.pending.messages().chain(lost).flat_map(|sent| &sent.changes);
+        self.memory.owned.contains_key(id)
+            || sent.filter(|change| change.id == *id).any(|change| change.after.is_some())
     }
 
     /// Nothing is left to try: the zone waits, and is read again.
@@ -83,14 +103,4 @@ impl Zone {
         let record = seen.generation.record().filter(|record| is_me(record, me));
         record.is_some_and(|record| self.memory.generation > Some(record.generation))
     }
-}
-
-/// Takes the deletions out of a plan for sets that may be other than what is read: whatever somebody put there would go
-/// unseen. What takes the place of such a set waits with it. Whether there were any.
-fn put_off_deletions(plan: &mut Plan) -> bool {
-    let goes = plan.changes.iter().filter(|change| change.after.is_none());
-    let names: BTreeSet<_> = goes.map(|change| change.id.owner.clone()).collect();
-    let waits = |change: &Change| change.after.is_none() || change.before.is_none() && names.contains(&change.id.owner);
-    plan.changes.retain(|change| !waits(change));
-    !names.is_empty()
 }

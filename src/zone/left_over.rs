@@ -10,14 +10,14 @@ use std::{
 };
 
 use super::{
-    Attempt, LeftOver, Memory, Owned, Scope, Sent, Step, Turn, Zone,
+    Attempt, LeftOver, Memory, Owned, Scope, Seen, Sent, Step, Turn, Zone,
     owner::{is_known, is_me},
     words,
 };
 use crate::{
     cluster::LeftOvers,
     desired::Recipe,
-    dns::{OwnerName, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
     event::{Event, Kind},
     plan::{self, Change, Plan, Rrsets},
     status::ZoneState,
@@ -78,7 +78,7 @@ impl Zone {
             return Some(Step::Rest);
         }
         let Some(generation) = self.memory.generation else { return Some(Step::Rest) };
-        let Some(seen) = &self.seen else { return Some(self.read_all(turn.now, BTreeSet::new())) };
+        let Some(seen) = &self.seen else { return Some(self.read_all(turn, BTreeSet::new())) };
         if self.twin || seen.generation.record().is_none_or(|record| !is_me(record, turn.me)) {
             self.keep(Memory::default());
             return Some(Step::Rest);
@@ -220,8 +220,18 @@ impl Zone {
             let after = match wish {
                 Wish::Withdraw => None,
                 Wish::Restore => {
-                    let rdata = before.rdata.iter().chain(&left.missing).cloned().collect();
-                    Some(Rrset { ttl: before.ttl, rdata })
+                    let (bare, back): (Vec<_>, Vec<_>) =
+                        left.missing.iter().cloned().partition(|rdata| self.is_bare(seen, published, plan, rdata));
+                    if !bare.is_empty() {
+                        // It is said once: what cannot come back is missing no longer.
+                        let words = words::bare(id, &bare);
+                        events.push(Event::new(Kind::LeftOver, words).zone(&self.name).rrset(id));
+                        let memory = memory.get_or_insert_with(|| (*self.memory).clone());
+                        if let Some(left) = memory.left_over.get_mut(id) {
+                            left.missing = back.iter().cloned().collect();
+                        }
+                    }
+                    Some(Rrset { ttl: before.ttl, rdata: before.rdata.iter().cloned().chain(back).collect() })
                 }
             };
             if after.as_ref() == Some(before) {
@@ -235,6 +245,24 @@ impl Zone {
             self.keep(memory);
         }
         events
+    }
+
+    /// The hosts in this zone of exchanges that are to come back.
+    pub(super) fn hosts_to_restore(&self) -> impl Iterator<Item = &OwnerName> {
+        let restored = self.wishes.iter().filter(|(_, wish)| **wish == Wish::Restore);
+        let missing = restored.filter_map(|(id, _)| self.memory.left_over.get(id)).flat_map(|left| &left.missing);
+        missing.filter_map(plan::exchange).filter(|host| host.is_at_or_below(&self.name))
+    }
+
+    /// Whether some data is an exchange in this zone without addresses, because they were withdrawn, say: BIND refuses it.
+    fn is_bare(&self, seen: &Seen, published: &Rrsets, plan: &Plan, rdata: &Rdata) -> bool {
+        let Some(host) = plan::exchange(rdata).filter(|host| host.is_at_or_below(&self.name)) else { return false };
+        let comes = |id: &RrsetId| plan.changes.iter().any(|change| change.id == *id && change.after.is_some());
+        let stands = |rtype| {
+            let id = RrsetId { owner: host.clone(), rtype };
+            published.contains_key(&id) || comes(&id)
+        };
+        !seen.hidden.contains_key(host) && ![RrType::A, RrType::Aaaa].into_iter().any(stands)
     }
 
     /// What of a plan operators want.
@@ -256,12 +284,14 @@ impl Zone {
             Scope::Wishes => {
                 plan.changes.retain(is_wished);
                 plan.blocked.clear();
+                plan.foreign.clear();
             }
             Scope::Restore(selections) => {
                 let is_meant =
                     |id: &RrsetId| selections.iter().any(|selection| selection.takes(&id.owner, id.rtype.as_str()));
                 plan.changes.retain(|change| is_wished(change) || change.after.is_some() && is_meant(&change.id));
                 plan.blocked.retain(|id, _| is_meant(id));
+                plan.foreign.retain(|id, _| is_meant(id));
             }
         }
     }

@@ -66,7 +66,7 @@ impl Zone {
             return Step::Rest;
         }
         if self.must_read(turn.now) || self.hides(turn) {
-            return self.read_all(turn.now, names);
+            return self.read_all(turn, names);
         }
         // What waits for anything else is planned at each look.
         self.at_rest = turn.layout.is_some() && self.state == ZoneState::InSync;

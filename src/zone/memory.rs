@@ -86,9 +86,11 @@ impl Memory {
 }
 
 impl Mark {
-    /// `None`: the zone holds other data beside what is owned, or is not ours.
+    /// `None`: the zone holds other data beside what is owned, or is not ours. Nor is there one of a zone with names that are
+    /// hidden: what hides them (a zone below on the same server) comes and goes without a new serial, so that the serial does
+    /// not tell what the zone shows.
     fn new(seen: &Seen, owned: &Owned, me: &Identity) -> Option<Self> {
-        let record = seen.generation.record().filter(|record| is_me(record, me))?;
+        let record = seen.generation.record().filter(|record| is_me(record, me) && seen.hidden.is_empty())?;
         let same = seen.rrsets.len() == owned.len()
             && seen.rrsets.iter().zip(owned).all(|((id, set), (owned, rdata))| id == owned && set.rdata == *rdata);
         let ttls = seen.rrsets.values().map(|set| set.ttl.0);
@@ -111,6 +113,7 @@ impl Zone {
             generation: (&turn.me.record(mark.generation)).into(),
             rrsets: self.memory.rrsets(&mark),
             names: self.memory.owned.keys().map(|id| id.owner.clone()).collect(),
+            others: BTreeMap::new(),
             hidden: Hidden::new(),
         });
         self.read_at = Some(some_time_ago(&self.name, turn.now));
@@ -146,7 +149,9 @@ impl Zone {
             Some(set) => Some((id.clone(), set.rdata.clone())),
             None => (published.contains_key(id) && recipes.contains_key(id)).then(|| (id.clone(), ours.clone())),
         };
-        let listed = recipes.keys().filter(|id| !owned.contains_key(*id));
+        // While a copy is behind, somebody else's data may stand there by now.
+        let is_certain = self.pending.is_empty();
+        let listed = recipes.keys().filter(|id| is_certain && !owned.contains_key(*id));
         let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &RdataSet::default())?.rdata.clone())));
         let owned: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
         let mark = if is_right { Mark::new(seen, &owned, turn.me) } else { None };

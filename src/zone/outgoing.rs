@@ -41,6 +41,7 @@ impl Zone {
                 writer: (&turn.me.cluster, &turn.me.owner),
                 guard,
                 held: &self.published(turn.me, seen, attempt),
+                is_certain: attempt.exact,
                 is_given: &|id| recipes.contains_key(id),
                 ours: &|id| {
                     let wished = || Some(&self.memory.left_over.get(id).filter(|_| self.wishes.contains_key(id))?.data);
@@ -81,7 +82,10 @@ impl Zone {
         for change in guilty {
             let (id, change) = (change.id, (change.before, change.after));
             let words = format!("{id}: {words}");
-            self.troubles.insert(id, Trouble { words, tries: 1, until: now + READ_EVERY, change, is_refused: true });
+            self.troubles.insert(
+                id,
+                Trouble { words, tries: 1, until: now + READ_EVERY, change, is_foreign: false, is_refused: true },
+            );
         }
         vec![event]
     }

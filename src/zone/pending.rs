@@ -12,7 +12,7 @@ use std::{
 use super::{Identity, Sent, Zone, limit, owner::is_me, words};
 use crate::{
     desired::Recipe,
-    dns::RrsetId,
+    dns::{RrsetId, Ttl},
     event::{Event, Kind},
     plan::{self, Change, Rrsets},
     update::{GenerationRecord, GenerationRrset},
@@ -134,10 +134,11 @@ impl Pending {
         shown.into_iter().reduce(merged)
     }
 
-    /// Does to a copy of the zone what they do to the zone.
-    pub(super) fn apply(&self, rrsets: &mut Rrsets) {
+    /// Does to a copy of the zone what they do to the zone, in which BIND may lower TTLs.
+    pub(super) fn apply(&self, ttl_limit: Option<Ttl>, rrsets: &mut Rrsets) {
         for sent in &self.messages {
             plan::apply(rrsets, &sent.changes);
+            limit::apply(ttl_limit, rrsets, &sent.changes);
         }
     }
 }

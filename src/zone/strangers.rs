@@ -1,30 +1,30 @@
 //! Data of strangers at names of the file, in a zone that is ours: they are left alone, each set by itself, until an
 //! operator lets us take it over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Owned, Turn, Zone,
     owner::{is_known, is_me},
-    words,
 };
 use crate::{
     desired::Recipe,
-    dns::{RdataSet, RrsetId},
+    dns::{OwnerName, RdataSet, RrsetId},
     event::{Event, Kind},
     plan::{Plan, Rrsets, rails::in_the_way},
 };
 
 impl Zone {
+    /// The names of the file at which something of strangers stands.
+    #[must_use]
+    pub fn foreign_names(&self) -> BTreeSet<&OwnerName> {
+        self.foreign.keys().chain(self.foreign_told.keys()).map(|id| &id.owner).collect()
+    }
+
     /// Sets of strangers at names of the file, which are left.
     #[must_use]
     pub const fn foreign(&self) -> &Owned {
         &self.foreign
-    }
-
-    /// The same, with what each is left for and what to do.
-    pub fn foreign_in_words(&self) -> impl Iterator<Item = String> {
-        self.foreign.iter().map(|(id, data)| words::foreign_set(id, data))
     }
 
     /// An operator takes sets over.
@@ -57,7 +57,7 @@ impl Zone {
         plan: &Plan,
     ) -> Owned {
         let mut foreign = self.strangers(turn, published, recipes);
-        for blocked in plan.blocked.keys() {
+        for blocked in plan.blocked.keys().chain(plan.foreign.keys()) {
             let theirs = in_the_way(blocked);
             let theirs = theirs.filter(|id| !self.is_ours_to_change(id) && !self.memory.left_over.contains_key(id));
             foreign.extend(theirs.filter_map(|id| Some((id.clone(), published.get(&id)?.rdata.clone()))));
@@ -65,14 +65,18 @@ impl Zone {
         foreign
     }
 
-    /// Notes the strangers' sets, and tells of new ones. One in the way is told with what it stands in the way of.
-    pub(super) fn tell_strangers(&mut self, foreign: Owned, recipes: &BTreeMap<RrsetId, Recipe>) -> Vec<Event> {
-        let before = std::mem::replace(&mut self.foreign, foreign);
-        let new = self.foreign.iter().filter(|(id, data)| before.get(*id) != Some(*data));
-        let events = new
-            .filter(|(id, _)| recipes.contains_key(*id))
-            .map(|(id, data)| Event::new(Kind::RrsetForeign, words::foreign_set(id, data)).zone(&self.name).rrset(id));
-        events.collect()
+    /// Notes the strangers' sets, and tells what is left for them if that is news. Takes what is to be told.
+    pub(super) fn tell_strangers(&mut self, foreign: Owned, told: &mut BTreeMap<RrsetId, String>) -> Vec<Event> {
+        self.foreign = foreign;
+        let before = std::mem::replace(&mut self.foreign_told, std::mem::take(told));
+        let new = self.foreign_told.iter().filter(|(id, words)| before.get(*id) != Some(*words));
+        new.map(|(id, words)| Event::new(Kind::RrsetForeign, words).zone(&self.name).rrset(id)).collect()
+    }
+
+    /// What BIND has ignored for records of types that nobody sees: some servers do not tell of all that a name holds.
+    pub(super) fn add_unseen_strangers(&self, plan: &mut Plan) {
+        let unseen = self.troubles.iter().filter(|(_, trouble)| trouble.is_foreign);
+        plan.foreign.extend(unseen.map(|(id, trouble)| (id.clone(), trouble.words.clone())));
     }
 
     /// Whether a set is owned, or a message of ours may have written it, or an operator lets us take it over.

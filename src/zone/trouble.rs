@@ -19,6 +19,8 @@ pub(super) struct Trouble {
     pub(super) until: Instant,
     /// What BIND let stand, and what it should have become.
     pub(super) change: (Option<Rrset>, Option<Rrset>),
+    /// Ignored for data of strangers at the name, which nobody sees: the zone is none the worse.
+    pub(super) is_foreign: bool,
     /// Refused, not ignored: an ignored change is tried at once when it would be another one.
     pub(super) is_refused: bool,
 }

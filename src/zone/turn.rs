@@ -85,7 +85,12 @@ pub enum Step {
     /// Read these names, the generation record and the SOA.
     Read(BTreeSet<OwnerName>),
     /// The same of a zone that this run has not read yet: a transfer may tell it sooner than a question for each name.
-    FirstRead(BTreeSet<OwnerName>),
+    FirstRead {
+        /// The names.
+        names: BTreeSet<OwnerName>,
+        /// Those of them below the zone that are domains of the file: they may well be zones of their own.
+        domains: Vec<OwnerName>,
+    },
     /// Read the SOA's serial.
     Serial,
     /// Send this.

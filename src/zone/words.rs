@@ -126,6 +126,16 @@ pub(super) fn set(set: Option<&Rrset>) -> String {
     )
 }
 
+/// What a set was and is: its data, or where these are the same its TTL.
+pub(super) fn from_to(before: Option<&Rrset>, after: Option<&Rrset>) -> (String, String) {
+    match (before, after) {
+        (Some(before), Some(after)) if before.rdata == after.rdata => {
+            (format!("TTL {}", before.ttl), format!("TTL {}", after.ttl))
+        }
+        _ => (set(before), set(after)),
+    }
+}
+
 /// NOERROR, and yet it is not there.
 pub(super) fn ignored(change: &Change, found: &Rrsets) -> String {
     let id = &change.id;
@@ -138,8 +148,9 @@ pub(super) fn ignored(change: &Change, found: &Rrsets) -> String {
             id.owner
         ),
         _ if id.rtype == RrType::Cname => format!(
-            "{id}: BIND ignored it, for the name has other records, and none may stand beside a CNAME; delete them, or \
-             take the alias out of the file"
+            "{id}: BIND ignored it, for the name has other records, which rotad did not publish, and none may stand beside a \
+             CNAME: they are left as they are, and the rest of the zone goes on; delete them, or take the alias out of the \
+             file"
         ),
         Some(kept) if is_part(kept) => format!(
             "{id}: BIND kept {} of {} records: a quota in `update-policy`, such as A(2), drops the rest in silence; raise it",
@@ -163,6 +174,16 @@ pub(super) fn left_over(zone: &OwnerName, first: &RrsetId, many: usize) -> Strin
     format!(
         "{zone}: {what} in DNS as published, whatever the health: `rotad status` lists them, `rotad withdraw {zone}` \
          deletes them, and put back into the file they are followed again"
+    )
+}
+
+/// Exchanges that cannot come back.
+pub(super) fn bare(id: &RrsetId, bare: &[Rdata]) -> String {
+    let list: Vec<_> = bare.iter().map(ToString::to_string).collect();
+    format!(
+        "{id} is restored without {}: no address stands at the exchange, perhaps because it was withdrawn, and BIND refuses \
+         such an MX; put the domain back into the file, or add both by hand",
+        printable(&list.join(", "))
     )
 }
 

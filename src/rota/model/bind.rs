@@ -16,6 +16,8 @@ pub(crate) struct Content {
     pub serial: u32,
     pub generation: BTreeSet<Txt>,
     pub rrsets: Rrsets,
+    /// Names with records of other types, and of which.
+    pub others: BTreeMap<OwnerName, String>,
     /// Names that are delegated: what the zone holds there is hidden.
     pub cuts: BTreeSet<OwnerName>,
 }
@@ -68,6 +70,8 @@ pub(crate) struct Bind {
     pub max_ttl: Option<Ttl>,
     /// By how much an update moves a serial, if that is not by one.
     pub leap: Option<u32>,
+    /// Whether it tells of no other types that a name holds.
+    pub tells_part: bool,
 }
 
 impl Bind {
@@ -106,7 +110,8 @@ impl Bind {
             for change in update.changes.iter().filter(|change| change.id.rtype == rtype) {
                 let Some(set) = &change.after else { continue };
                 let alias = rtype == RrType::Cname;
-                if after.stands(&change.id.owner, |other| (other == RrType::Cname) != alias) {
+                let is_beside_others = alias && after.others.contains_key(&change.id.owner);
+                if is_beside_others || after.stands(&change.id.owner, |other| (other == RrType::Cname) != alias) {
                     continue;
                 }
                 let most = self.quota.get(&change.id.owner).copied().unwrap_or(usize::MAX);
@@ -151,12 +156,15 @@ impl Bind {
             Some(((*owner).clone(), Occlusion::Delegation(cut.clone())))
         };
         let blocked: BTreeMap<_, _> = owners.iter().filter_map(|owner| hidden(&owner)).collect();
+        let mut others = content.others;
+        others.retain(|owner, _| !self.tells_part && owners.contains(owner) && !blocked.contains_key(owner));
         let rrsets = content.rrsets.into_iter().filter(|(id, _)| owners.contains(&id.owner));
         let rrsets = rrsets.filter(|(id, _)| !blocked.contains_key(&id.owner)).collect();
         Ok(Reading {
             soa: Soa { serial: content.serial, mname: name("ns.example.org") },
             generation: GenerationRrset::new(content.generation),
             rrsets,
+            others,
             blocked,
         })
     }

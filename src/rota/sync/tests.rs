@@ -112,7 +112,7 @@ fn a_reading_that_was_begun_before_does_not_count() {
         while world.us().start(now) {}
         let readings: Vec<_> = world.us().in_flight.clone();
         let readings = readings.into_iter().map(|(zone, step, _)| match step {
-            Step::Read(owners) | Step::FirstRead(owners) => {
+            Step::Read(owners) | Step::FirstRead { names: owners, .. } => {
                 let reading = world.bind.read(&zone, &owners);
                 (zone, reading)
             }

@@ -38,6 +38,23 @@ fn what_is_hidden_is_left_and_told_and_the_rest_goes_on() {
 }
 
 #[test]
+fn the_serial_does_not_tell_what_is_hidden_so_each_start_reads_it() {
+    let file = file("imap, smtp");
+    let mut world = published("imap, smtp");
+    world.zone(ZONE).cuts.insert(name("smtp.example.org"));
+    world.zone(ZONE).edit("smtp.example.org A", "60 203.0.113.9");
+    world.pass(Duration::from_mins(2));
+    let saved = world.us().remembered();
+    assert_eq!(saved[&name(ZONE)].mark, None);
+    // Without a new serial.
+    world.zone(ZONE).cuts.clear();
+    world.restart(0, &file, saved);
+    world.run();
+    assert_eq!(world.zone(ZONE).get("smtp.example.org A"), BOTH);
+    assert_eq!(world.us().state(ZONE), ZoneState::InSync);
+}
+
+#[test]
 fn what_becomes_hidden_while_it_is_written_is_no_trouble_of_ours() {
     let mut world = published("imap, smtp");
     world.node("node01", Down);

@@ -69,30 +69,98 @@ fn without_memory_known_data_are_ours_and_others_are_strangers() {
     assert_eq!(foreign(&mut world), ["smtp.example.org A"]);
 }
 
+/// What strangers have, and what the file gives there: each with the words that are told of it.
+const STRANGERS: [(&str, &str, &str, &str, &str); 12] = [
+    // Of the type of ours.
+    ("smtp.example.org A", "60 203.0.113.1", "smtp", "smtp.example.org A", "holds 203.0.113.1"),
+    ("node00.example.org A", "60 203.0.113.1", "mx", "node00.example.org A", "holds 203.0.113.1"),
+    ("example.org MX", "60 10:mx.example.net", "mx", "example.org MX", "holds 10 mx.example.net."),
+    ("pop3.example.org CNAME", "60 hoster.example.net", "pop3", "pop3.example.org CNAME", "holds hoster.example.net."),
+    // An alias in the way of addresses.
+    ("smtp.example.org CNAME", "60 hoster.example.net", "smtp", "smtp.example.org A", "a CNAME exists at that name"),
+    ("smtp.example.org CNAME", "60 imap.example.net", "smtp", "smtp.example.org A", "a CNAME exists at that name"),
+    ("*.example.org CNAME", "60 hoster.example.net", "any", "*.example.org A", "a CNAME exists at that name"),
+    ("node00.example.org CNAME", "60 hoster.example.net", "mx", "node00.example.org A", "a CNAME exists at that name"),
+    // The other way round, be the data those of a node or not.
+    ("pop3.example.org A", "60 203.0.113.1", "pop3", "pop3.example.org CNAME", "the name has other records"),
+    ("pop3.example.org A", "60 192.0.2.10", "pop3", "pop3.example.org CNAME", "the name has other records"),
+    ("pop3.example.org AAAA", "60 2001:db8::7", "pop3", "pop3.example.org CNAME", "the name has other records"),
+    ("pop3.example.org MX", "60 10:mx.example.net", "pop3", "pop3.example.org CNAME", "the name has other records"),
+];
+
 #[test]
-fn what_stands_in_the_way_of_ours_is_listed_and_goes_when_it_is_taken_over() {
-    for (theirs, content, service, ours) in [
-        ("smtp.example.org CNAME", "60 hoster.example.net", "smtp", "smtp.example.org A"),
-        ("pop3.example.org A", "60 203.0.113.1", "pop3", "pop3.example.org CNAME"),
-        ("pop3.example.org MX", "60 10:mx.example.net", "pop3", "pop3.example.org CNAME"),
-    ] {
+fn whatever_type_strangers_have_is_foreign_alone_and_goes_when_it_is_taken_over() {
+    for (theirs, content, service, ours, words) in STRANGERS {
         let mut world = published("imap");
         world.zone(ZONE).edit(theirs, content);
         let before = world.zone(ZONE).get(theirs);
         world.edit(0, &file(&format!("imap, {service}")));
+        world.all(Up);
         world.node("node01", Down);
-        world.pass(Duration::from_mins(2));
+        world.pass(Duration::from_mins(20));
         assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.10");
         assert_eq!((foreign(&mut world), world.zone(ZONE).get(theirs)), (vec![theirs.to_owned()], before));
-        assert_eq!(world.us().state(ZONE), ZoneState::Failing);
+        assert_eq!((world.us().state(ZONE), world.us().error(ZONE)), (ZoneState::InSync, ""), "{theirs}");
+        let told = world.us().told(Kind::RrsetForeign);
+        assert!(told.len() == 1 && told[0].starts_with(ours) && told[0].contains(words), "{told:?}");
+        assert!(told[0].contains(&format!("rotad adopt {theirs}")), "{told:?}");
         let zone = name(ZONE);
         world.us().rota.adopt_set(&zone, id(theirs));
         world.pass(Duration::from_mins(2));
-        assert_eq!(world.zone(ZONE).get(theirs), "-");
-        assert_ne!(world.zone(ZONE).get(ours), "-");
+        assert!(theirs == ours || world.zone(ZONE).get(theirs) == "-");
+        assert!(!["-", content.split_once(' ').unwrap().1].contains(&world.zone(ZONE).get(ours).as_str()), "{theirs}");
         assert_eq!(world.us().state(ZONE), ZoneState::InSync, "{}", world.us().error(ZONE));
         assert!(foreign(&mut world).is_empty());
     }
+}
+
+#[test]
+fn types_that_are_not_managed_are_in_the_way_of_an_alias_and_stay() {
+    for (types, is_told_of) in [("TXT", true), ("SRV", true), ("SRV, TXT", true), ("TXT", false)] {
+        let mut world = published("imap");
+        world.zone(ZONE).others.insert(name("pop3.example.org"), types.to_owned());
+        world.zone(ZONE).serial += 1;
+        world.bind.tells_part = !is_told_of;
+        world.edit(0, &file("imap, pop3"));
+        world.node("node01", Down);
+        world.pass(Duration::from_mins(10));
+        assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.10");
+        assert_eq!(world.zone(ZONE).get("pop3.example.org CNAME"), "-");
+        assert_eq!((world.us().state(ZONE), world.us().error(ZONE)), (ZoneState::InSync, ""), "{types} {is_told_of}");
+        let names: Vec<_> = world.us().zone(ZONE).foreign_names().into_iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["pop3.example.org"]);
+        let told = world.us().told(Kind::RrsetForeign);
+        let words = if is_told_of { format!("({types}, which rotad never deletes)") } else { "ignored it".to_owned() };
+        assert!(told.len() == 1 && told[0].contains(&words) && told[0].contains("take the "), "{told:?}");
+        // Where it is seen, nothing is written for it, nor after a restart.
+        let writes = world.sent.len();
+        if is_told_of {
+            let saved = world.us().remembered();
+            world.restart(0, &file("imap, pop3"), saved);
+            world.node("node01", Down);
+            world.pass(Duration::from_hours(1));
+            assert_eq!(world.sent.len(), writes);
+        }
+        world.zone(ZONE).others.clear();
+        world.zone(ZONE).serial += 1;
+        world.pass(Duration::from_mins(20));
+        assert_eq!(world.zone(ZONE).get("pop3.example.org CNAME"), "imap.example.net");
+        assert!(world.us().zone(ZONE).foreign_names().is_empty());
+    }
+}
+
+#[test]
+fn what_comes_into_the_way_just_before_our_message_is_foreign_too() {
+    let mut world = published("imap");
+    world.edit(0, &file("imap, smtp, pop3"));
+    until_write(&mut world);
+    world.zone(ZONE).edit("smtp.example.org CNAME", "60 hoster.example.net");
+    world.zone(ZONE).others.insert(name("pop3.example.org"), "TXT".to_owned());
+    world.finish(0, 0, Fate::Answered);
+    world.pass(Duration::from_mins(2));
+    assert_eq!((world.us().state(ZONE), world.us().error(ZONE)), (ZoneState::InSync, ""));
+    assert_eq!(world.us().told(Kind::RrsetForeign).len(), 2);
+    assert_eq!(world.us().zone(ZONE).foreign_names().len(), 2);
 }
 
 #[test]

@@ -197,7 +197,7 @@ impl World {
                 self.written.insert(zone.clone(), (**update).clone());
                 Done::Write(Ok(Verdict::Applied))
             }
-            Step::Read(names) | Step::FirstRead(names) => Done::Read(Ok(self.read(zone, &names))),
+            Step::Read(names) | Step::FirstRead { names, .. } => Done::Read(Ok(self.read(zone, &names))),
             Step::Serial | Step::Rest => unreachable!("no time passes"),
         }
     }
@@ -217,6 +217,7 @@ impl World {
             soa: Soa { serial, mname: zone.clone() },
             generation: (&record).into(),
             rrsets,
+            others: BTreeMap::new(),
             blocked: BTreeMap::new(),
         }
     }

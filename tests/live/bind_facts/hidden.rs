@@ -140,7 +140,7 @@ pub async fn compare(product: Product, seed: u64, options: &str) {
         owners.extend((0..20).map(|_| name(&dice.name(zone))));
         owners.extend([name(zone), name(&format!("*.{zone}"))]);
         let is_hidden = expected(zone, &content, below.as_ref(), &name(&format!("_rotad.{zone}"))).err();
-        let readings = [primary.read(&name(zone), &owners).await, primary.first_read(&name(zone), &owners).await];
+        let readings = [primary.read(&name(zone), &owners).await, primary.first_read(&name(zone), &owners, &[]).await];
         for (reading, how) in readings.into_iter().zip(["by name", "by transfer"]) {
             let reading = match (reading, &is_hidden) {
                 (Ok(reading), None) => reading,

@@ -38,14 +38,14 @@ async fn a_transfer_tells_what_the_questions_tell() {
         }
         let primary = named.primary();
         let asked = owners(&["@", "imap", "www", "nobody", "a.b.deep", "b.deep", "odd\\.label", "upper", "caa"]);
-        let whole = primary.first_read(&name(ZONE), &asked).await.unwrap();
+        let whole = primary.first_read(&name(ZONE), &asked, &[]).await.unwrap();
         eventually("the transfer is logged", || served(&named) == 1);
         assert!(!named.log().contains("IN ANY"), "every record was understood, and nothing asked: {}", named.log());
         let by_name = primary.read(&name(ZONE), &asked).await.unwrap();
         assert_eq!((&whole.generation, &whole.rrsets), (&by_name.generation, &by_name.rrsets), "{dnssec}");
         assert_eq!(whole.rrsets.len(), 7);
         for owner in ["sub", "imap.sub", "tree", "a.tree"] {
-            let whole = primary.first_read(&name(ZONE), &owners(&[owner])).await.unwrap();
+            let whole = primary.first_read(&name(ZONE), &owners(&[owner]), &[]).await.unwrap();
             let by_name = primary.read(&name(ZONE), &owners(&[owner])).await.unwrap();
             // The serial may move between the two: the zone is still being signed.
             let content =
@@ -64,7 +64,7 @@ async fn without_allow_transfer_9_18_gives_the_zone_to_everybody_and_9_20_to_nob
     let is_open = VERSION.starts_with("9.18.");
     assert_eq!(answer.answers.len() > 1, is_open, "{}: {answer}", *VERSION);
     assert_eq!(answer.response_code == ResponseCode::Refused, !is_open, "{}: {answer}", *VERSION);
-    let reading = named.primary().first_read(&name(ZONE), &owners(&["imap"])).await.unwrap();
+    let reading = named.primary().first_read(&name(ZONE), &owners(&["imap"]), &[]).await.unwrap();
     assert_eq!(reading.rrsets.len(), 3);
 }
 
@@ -77,7 +77,7 @@ async fn who_may_not_transfer_asks_and_tries_no_more() {
     let named = builder.start();
     let primary = named.primary();
     for zone in zones {
-        let reading = primary.first_read(&name(&zone), &[name(&format!("imap.{zone}"))].into()).await.unwrap();
+        let reading = primary.first_read(&name(&zone), &[name(&format!("imap.{zone}"))].into(), &[]).await.unwrap();
         assert_eq!(reading.rrsets.len(), 1);
     }
     assert_eq!((served(&named), named.log().matches("zone transfer 'z0.example/AXFR/IN' denied").count()), (0, 1));
@@ -89,7 +89,7 @@ async fn who_may_not_ask_reads_nothing_though_transfers_are_open() {
     let named = Named::builder()
         .zone(Zone::new(ZONE).records(RECORDS).statement("allow-query { none; }; allow-transfer { any; };"))
         .start();
-    let error = named.primary().first_read(&name(ZONE), &owners(&["imap"])).await.unwrap_err();
+    let error = named.primary().first_read(&name(ZONE), &owners(&["imap"]), &[]).await.unwrap_err();
     assert_eq!(error, ReadError::Unusable(Unusable::Refused));
     assert_eq!(served(&named), 0);
 }
@@ -109,7 +109,9 @@ async fn large_zones_and_used_up_transfers_are_asked_for_by_name() {
         .chain(zones)
         .map(|zone| {
             let primary = primary.clone();
-            tokio::spawn(async move { primary.first_read(&name(&zone), &[name(&format!("imap.{zone}"))].into()).await })
+            tokio::spawn(
+                async move { primary.first_read(&name(&zone), &[name(&format!("imap.{zone}"))].into(), &[]).await },
+            )
         })
         .collect();
     for reading in readings {

@@ -110,6 +110,8 @@ fn e6_a_lower_max_zone_ttl_is_told_once_and_taken_as_right() {
     rota.expect_a("imap.mydomain.org", ["node00"]);
     rota.expect_in_sync();
     assert_eq!(rota.serial(ZONE), serial + 1);
+    rota.expect_journal("imap.mydomain.org A: removed ");
+    assert!(!rota.journal().contains("TTL 3600 instead of 300"), "{}", rota.journal());
     assert_eq!(rota.journal().matches("max-zone-ttl of the zone").count(), 0);
     assert_eq!(rota.journal().matches("`max-zone-ttl`").count(), 1, "{}", rota.journal());
 }

@@ -196,3 +196,50 @@ fn e5_a_zone_below_that_is_there_from_the_start_gets_nothing_into_its_parent() {
         assert!(!lines.iter().any(|line| line.contains("sub.mydomain.org")), "{lines:?}");
     }
 }
+
+/// The apex of `sub` is the one name of the file in it, and `web` is a name like others.
+fn with_apexes() -> Rota {
+    Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .service("apex: { publish: address, name: \"@\", checks: [imap] }")
+        .service("web: { publish: address, name: web, checks: [imap] }")
+        .domain(ZONE, "services: [imap, web]")
+        .domain("sub.mydomain.org", "services: [apex], zone: mydomain.org")
+        .build()
+}
+
+#[test]
+fn e5_a_managed_name_that_is_a_zone_of_its_own_gets_nothing_into_the_zone_above() {
+    for child in ["sub.mydomain.org", "web.mydomain.org"] {
+        let mut rota = with_apexes();
+        rota.named.add_zone(Zone::new(child).records("@ A 198.51.100.9"));
+        rota.start();
+        rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+        let entry = rota.expect_zone_state(ZONE, "failing");
+        let error = entry["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(&format!("is answered from {child}, a zone of its own")), "{error}");
+        let lines = rota.records(ZONE);
+        assert!(!lines.iter().any(|line| line.contains(child)), "{lines:?}");
+    }
+}
+
+#[test]
+fn e5_a_domain_that_becomes_a_zone_of_its_own_is_noticed_at_the_start() {
+    let mut rota = with_apexes();
+    rota.start();
+    rota.expect_in_sync();
+    rota.stop();
+    rota.named.add_zone(Zone::new("sub.mydomain.org").records("@ A 198.51.100.9"));
+    rota.named.nsupdate("zone mydomain.org\nupdate add other.mydomain.org 60 A 192.0.2.5").unwrap();
+    let before = rota.records(ZONE);
+    rota.start();
+    expect_told(&mut rota, "is answered from sub.mydomain.org, a zone of its own on this server");
+    assert_eq!(rota.records(ZONE), before);
+    // What hides it goes without a new serial of the zone above: each start reads it.
+    rota.stop();
+    rota.named.take_out_zone("sub.mydomain.org");
+    rota.start();
+    rota.expect_in_sync();
+    assert_eq!(rota.records(ZONE), before);
+}

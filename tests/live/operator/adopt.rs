@@ -1,5 +1,7 @@
 //! `rotad adopt`: the zone of strangers, of another cluster, of another instance.
 
+use std::{collections::BTreeSet, fmt::Write as _};
+
 use super::*;
 
 fn contact(records: &str) -> Rota {
@@ -102,6 +104,79 @@ fn c16_a_strangers_set_in_a_zone_of_ours_is_foreign_alone() {
     rota.expect_a("blog.one.org", ["node00"]);
     rota.expect_in_sync();
     assert_eq!(rota.zone("one.org")["foreign"], serde_json::json!([]));
+}
+
+/// What strangers have at names of the file, and what the file gives there.
+const IN_THE_WAY: [(&str, &str, &str); 7] = [
+    ("shop", "CNAME elsewhere.example.", "address"),
+    ("blog", "A 198.51.100.10", "alias"),
+    ("news", "AAAA 2001:db8::7", "alias"),
+    ("post", "MX 10 mx.elsewhere.example.", "alias"),
+    ("text", "TXT \"somebody's\"", "alias"),
+    ("call", "SRV 0 0 5060 sip.elsewhere.example.", "alias"),
+    // As a pattern it means all that is left.
+    ("*", "CNAME elsewhere.example.", "address"),
+];
+
+#[test]
+fn c16_what_stands_in_the_way_of_ours_is_foreign_alone_whatever_its_type() {
+    let mut builder = Rota::new().nodes(2).service(IMAP).domain("one.org", "services: [imap]");
+    let mut services = String::from("services: [imap");
+    let mut records = String::new();
+    for (at, (label, record, form)) in IN_THE_WAY.iter().enumerate() {
+        let keys = if *form == "alias" { "target: imap.example.net" } else { "checks: [imap]" };
+        builder = builder.service(&format!("s{at}: {{ publish: {form}, name: \"{label}\", {keys} }}"));
+        let _ = write!(services, ", s{at}");
+        let _ = writeln!(records, "{label} 300 {record}");
+    }
+    let mut rota = builder.zone("one.org", Zone::new("one.org").records(&records)).build();
+    let theirs = |rota: &Rota| -> BTreeSet<String> {
+        let is_theirs = |line: &String| !line.starts_with("_rotad.") && !line.starts_with("imap.");
+        rota.records("one.org").into_iter().filter(is_theirs).collect()
+    };
+    let before = theirs(&rota);
+    rota.start();
+    rota.expect_in_sync();
+    let yaml = rota.yaml().replace("services: [imap]", &format!("{services}]"));
+    rota.write(&yaml);
+    for (label, ..) in IN_THE_WAY {
+        rota.expect_journal(&format!("{label}.one.org "));
+    }
+    rota.expect_in_sync();
+    let mut names: Vec<_> = IN_THE_WAY.iter().map(|(label, ..)| format!("{label}.one.org")).collect();
+    names.sort();
+    let zone = rota.zone("one.org");
+    let mut listed: Vec<_> =
+        zone["foreign"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    listed.sort();
+    assert_eq!((listed, &zone["error"]), (names, &serde_json::Value::Null));
+    let (code, plan) = rota.plan();
+    assert!(code == 0 && plan.contains("which rotad never deletes"), "{plan}");
+    // The rest is followed, they stay as they are, and nothing is written for them.
+    rota.kill("node01");
+    rota.expect_a("imap.one.org", ["node00"]);
+    let serial = rota.serial("one.org");
+    rota.restart();
+    rota.expect_in_sync();
+    assert_eq!(rota.serial("one.org"), serial);
+    assert_eq!(theirs(&rota), before);
+    // They go when they are taken over, but for what is not managed: that goes by hand.
+    for (label, ..) in IN_THE_WAY {
+        let ran = rota.run(&["adopt", &format!("{label}.one.org")]);
+        let is_managed = !["text", "call"].contains(&label);
+        assert_eq!(ran.code, i32::from(!is_managed), "{ran:?}");
+        assert!(is_managed || ran.err.contains("never deletes"), "{ran:?}");
+    }
+    rota.named.nsupdate("zone one.org\nupdate delete text.one.org TXT\nupdate delete call.one.org SRV").unwrap();
+    assert_eq!(rota.run(&["sync"]).code, 0);
+    rota.expect_a("shop.one.org", ["node00"]);
+    rota.expect_in_sync();
+    assert_eq!(rota.zone("one.org")["foreign"], serde_json::json!([]));
+    let now = rota.records("one.org");
+    for label in ["blog", "news", "post", "text", "call"] {
+        let alias = format!("{label}.one.org.");
+        assert!(now.iter().any(|line| line.starts_with(&alias) && line.contains("CNAME imap.example.net.")), "{now:?}");
+    }
 }
 
 #[test]

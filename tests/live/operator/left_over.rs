@@ -220,6 +220,34 @@ fn c1_restore_puts_back_who_was_out() {
 }
 
 #[test]
+fn c1_restore_says_what_cannot_come_back() {
+    let mut rota = started();
+    rota.kill("node01");
+    for zone in ["d00.org", "d01.org"] {
+        rota.expect_a(&format!("imap.{zone}"), ["node00", "node02"]);
+        rota.expect_mx(zone, [0, 2].map(|at| format!("10 node0{at}.{zone}")).each_ref().map(String::as_str));
+    }
+    rota.expect_in_sync();
+    comment_out(&mut rota, true);
+    expect_left_over(&mut rota, 5 * EACH);
+    for (domain, by_daemon) in [("d00.org", true), ("d01.org", false)] {
+        if !by_daemon {
+            rota.stop();
+        }
+        let host = format!("node01.{domain}");
+        assert_eq!(rota.run(&["withdraw", &host]).code, 0);
+        // The addresses of the exchange are gone: the rest comes back, and that is said.
+        let ran = rota.run(&["restore", domain]);
+        assert!(ran.code == 1 && ran.err.contains(&format!("10 {host}. did not come back")), "{ran:?}");
+        rota.expect_a(&format!("imap.{domain}"), ["node00", "node01", "node02"]);
+        rota.expect_mx(domain, [0, 2].map(|at| format!("10 node0{at}.{domain}")).each_ref().map(String::as_str));
+        if by_daemon {
+            rota.expect_journal(&format!("{domain} MX is restored without 10 {host}."));
+        }
+    }
+}
+
+#[test]
 fn c1_a_zone_that_is_gone_is_forgotten() {
     let mut rota = started();
     comment_out(&mut rota, true);

@@ -78,7 +78,7 @@ async fn first_reads(transfer: Reply) -> (Vec<Option<String>>, Vec<String>, usiz
     let owners = [OwnerName::from_presentation("imap.example.org")].into();
     let mut found = Vec::new();
     for _ in 0..2 {
-        let reading = primary.first_read(&zone(), &owners).await.unwrap();
+        let reading = primary.first_read(&zone(), &owners, &[]).await.unwrap();
         assert_eq!(reading.soa.serial, 7);
         let held = |set: &crate::dns::Rrset| set.rdata.iter().map(ToString::to_string).collect::<String>();
         found.push(reading.rrsets.values().next().map(held));
@@ -154,11 +154,11 @@ async fn a_server_of_many_large_zones_is_not_asked_for_more() {
         }
     });
     for _ in 0..LARGE_ZONES + 10 {
-        primary.first_read(&zone(), &BTreeSet::new()).await.unwrap();
+        primary.first_read(&zone(), &BTreeSet::new(), &[]).await.unwrap();
     }
     assert_eq!(transfers.load(Ordering::Relaxed), LARGE_ZONES);
     primary.set_keys(keys(KEYS));
-    primary.first_read(&zone(), &BTreeSet::new()).await.unwrap();
+    primary.first_read(&zone(), &BTreeSet::new(), &[]).await.unwrap();
     assert_eq!(transfers.load(Ordering::Relaxed), LARGE_ZONES + 1, "another key may get what that one did not");
     serve.abort();
 }

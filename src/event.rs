@@ -151,6 +151,46 @@ kinds! {
     LinesLost = Warning, "229b2204e5954149bc08856437c638a2";
 }
 
+/// How repetitions of a kind are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folding {
+    /// It has happened: each time is news, for nothing happens twice without something in between. What people do is of this
+    /// sort.
+    Each,
+    /// It lasts: it is told once and then counted, until one of these tells of the same object.
+    Until(&'static [Kind]),
+}
+
+impl Kind {
+    /// How its repetitions are told.
+    #[must_use]
+    pub const fn folding(self) -> Folding {
+        use Kind::{
+            Blind, BlindOver, CheckClear, CheckDown, CheckHeld, CheckUnknown, CheckUp, CheckWarning, ConfigLoaded,
+            ConfigRefused, ConfigWarning, CopyBehind, Drift, EditAccepted, EnoughHealthy, FirstRound, Gap, HoldBegun,
+            HoldEnded, KeyRefused, KeysAccepted, KeysRefused, LeftOver, LinesLost, MessageStopped, PrimaryBack,
+            PrimaryLost, Published, RrsetForeign, Started, StateSaved, StateTrouble, Stopping, TooFewHealthy, TooMuchChange,
+            TtlLimited, ZoneAdopted, ZoneFailing, ZoneForeign, ZoneRecovered, ZoneStandby,
+        };
+        match self {
+            Blind => Folding::Until(&[BlindOver]),
+            PrimaryLost => Folding::Until(&[PrimaryBack]),
+            KeysRefused => Folding::Until(&[KeysAccepted]),
+            StateTrouble => Folding::Until(&[StateSaved]),
+            // A zone is in one of these states at a time.
+            ZoneFailing => Folding::Until(&[ZoneRecovered, ZoneAdopted, ZoneForeign, ZoneStandby]),
+            ZoneForeign => Folding::Until(&[ZoneRecovered, ZoneAdopted, ZoneFailing, ZoneStandby]),
+            ZoneStandby => Folding::Until(&[ZoneRecovered, ZoneAdopted, ZoneFailing, ZoneForeign]),
+            CopyBehind | MessageStopped => Folding::Until(&[ZoneRecovered, ZoneAdopted]),
+            Started | Stopping | FirstRound | ConfigLoaded | ConfigRefused | ConfigWarning | CheckUp | CheckDown
+            | CheckUnknown | CheckWarning | CheckClear | CheckHeld | BlindOver | Published | ZoneRecovered
+            | RrsetForeign | TtlLimited | Drift | TooFewHealthy | EnoughHealthy | TooMuchChange | EditAccepted
+            | KeysAccepted | PrimaryBack | KeyRefused | StateSaved | Gap | HoldBegun | HoldEnded | ZoneAdopted
+            | LeftOver | LinesLost => Folding::Each,
+        }
+    }
+}
+
 /// Octets of a field of the journal: the longest owner name with every octet escaped has 1,000.
 const FIELD: usize = 1_024;
 

@@ -88,6 +88,13 @@ pub fn needs(cluster: &Cluster) -> BTreeMap<OwnerName, Vec<Need>> {
     zones.iter().map(|(name, zone)| (name.clone(), sets(zone).collect())).collect()
 }
 
+/// What the zone holds that cannot stand beside what the file needs in it.
+#[must_use]
+pub fn in_the_way(needed: &[RrsetId], reading: &Reading) -> BTreeSet<RrsetId> {
+    let held = needed.iter().flat_map(plan::in_the_way).filter(|id| reading.rrsets.contains_key(id));
+    held.filter(|id| !needed.contains(id)).collect()
+}
+
 /// What is wrong with the data themselves, of which BIND has refused these, though it would let their names and types be
 /// written, and which of the zone's names are hidden or have no address.
 #[must_use]

@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod answer;
+mod drift;
 mod guard;
 mod hidden;
 mod left_over;
@@ -291,7 +292,7 @@ impl Zone {
             return (self.read_pending(), Vec::new());
         }
         if let Some(step) = self.end(turn) {
-            return (step, Vec::new());
+            return (step, self.tell_end().into_iter().collect());
         }
         if self.may_be_as_left {
             return (self.look(), Vec::new());

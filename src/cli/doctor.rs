@@ -13,7 +13,9 @@ use crate::{
     cli::{Failure, out},
     cluster::Cluster,
     dns::OwnerName,
-    doctor::{KeyFinding, Need, Report, ZoneFinding, first_write, forwards, grants, needs, no_updates, wrong_data},
+    doctor::{
+        KeyFinding, Need, Report, ZoneFinding, first_write, forwards, grants, in_the_way, needs, no_updates, wrong_data,
+    },
     exit::Exit,
     io::{
         clock, files, keys,
@@ -142,12 +144,16 @@ async fn find(
     sets: &[Need],
     finding: &mut ZoneFinding,
 ) -> Result<(), ReadError> {
-    let ids: Vec<_> = sets.iter().map(|(id, _)| id.clone()).collect();
+    let mut ids: Vec<_> = sets.iter().map(|(id, _)| id.clone()).collect();
     // The exchanges, too, as far as they lie in the zone: each needs an address.
     let exchanges = sets.iter().flat_map(|(_, rdata)| rdata).filter_map(plan::exchange);
     let exchanges = exchanges.filter(|host| host.is_at_or_below(zone)).cloned();
     let owners: BTreeSet<_> = ids.iter().map(|id| id.owner.clone()).chain(exchanges).collect();
     let reading = primary.read(zone, &owners).await?;
+    // What cannot stand beside them is to be deleted, if rotad takes it over.
+    let in_the_way = in_the_way(&ids, &reading);
+    ids.extend(in_the_way.iter().cloned());
+    finding.needed = ids.len() + 1;
     let mname = reading.soa.mname.clone();
     finding.mname = Some(mname.to_string());
     finding.is_written = reading.generation.record().is_some();
@@ -178,8 +184,17 @@ async fn find(
     finding.missing = grants(key, zone, no_record, &missing);
     let count = missing.len() + usize::from(no_record);
     if count > 0 {
+        let instead: Vec<_> = missing.iter().filter(|id| in_the_way.contains(id)).map(ToString::to_string).collect();
+        let instead = if instead.is_empty() {
+            String::new()
+        } else {
+            let list = instead.join(", ");
+            format!(
+                " (of {list}, which stands in the way of what the file gives, and is to be deleted by rotad or by hand)"
+            )
+        };
         finding.error = Some(format!(
-            "{count} of {} grants are missing; put these lines into its `update-policy`, then run `rndc reconfig`:",
+            "{count} of {} grants are missing{instead}; put these lines into its `update-policy`, then run `rndc reconfig`:",
             finding.needed
         ));
         return Ok(());

@@ -150,11 +150,12 @@ impl Rails<'_> {
 
 /// A set that cannot come, for the data of strangers that stand in its way: by type, and types that are not read.
 fn beside(id: &RrsetId, theirs: Vec<(&Rrset, RrsetId)>, others: Option<&String>) -> String {
-    let (mut held, mut adopt) = (Vec::new(), Vec::new());
+    let (mut held, mut adopt, mut types) = (Vec::new(), Vec::new(), Vec::new());
     for (set, id) in theirs {
         let data: Vec<_> = set.rdata.iter().map(ToString::to_string).collect();
         held.push(format!("{} {}", id.rtype, text::printable(&data.join(", "))));
         adopt.push(format!("`rotad adopt {id}`"));
+        types.push(id.rtype.as_str());
     }
     held.extend(others.map(|types| format!("{types}, which rotad never deletes")));
     let owner = &id.owner;
@@ -169,13 +170,23 @@ fn beside(id: &RrsetId, theirs: Vec<(&Rrset, RrsetId)>, others: Option<&String>)
         ),
     };
     let adopt = match others {
-        None => format!(", run {} to take it over, which deletes it", adopt.join(" and ")),
+        None => format!(
+            ", run {} to take it over, which deletes it (the key needs {} for that)",
+            adopt.join(" and "),
+            grant(owner, &types)
+        ),
         Some(_) => String::new(),
     };
     format!(
         "{id}: {what}: it is left as it is, and the rest of the zone goes on; delete it (nsupdate: update delete {owner}. TYPE){adopt}, or \
          take the name out of the file"
     )
+}
+
+/// The line of an `update-policy` that a change needs; the name of the key is not known here.
+#[must_use]
+pub fn grant(owner: &OwnerName, types: &[&str]) -> String {
+    format!("`grant KEY name {owner} {};`", types.join(" "))
 }
 
 /// The `RRsets` that cannot stand beside this one (RFC 1034 section 3.6.2), as far as we read them.

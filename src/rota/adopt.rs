@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, time::Instant};
 use super::{Rota, sync::capped};
 use crate::{
     control::Answer,
+    desired,
     dns::{OwnerName, RrType, RrsetId},
     event::{Event, Kind},
+    plan::grant,
     status::ZoneState,
     text::printable,
     zone::Zone,
@@ -110,7 +112,16 @@ impl Rota {
             let held = zone.foreign().get(&id).map(|data| data.iter().map(ToString::to_string).collect::<Vec<_>>());
             zone.adopt_sets([id.clone()]);
             let held = held.unwrap_or_default().join(", ");
-            let event = Event::new(Kind::ZoneAdopted, format!("{id}: is taken over, held {}", printable(&held)));
+            let layout = self.layout.zones.get(&name);
+            let recipes = layout.map(|layout| desired::recipes(&self.cluster, layout, &self.standings));
+            let needs = match recipes.filter(|recipes| !recipes.contains_key(&id)) {
+                Some(_) => {
+                    let grant = grant(&id.owner, &[id.rtype.as_str()]);
+                    format!("; it is to be deleted, which the key must be allowed to: {grant}")
+                }
+                None => String::new(),
+            };
+            let event = Event::new(Kind::ZoneAdopted, format!("{id}: is taken over, held {}{needs}", printable(&held)));
             lines.extend(self.difference(now, &name, |owner| *owner == id.owner));
             lines.push(format!("{}{}", event.message, self.when()));
             events.push(event.zone(&name).rrset(&id));

@@ -175,7 +175,10 @@ impl Status {
         }
         let (word, many) = (paint.red("foreign"), count(names.len()));
         let noun = if names.len() == 1 { "name holds" } else { "names hold" };
-        writeln!(out, "\n{word}: {many} {noun} data of strangers, which are left (take over: rotad adopt NAME)")?;
+        writeln!(
+            out,
+            "\n{word}: {many} {noun} data of strangers, which are left: delete them, or run `rotad adopt NAME` to take them over"
+        )?;
         for name in names.iter().take(ZONES) {
             writeln!(out, "  {name}")?;
         }

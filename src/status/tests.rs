@@ -299,8 +299,7 @@ fn what_strangers_hold_is_listed() {
     let mut status = sample();
     status.zones[0].foreign = vec!["shop.a.org".to_owned()];
     let text = status.human(false);
-    let listed =
-        "\nforeign: 1 name holds data of strangers, which are left (take over: rotad adopt NAME)\n  shop.a.org\n";
+    let listed = "\nforeign: 1 name holds data of strangers, which are left: delete them, or run `rotad adopt NAME` to take them over\n  shop.a.org\n";
     assert!(text.ends_with(listed), "{text}");
     assert_eq!(serde_json::to_value(&status).unwrap()["zones"][0]["foreign"], json!(["shop.a.org"]));
     status.zones[0].foreign = (0..37).map(|at| format!("shop{at}.a.org")).collect();

@@ -55,7 +55,7 @@ impl Zone {
         if is_last && !failed || failed && self.is_ending(turn) {
             // Where its record cannot be taken away, it stays: it does no harm.
             self.has_ended();
-            return Vec::new();
+            return self.tell_end().into_iter().collect();
         }
         match done {
             Done::Read(Ok(reading)) => match (std::mem::take(&mut self.reads_back), self.seen.is_some()) {
@@ -172,30 +172,6 @@ impl Zone {
         events
     }
 
-    /// Managed `RRsets` that are no longer what we last saw there: somebody edited them by hand.
-    fn drift(&self, turn: Turn<'_>, reading: &Reading) -> Vec<Event> {
-        let Some(seen) = &self.believed else { return Vec::new() };
-        let (believed, now) = (&seen.rrsets, &reading.rrsets);
-        let recipes = turn.recipes();
-        let under_way: BTreeSet<_> =
-            self.pending.messages().flat_map(|sent| &sent.changes).map(|change| &change.id).collect();
-        let managed = recipes.keys().filter(|id| self.memory.owned.contains_key(*id) && !under_way.contains(id));
-        let visible = managed.filter(|id| !seen.is_hidden(id) && !reading.blocked.contains_key(&id.owner));
-        let edited: Vec<_> = visible.filter(|id| believed.get(*id) != now.get(*id)).collect();
-        if edited.is_empty() {
-            return Vec::new();
-        }
-        let plan = self.diff(turn, now, &recipes);
-        let events = edited.into_iter().map(|id| {
-            let (before, after) = words::from_to(believed.get(id), now.get(id));
-            let is_wrong = plan.changes.iter().any(|change| change.id == *id);
-            let then = if is_wrong { "it is put back" } else { "that is what it should be, or may be for now" };
-            let words = format!("{id} was changed by somebody else, from {before} to {after}: {then}");
-            Event::new(Kind::Drift, words).zone(&self.name).rrset(id)
-        });
-        events.collect()
-    }
-
     /// BIND's answer to our message.
     fn written(&mut self, turn: Turn<'_>, verdict: &Verdict) -> Vec<Event> {
         let sent = self.sent.take();
@@ -291,13 +267,20 @@ impl Zone {
     /// The guilty stand alone: they wait, and the rest goes on.
     fn blame(&mut self, now: Instant, verdict: &Verdict, guilty: &[Change]) -> Vec<Event> {
         let mut events = Vec::new();
+        // A type that the file does not give at the name: the key need not be allowed to delete it.
+        let is_taken_over = |change: &&Change| change.after.is_none() && self.adopted.contains(&change.id);
+        let blocks = guilty.iter().filter(|_| *verdict == Verdict::Refused).find(is_taken_over);
+        let blocks = blocks.map(|change| &change.id);
         for Change { id, before, after } in guilty {
             if let Some(event) = self.give_up(id, &verdict.words(&self.name)) {
                 events.push(event);
                 continue;
             }
             let tries = self.troubles.get(id).map_or(0, |trouble| trouble.tries).saturating_add(1);
-            let words = format!("{id}: {}", verdict.words(&self.name));
+            let words = match blocks.filter(|gone| gone.owner == id.owner) {
+                Some(gone) => words::cannot_replace(id, gone, verdict.code()),
+                None => format!("{id}: {}", verdict.words(&self.name)),
+            };
             let change = (before.clone(), after.clone());
             let until = now + self.backoff(tries);
             let trouble = Trouble { words, tries, until, change, is_foreign: false, is_refused: true };

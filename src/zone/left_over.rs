@@ -113,6 +113,15 @@ impl Zone {
         self.keep(Memory::default());
     }
 
+    /// A zone of which nothing is followed any more is in no trouble.
+    pub(super) fn tell_end(&mut self) -> Option<Event> {
+        if !(self.dormant || self.is_empty()) || !std::mem::take(&mut self.told) {
+            return None;
+        }
+        let words = format!("{}: it is followed no longer, for the file gives nothing in it", self.name);
+        Some(Event::new(Kind::ZoneRecovered, words).zone(&self.name))
+    }
+
     fn has_nothing_under_way(&self) -> bool {
         self.sent.is_none() && self.lost.is_none() && self.pending.is_empty()
     }

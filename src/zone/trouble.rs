@@ -73,7 +73,11 @@ impl Portion {
 
 /// Leaves out what BIND refused or ignored until it is time to try again.
 pub(super) fn skip_troubles(troubles: &mut BTreeMap<RrsetId, Trouble>, now: Instant, plan: &mut Plan) {
-    troubles.retain(|id, _| plan.changes.iter().any(|change| change.id == *id));
+    let is_planned = |id: &RrsetId| plan.changes.iter().any(|change| change.id == *id);
+    // What was refused together with a deletion that is not needed any more is another message now.
+    let gone = troubles.iter().filter(|(id, trouble)| trouble.change.1.is_none() && !is_planned(id));
+    let gone: BTreeSet<_> = gone.map(|(id, _)| id.owner.clone()).collect();
+    troubles.retain(|id, _| is_planned(id) && !gone.contains(&id.owner));
     plan.changes.retain(|change| {
         troubles
             .get(&change.id)

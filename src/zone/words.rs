@@ -6,7 +6,7 @@ use crate::{
     cluster::AdminState,
     desired::{Contribution, Member, Recipe},
     dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
-    plan::{Change, Rrsets},
+    plan::{Change, Rrsets, grant},
     standings::{Standing, Why},
     text::{self, printable},
     update::GenerationRecord,
@@ -240,6 +240,17 @@ pub(super) fn cannot_grow(zone: &OwnerName, record: &GenerationRecord) -> String
          nobody has written that often, so somebody made it by hand: delete the TXT record at _rotad.{zone}, and rotad \
          goes on from the generation that it remembers",
         record.generation
+    )
+}
+
+/// BIND refuses to let what an operator took over make room.
+pub(super) fn cannot_replace(id: &RrsetId, theirs: &RrsetId, verdict: &str) -> String {
+    let RrsetId { owner, rtype } = theirs;
+    format!(
+        "{id}: named refuses ({verdict}) to delete {theirs}, which was taken over and stands in the way: `update-policy` does \
+         not let the key delete it; add {} and run `rndc reconfig`, or delete it (nsupdate: update delete {owner}. \
+         {rtype}), and run `rotad sync`; `rotad doctor` prints the grants that are missing",
+        grant(owner, &[rtype.as_str()])
     )
 }
 

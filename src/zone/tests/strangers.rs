@@ -1,7 +1,10 @@
 //! Sets of strangers in a zone that is ours.
 
 use super::*;
-use crate::rota::model::id;
+use crate::{
+    control::Command,
+    rota::{Reply, model::id},
+};
 
 fn foreign(world: &mut World) -> Vec<String> {
     world.us().zone(ZONE).foreign().keys().map(ToString::to_string).collect()
@@ -181,4 +184,107 @@ fn a_zone_that_is_adopted_is_adopted_whole_however_many_messages_that_takes() {
     assert_eq!(world.us().state(ZONE), ZoneState::InSync);
     assert_eq!(world.zone(ZONE).get("smtp.example.org A"), BOTH);
     assert_eq!(world.zone(ZONE).get("node00.example.org A"), "192.0.2.10");
+}
+
+#[test]
+fn a_hand_edit_that_cannot_be_put_back_is_told_with_the_cause_and_the_same_next_step() {
+    for (service, ours, theirs, content, words) in [
+        (
+            "smtp",
+            "smtp.example.org A",
+            &["smtp.example.org CNAME"][..],
+            "60 hoster.example.net",
+            "from 192.0.2.10, 192.0.2.11 to nothing: it cannot be put back: a CNAME exists at that name, which rotad did not \
+             publish (CNAME hoster.example.net.), and BIND ignores other records beside it: it is left as it is, and the rest \
+             of the zone goes on; delete it (nsupdate: update delete smtp.example.org. TYPE), run `rotad adopt \
+             smtp.example.org CNAME` to take it over, which deletes it (the key needs `grant KEY name smtp.example.org CNAME;` \
+             for that), or take the name out of the file",
+        ),
+        (
+            "pop3",
+            "pop3.example.org CNAME",
+            &["pop3.example.org A"],
+            "60 203.0.113.1",
+            "to nothing: it cannot be put back: the name has other records, which rotad did not publish (A 203.0.113.1), and \
+             BIND ignores a CNAME beside them: it is left as it is, and the rest of the zone goes on; delete it (nsupdate: \
+             update delete pop3.example.org. TYPE), run `rotad adopt pop3.example.org A` to take it over, which deletes it \
+             (the key needs `grant KEY name pop3.example.org A;` for that), or take the name out of the file",
+        ),
+    ] {
+        let mut world = published(&format!("imap, {service}"));
+        world.zone(ZONE).edit(ours, "-");
+        for id in theirs {
+            world.zone(ZONE).edit(id, content);
+        }
+        world.pass(Duration::from_mins(2));
+        let events = std::mem::take(&mut world.us().events);
+        let of = |kind| events.iter().filter(move |event| event.kind == kind).map(|event| event.message.as_str());
+        assert!(of(Kind::Drift).count() == 1 && of(Kind::Drift).all(|line| line.ends_with(words)), "{events:?}");
+        let left = words.split_once("it cannot be put back: ").unwrap().1;
+        assert!(of(Kind::RrsetForeign).any(|line| line == format!("{ours}: {left}")), "{events:?}");
+        assert_eq!(foreign(&mut world), theirs);
+    }
+}
+
+#[test]
+fn a_hand_edit_is_not_said_to_be_put_back_while_nothing_is_written() {
+    let mut world = published("imap, mx");
+    let clocks = world.clocks();
+    world.us().rota.obey(Command::Hold { seconds: None, by: None, reason: None }, clocks);
+    world.zone(ZONE).edit("imap.example.org A", "60 203.0.113.1");
+    world.pass(Duration::from_mins(2));
+    let told = world.us().told(Kind::Drift);
+    assert!(told[0].ends_with("to 203.0.113.1: it is put back once rotad may write again"), "{told:?}");
+    // An exchange whose host is a stranger's alias by now waits for it.
+    let mut world = published("mx");
+    for set in ["example.org MX", "node00.example.org A", "node01.example.org A"] {
+        world.zone(ZONE).edit(set, "-");
+    }
+    for host in ["node00", "node01"] {
+        world.zone(ZONE).edit(&format!("{host}.example.org CNAME"), "60 hoster.example.net");
+    }
+    world.pass(Duration::from_mins(2));
+    let told = world.us().told(Kind::Drift);
+    let of = |name: &str| told.iter().find(|line| line.starts_with(name)).unwrap();
+    assert!(of("example.org MX").ends_with("as soon as the names that it points to have an address again"), "{told:?}");
+    assert!(of("node00.example.org A").contains("it cannot be put back: a CNAME exists at that name"), "{told:?}");
+}
+
+#[test]
+fn what_was_taken_over_and_may_not_be_deleted_is_told_with_the_grant() {
+    let mut world = published("imap");
+    world.zone(ZONE).edit("smtp.example.org CNAME", "60 hoster.example.net");
+    world.edit(0, &file("imap, smtp"));
+    world.all(Up);
+    world.pass(Duration::from_mins(2));
+    world.bind.refused.insert(name("smtp.example.org"));
+    let clocks = world.clocks();
+    let adopt = Command::Adopt { what: vec!["smtp.example.org".to_owned()] };
+    let (Reply::Now(answer), _) = world.us().rota.obey(adopt, clocks) else { panic!("it waits") };
+    let needs = "is taken over, held hoster.example.net.; it is to be deleted, which the key must be allowed to: `grant KEY \
+                 name smtp.example.org CNAME;`";
+    assert!(answer.done && answer.words.ends_with(needs), "{}", answer.words);
+    world.pass(Duration::from_secs(30));
+    let error = world.us().error(ZONE).to_owned();
+    assert!(error.contains("add `grant KEY name smtp.example.org CNAME;` and run `rndc reconfig`"), "{error}");
+    assert!(error.starts_with("smtp.example.org A, smtp.example.org CNAME: named refuses (REFUSED)"), "{error}");
+    // Deleted by hand: the A is another message now, and waits for nothing.
+    world.bind.refused.clear();
+    world.pass(Duration::from_mins(1));
+    let mut world = published("imap");
+    world.zone(ZONE).edit("smtp.example.org CNAME", "60 hoster.example.net");
+    world.edit(0, &file("imap, smtp"));
+    world.all(Up);
+    world.pass(Duration::from_mins(2));
+    world.bind.refused.insert(name("smtp.example.org"));
+    let zone = name(ZONE);
+    world.us().rota.adopt_set(&zone, id("smtp.example.org CNAME"));
+    // After many tries it waits for up to a minute.
+    world.pass(Duration::from_mins(20));
+    world.bind.refused.clear();
+    world.zone(ZONE).edit("smtp.example.org CNAME", "-");
+    world.us().rota.read_all();
+    world.run();
+    assert_eq!(world.zone(ZONE).get("smtp.example.org A"), BOTH);
+    assert_eq!(world.us().state(ZONE), ZoneState::InSync, "{}", world.us().error(ZONE));
 }

@@ -207,3 +207,63 @@ fn c9_several_are_adopted_at_once_and_each_result_is_told() {
     rota.expect_in_sync();
     assert_eq!(rota.run(&["adopt"]).code, 64);
 }
+
+#[test]
+fn g3_what_stands_in_the_way_has_one_next_step_and_its_grant_is_named() {
+    // As README says: the key may write A and AAAA, and its record.
+    let policy = "grant rotad name _rotad.mydomain.org TXT; grant rotad name imap.mydomain.org A AAAA; \
+                  grant rotad name shop.mydomain.org A AAAA; grant person zonesub ANY;";
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .service("shop: { publish: address, name: shop, checks: [imap] }")
+        .domain("mydomain.org", "services: [imap]")
+        .zone("mydomain.org", Zone::with_policy("mydomain.org", policy).records("shop CNAME hoster.example.net."))
+        .key("person", "hmac-sha256")
+        .build();
+    rota.start();
+    rota.expect_in_sync();
+    rota.edit("services: [imap]", "services: [imap, shop]");
+    let grant = "`grant KEY name shop.mydomain.org CNAME;`";
+    let left = |target: &str| {
+        format!(
+            "a CNAME exists at that name, which rotad did not publish (CNAME {target}.), and BIND ignores other records beside \
+             it: it is left as it is, and the rest of the zone goes on; delete it (nsupdate: update delete shop.mydomain.org. \
+             TYPE), run `rotad adopt shop.mydomain.org CNAME` to take it over, which deletes it (the key needs {grant} for \
+             that), or take the name out of the file"
+        )
+    };
+    rota.expect_journal(&left("hoster.example.net"));
+    let shown = rota.run(&["status"]).out;
+    assert!(shown.contains("delete them, or run `rotad adopt NAME` to take them over\n  shop.mydomain.org\n"), "{shown}");
+    let missing = "grant rotad name shop.mydomain.org CNAME;";
+    let ran = rota.run(&["doctor"]);
+    assert!(ran.code == 1 && ran.out.contains(missing), "{ran:?}");
+    assert!(ran.out.contains("shop.mydomain.org CNAME, which stands in the way"), "{ran:?}");
+
+    let ran = rota.run(&["adopt", "shop.mydomain.org", "CNAME"]);
+    assert!(ran.code == 0 && ran.out.contains(grant), "{ran:?}");
+    rota.eventually("the refusal is told with the grant", |rota| {
+        let zone = rota.zone("mydomain.org");
+        zone["error"].as_str().is_some_and(|error| error.contains(&format!("add {grant} and run `rndc reconfig`")))
+    });
+    rota.expect_cname("shop.mydomain.org", "hoster.example.net");
+
+    // Deleted by hand: who asks for the zone to be read waits for nothing.
+    rota.named.nsupdate_as("person", "zone mydomain.org\nupdate delete shop.mydomain.org CNAME").unwrap();
+    let ran = rota.run(&["sync", "mydomain.org"]);
+    assert!(
+        ran.code == 0 && ran.out.contains("shop.mydomain.org A: added ") && ran.out.ends_with("1 zone read\n"),
+        "{ran:?}"
+    );
+    rota.expect_a("shop.mydomain.org", ["node00", "node01"]);
+    rota.expect_in_sync();
+
+    // Somebody puts another alias in the place of ours.
+    let by_hand = "update delete shop.mydomain.org A\nupdate add shop.mydomain.org 60 CNAME other.example.net";
+    rota.named.nsupdate_as("person", &format!("zone mydomain.org\n{by_hand}")).unwrap();
+    let ran = rota.run(&["sync", "mydomain.org"]);
+    let left = format!("to nothing: it cannot be put back: {}", left("other.example.net"));
+    assert!(ran.code == 0 && ran.out.contains(&left), "{ran:?}");
+    assert!(!ran.out.contains("that is what it should be") && !ran.out.contains("nothing had been changed"), "{ran:?}");
+}

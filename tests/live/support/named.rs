@@ -310,8 +310,13 @@ impl Named {
 
     /// Changes a zone by hand, past rotad.
     pub fn nsupdate(&self, script: &str) -> Result<(), String> {
+        self.nsupdate_as(KEY, script)
+    }
+
+    /// The same with another key.
+    pub fn nsupdate_as(&self, key: &str, script: &str) -> Result<(), String> {
         let mut nsupdate = of_bind("nsupdate");
-        nsupdate.arg("-k").arg(self.key_file(KEY)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        nsupdate.arg("-k").arg(self.key_file(key)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = nsupdate.spawn().unwrap_or_else(|error| missing("nsupdate", &error));
         let script = format!("server 127.0.0.1 {}\n{script}\nsend\n", self.port);
         child.stdin.take().expect("it is piped").write_all(script.as_bytes()).expect("nsupdate reads");

@@ -284,7 +284,8 @@ impl Rota {
             }
             Some(_) => {}
         }
-        let mut events: Vec<_> = self.overrides.tick(now).into_iter().collect();
+        let released = self.overrides.tick(now);
+        let mut events: Vec<_> = released.map(|event| self.tell_released(event)).into_iter().collect();
         if !events.is_empty() {
             self.call_all();
         }
@@ -358,9 +359,10 @@ impl Rota {
         let told = self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default();
         self.note_for_syncs(name, &told);
         events.extend(told);
+        let wants_reading = self.zones.get(name).is_some_and(Zone::wants_reading);
         let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {
-            Some(at) if at > now => {
+            Some(at) if at > now && !wants_reading => {
                 self.rests_for_syncs(name);
                 self.set_alarm(name, Some(at));
             }

@@ -89,6 +89,8 @@ pub struct Zone {
     asked_at: Option<Instant>,
     /// Somebody wants it read whole, and no reading has begun since.
     wants_reading: bool,
+    /// With that reading what BIND would not take before is tried once more.
+    begins_anew: bool,
     /// Somebody wants its serial looked at, and no look has begun since.
     wants_look: bool,
     /// Whether they are those of messages that BIND has acknowledged.
@@ -202,6 +204,7 @@ impl Zone {
             asked: BTreeSet::new(),
             asked_at: None,
             wants_reading: false,
+            begins_anew: false,
             wants_look: false,
             reads_back: false,
             generation: None,
@@ -310,7 +313,7 @@ impl Zone {
             return (step, told);
         }
         let names = self.names(&recipes);
-        if self.seen.as_ref().is_none_or(|seen| !names.is_subset(&seen.names)) {
+        if self.wants_reading || self.seen.as_ref().is_none_or(|seen| !names.is_subset(&seen.names)) {
             return (self.read_all(turn, names), told);
         }
         self.take_back(turn, &recipes);
@@ -453,13 +456,13 @@ impl Zone {
     fn read_all(&mut self, turn: Turn<'_>, names: BTreeSet<OwnerName>) -> Step {
         self.asked.clone_from(&names);
         self.asked_at = Some(turn.now);
-        (self.wants_reading, self.wants_look) = (false, false);
         self.reads_back = false;
-        let is_first = self.read_at.is_none() && self.seen.is_none() && self.believed.is_none();
+        let is_first = self.read_at.is_none() && self.seen.is_none() && self.believed.is_none() && self.failures == 0;
+        self.begin_reading(turn.now);
         // Should this one fail, none counts.
         self.read_at = None;
         // What went wrong once is tried the plain way.
-        if !is_first || self.failures > 0 {
+        if !is_first {
             return Step::Read(names);
         }
         let domains = turn.layout.into_iter().flat_map(|layout| &layout.domains);

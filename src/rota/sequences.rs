@@ -287,7 +287,11 @@ impl Life {
             Event::Lower(limit) => world.bind.max_ttl = limit.map(Ttl),
             Event::Beside(comes) => self.beside(comes),
             Event::Adopt(at) => world.clients[at].rota.adopt_all_sets(),
-            Event::Sync(at) => world.clients[at].rota.read_all(),
+            Event::Sync(at) => {
+                for zone in world.bind.zones.keys() {
+                    world.clients[at].rota.begin_anew(zone);
+                }
+            }
             Event::Withdraw(at) => self.withdraw(at),
             Event::PutBack(at) => {
                 world.clients[at].rota.restore(&[Selection::ALL]);

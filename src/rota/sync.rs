@@ -55,11 +55,7 @@ impl Rota {
             waiting.extend(self.zones.keys().filter(|name| self.is_followed(name)).cloned());
         }
         for name in &waiting {
-            if let Some(zone) = self.zones.get_mut(name) {
-                zone.read_anew();
-            }
-            self.with_zone(name, now, |zone, _| zone.try_anew(now));
-            self.call(name);
+            self.begin_anew(name);
         }
         self.server.ask_now(now);
         let (repaired, wrong, unread) = (Vec::new(), Vec::new(), Vec::new());
@@ -79,6 +75,14 @@ impl Rota {
     /// Whether the file has nothing in a zone, and nothing in it is owned.
     fn is_left(&self, name: &OwnerName) -> bool {
         self.zones.get(name).is_none_or(|zone| zone.memory().owned.is_empty())
+    }
+
+    /// Has a zone read before anything else is done in it, and what BIND would not take tried once more.
+    pub(super) fn begin_anew(&mut self, name: &OwnerName) {
+        if let Some(zone) = self.zones.get_mut(name) {
+            zone.begin_anew();
+        }
+        self.call(name);
     }
 
     /// A zone was told of, or has come to rest: who waits for it hears that.

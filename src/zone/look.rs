@@ -17,18 +17,30 @@ pub const EARLY: Duration = Duration::from_secs(2);
 pub(super) const READ_EVERY: Duration = Duration::from_mins(15);
 
 impl Zone {
-    /// It is to be read whole at its next turn. A reading that is under way has begun before, and does not count.
+    /// It is to be read whole at its next turn, before anything is written: what is believed of it may be what is wrong. A
+    /// reading that is under way has begun before, and does not count.
     pub const fn read_anew(&mut self) {
         self.at_rest = false;
         self.wants_reading = true;
         self.may_be_as_left = false;
     }
 
-    /// What BIND would not take before is tried once more at its next turn.
-    pub fn try_anew(&mut self, now: Instant) {
-        for trouble in self.troubles.values_mut() {
-            trouble.until = now;
+    /// The same, and then what BIND would not take before is tried at once.
+    pub const fn begin_anew(&mut self) {
+        self.read_anew();
+        self.begins_anew = true;
+    }
+
+    /// A reading that somebody wants begins: if all begins anew with it, waits do, too.
+    pub(super) fn begin_reading(&mut self, now: Instant) {
+        (self.wants_reading, self.wants_look) = (false, false);
+        if !std::mem::take(&mut self.begins_anew) {
+            return;
         }
+        for trouble in self.troubles.values_mut() {
+            (trouble.until, trouble.tries) = (now, 0);
+        }
+        self.failures = 0;
         self.remember_limit(None);
     }
 

@@ -331,3 +331,81 @@ domains: {{ d0.test: {{ services: [imap] }} }}
         }
     }
 }
+
+#[test]
+fn it_reads_before_anything_is_written_and_waits_for_no_backoff() {
+    let mut world = world();
+    let zone = name("d0.test");
+    // BIND refuses a set for so long that it is tried once a minute.
+    world.bind.refused.insert(name("imap.d0.test"));
+    world.node("n1", Down);
+    world.pass(Duration::from_mins(20));
+    assert_eq!(world.us().state("d0.test"), ZoneState::Failing);
+    // The cause is gone, and so is what was to be changed.
+    world.bind.refused.clear();
+    edit(&mut world, "d0.test", "imap.d0.test A", "-");
+    world.sent.clear();
+    ask(&mut world, &["d0.test"]);
+    let now = world.now;
+    assert!(world.us().start(now));
+    assert!(matches!(world.us().in_flight[0].1, crate::zone::Step::Read(_)), "{:?}", world.us().in_flight);
+    let answers = answer(&mut world, Duration::ZERO);
+    let [(true, words)] = answers.as_slice() else { panic!("{answers:?}") };
+    assert!(words.contains("imap.d0.test A was changed by somebody else"), "{words}");
+    assert!(words.contains("imap.d0.test A: added 192.0.2.10") && words.ends_with("\n1 zone read"), "{words}");
+    let first = world.sent.iter().find(|sent| sent.update.zone == zone).unwrap();
+    assert!(first.update.changes.iter().all(|change| change.before.is_none()), "{first:?}");
+}
+
+#[test]
+fn what_fails_is_told_and_not_said_to_be_as_it_should_be() {
+    let mut world = world();
+    world.bind.refused.insert(name("imap.d0.test"));
+    world.node("n1", Down);
+    world.pass(Duration::from_mins(5));
+    world.bind.gone.insert(name("d1.test"));
+    ask(&mut world, &["d0.test", "d1.test"]);
+    let answers = answer(&mut world, Duration::from_secs(5));
+    let [(false, words)] = answers.as_slice() else { panic!("{answers:?}") };
+    assert!(words.contains("d0.test is failing") && words.contains("d1.test is failing"), "{words}");
+    assert!(words.ends_with("\n1 zone read"), "{words}");
+}
+
+#[test]
+fn what_was_being_read_when_it_was_asked_for_is_read_once_more() {
+    let mut world = world();
+    world.us().rota.read_all();
+    let now = world.now;
+    while world.us().start(now) {}
+    assert_eq!(world.us().in_flight.len(), 3);
+    let taken: Vec<_> = world.us().in_flight.iter().map(|(zone, ..)| zone.clone()).collect();
+    ask(&mut world, &[]);
+    for zone in taken {
+        let names = world.us().zone(zone.as_str()).memory().owned.keys().map(|id| id.owner.clone()).collect();
+        let reading = world.bind.read(&zone, &names);
+        edit(&mut world, zone.as_str(), &format!("imap.{zone} A"), "-");
+        let at = world.us().in_flight.iter().position(|(name, ..)| *name == zone).unwrap();
+        world.us().in_flight.remove(at);
+        world.us().finish(now, &zone, crate::zone::Done::Read(reading));
+    }
+    let answers = answer(&mut world, Duration::ZERO);
+    let [(true, words)] = answers.as_slice() else { panic!("{answers:?}") };
+    assert_eq!(words.matches("was changed by somebody else").count(), 3, "{words}");
+}
+
+#[test]
+fn what_is_left_over_is_not_waited_for() {
+    let mut world = world();
+    let file = cluster(
+        "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] } }
+checks: { imap: { kind: imap } }
+services: { imap: { publish: address, name: imap, checks: [imap] }, pop: { publish: address, name: pop, checks: [imap] } }
+domains: { d0.test: { services: [imap, pop] }, d1.test: { services: [imap, pop] } }
+",
+    );
+    world.edit(0, &file);
+    world.run();
+    ask(&mut world, &[]);
+    let answers = answer(&mut world, Duration::ZERO);
+    assert!(matches!(&answers[..], [(true, words)] if words.starts_with("2 zones read")), "{answers:?}");
+}

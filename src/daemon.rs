@@ -256,7 +256,7 @@ impl Shutdown {
         let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                if let Err(mpsc::error::TrySendError::Closed(_)) = look.try_send(None) {
+                if let Err(mpsc::error::TrySendError::Closed(_)) = look.try_send(Look::Signal) {
                     return;
                 }
             }

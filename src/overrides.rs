@@ -98,13 +98,13 @@ impl Overrides {
     /// Ends the hold; `None`: there was none.
     pub fn release(&mut self) -> Option<Event> {
         self.ends = None;
-        self.hold.take().map(|_| Event::new(Kind::HoldEnded, "released: writing goes on"))
+        self.hold.take().map(|_| Event::new(Kind::HoldEnded, "released"))
     }
 
     /// Ends a hold whose time has come.
     pub fn tick(&mut self, now: Instant) -> Option<Event> {
         self.ends.take_if(|ends| *ends <= now)?;
-        self.hold.take().map(|_| Event::new(Kind::HoldEnded, "the hold is over: writing goes on"))
+        self.hold.take().map(|_| Event::new(Kind::HoldEnded, "the hold is over"))
     }
 
     /// We stood still, and the monotonic clock may have, too.

@@ -61,8 +61,26 @@ impl Current {
 /// it.
 pub type Looked = Result<String, String>;
 
-/// Asks for a look at once; a signal wants no answer.
-pub type Look = Option<oneshot::Sender<Looked>>;
+/// Asks for a look at once.
+#[derive(Debug)]
+pub enum Look {
+    /// By a signal, which wants no answer.
+    Signal,
+    /// By `rotad reload`.
+    Reload(oneshot::Sender<Looked>),
+    /// Before an edit is accepted: that the file is as it was is not worth a line.
+    Accept(oneshot::Sender<Looked>),
+}
+
+impl Look {
+    fn answer(self, looked: &Looked) {
+        match self {
+            Self::Signal => {}
+            // Whoever asked may have left.
+            Self::Reload(reply) | Self::Accept(reply) => drop(reply.send(looked.clone())),
+        }
+    }
+}
 
 /// How eagerly files are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -204,16 +222,15 @@ impl Watch {
             while let Ok(look) = reload.try_recv() {
                 asked.push(look);
             }
-            let looked = self.look(!asked.is_empty()).await;
-            for reply in asked.into_iter().flatten() {
-                // Whoever asked may have left.
-                let _ = reply.send(looked.clone());
-            }
+            let tells = asked.iter().any(|look| !matches!(look, Look::Accept(_)));
+            let looked = self.look(!asked.is_empty(), tells).await;
+            asked.into_iter().for_each(|look| look.answer(&looked));
         }
     }
 
-    /// Looks at the contents; understands and publishes them when they have changed, or when asked to.
-    async fn look(&mut self, asked: bool) -> Looked {
+    /// Looks at the contents; understands and publishes them when they have changed, or when asked to. What was found is told
+    /// if it is new, or if `tells`.
+    async fn look(&mut self, asked: bool, tells: bool) -> Looked {
         let ended = |_| "rotad stops".to_owned();
         let inputs = self.inputs.clone();
         let inputs = spawn_blocking(move || inputs.again()).await.map_err(ended)?;
@@ -224,6 +241,7 @@ impl Watch {
             return Ok(self.as_published());
         }
         self.doubted = false;
+        let tells = tells || inputs != self.inputs;
         if inputs != self.inputs || asked {
             let path = self.path.clone();
             let loaded = spawn_blocking(move || files::load(&path)).await.map_err(ended)?;
@@ -234,11 +252,11 @@ impl Watch {
                     }
                     // Both at once: the keys are those of the file that names them.
                     let is_other = std::mem::replace(&mut self.key, key) != self.key;
-                    self.accept(loaded, u64::from(is_other));
+                    self.accept(loaded, u64::from(is_other), tells);
                 }
                 Err(refused) => {
                     let problems = refused.to_string();
-                    self.refuse(refused);
+                    self.refuse(refused, tells);
                     return Err(problems);
                 }
             }
@@ -253,14 +271,16 @@ impl Watch {
         self.current.borrow().hash.clone()
     }
 
-    fn accept(&mut self, loaded: Loaded, other_keys: u64) {
+    fn accept(&mut self, loaded: Loaded, other_keys: u64, tells: bool) {
         self.inputs = loaded.inputs;
         let (old, new) = (Arc::clone(&self.current.borrow().cluster), loaded.cluster);
         let changes = old.changes(&new);
-        let what = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join(", ") };
-        emit(&Event::new(Kind::ConfigLoaded, format!("{} was read: {what}", self.path.display())));
-        for warning in &loaded.warnings {
-            emit(&Event::new(Kind::ConfigWarning, warning.headline()));
+        if tells || self.current.borrow().error.is_some() {
+            let what = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join(", ") };
+            emit(&Event::new(Kind::ConfigLoaded, format!("{} was read: {what}", self.path.display())));
+            for warning in &loaded.warnings {
+                emit(&Event::new(Kind::ConfigWarning, warning.headline()));
+            }
         }
         let restart = old.needs_restart(&new);
         if !restart.is_empty() {
@@ -280,7 +300,7 @@ impl Watch {
         });
     }
 
-    fn refuse(&mut self, refused: LoadError) {
+    fn refuse(&mut self, refused: LoadError, tells: bool) {
         let error = refused.headline();
         // The lists of the file in force are watched on: their edits count when the file is good again.
         let before = std::mem::replace(&mut self.inputs, refused.inputs);
@@ -288,7 +308,9 @@ impl Watch {
             self.inputs.0.entry(path).or_insert(input);
         }
         let message = format!("an edit is refused, what was in force stays: {error}");
-        emit(&Event::new(Kind::ConfigRefused, message).reason(&*error));
+        if tells || self.current.borrow().error.as_ref() != Some(&error) {
+            emit(&Event::new(Kind::ConfigRefused, message).reason(&*error));
+        }
         self.publish(|current| current.error = Some(error));
     }
 

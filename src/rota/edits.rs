@@ -1,14 +1,14 @@
 //! Whether an edit of the file may take effect: one that rewrites too much waits until an operator accepts it.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
-use super::Rota;
+use super::{Rota, told::list};
 use crate::{
     cluster::Cluster,
     desired,
-    dns::OwnerName,
+    dns::{OwnerName, Rdata},
     event::{Event, Kind},
-    layout::Layout,
+    layout::{self, Layout},
     standings::Standings,
     zone::Turn,
 };
@@ -198,12 +198,43 @@ impl Rota {
         let id = short(hash);
         let leaves = is_in_force || self.cluster.nodes.keys().any(|node| !cluster.nodes.contains_key(node));
         let advice = if leaves { "; a node is drained first, then removed" } else { "" };
+        let unasked = self.unasked();
+        let unasked = if unasked.is_empty() {
+            String::new()
+        } else {
+            format!("; published and asked by nobody, for no node of the file in force has them: {}", list(unasked))
+        };
         let words = format!(
             "this edit would change or delete {changed} of {owned} published RRsets, more than max_change ({most}%): see \
-             `rotad plan`, then take it back, or let it through by `rotad accept {id}`{advice}"
+             `rotad plan`, then take it back, or let it through by `rotad accept {id}`{advice}{unasked}"
         );
         let cluster = (!is_in_force).then(|| Arc::clone(cluster));
         Some(HeldEdit { id, changed, owned, since: now, words, cluster })
+    }
+
+    /// Addresses and exchanges that are published and are no node's of the file in force: whoever is behind them is not asked,
+    /// and they stay whatever becomes of it.
+    fn unasked(&self) -> Vec<String> {
+        let nodes: BTreeSet<_> = self.cluster.nodes.values().flat_map(|node| &node.addresses).copied().collect();
+        let (mut addresses, mut exchanges) = (BTreeSet::new(), BTreeSet::new());
+        for (id, data) in self.zones.values().flat_map(|zone| &zone.memory().owned) {
+            let mut known = None;
+            for rdata in data {
+                match rdata {
+                    Rdata::A(v4) => drop(addresses.insert(IpAddr::from(*v4))),
+                    Rdata::Aaaa(v6) => drop(addresses.insert(IpAddr::from(*v6))),
+                    Rdata::Mx { exchange, .. } => {
+                        let all = || layout::all_exchanges(&self.cluster, &id.owner).collect::<BTreeSet<_>>();
+                        if !known.get_or_insert_with(all).contains(exchange) {
+                            exchanges.insert(exchange);
+                        }
+                    }
+                    Rdata::Cname(_) => {}
+                }
+            }
+        }
+        let addresses = addresses.difference(&nodes).map(ToString::to_string);
+        addresses.chain(exchanges.into_iter().map(ToString::to_string)).collect()
     }
 
     /// The first look at the zones: was the file edited beyond measure while nobody watched?
@@ -212,7 +243,10 @@ impl Rota {
         self.held_edit = if is_let_through { None } else { self.too_much(now, &self.cluster, &self.file) };
         self.edits = if self.held_edit.is_some() { Edits::Held } else { Edits::Free };
         let words = &self.held_edit.as_ref()?.words;
-        Some(Event::new(Kind::TooMuchChange, format!("{words}; until then only health is followed")))
+        Some(Event::new(
+            Kind::TooMuchChange,
+            format!("{words}; until then only the health of the file's nodes is followed"),
+        ))
     }
 }
 

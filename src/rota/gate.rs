@@ -40,6 +40,21 @@ impl Rota {
         !self.looks_only && self.blocked().is_empty()
     }
 
+    /// `what`, and what it waits for, if it does.
+    pub(super) fn once_it_may(&self, what: &str) -> String {
+        if let Some(hold) = self.overrides.hold() {
+            return format!("{what} once the hold is over: {}", hold.words());
+        }
+        let blocked = self.blocked();
+        if blocked.contains(&Mode::Starting) && !self.first_round_done {
+            format!("{what} once every check has answered")
+        } else if blocked.contains(&Mode::Blind) {
+            format!("{what} once rotad is no longer blind")
+        } else {
+            what.to_owned()
+        }
+    }
+
     /// Why the newest file is not in force, or not wholly.
     #[must_use]
     pub fn refused_edit(&self) -> Option<&str> {

@@ -51,7 +51,7 @@ impl Rota {
             Command::Restore { selections } => self.restore(&selections),
             Command::Withdraw { selection, forget } => self.withdraw(&selection, forget),
             Command::Release => {
-                let event = self.overrides.release();
+                let event = self.overrides.release().map(|event| self.tell_released(event));
                 self.call_all();
                 let words = event.as_ref().map_or("nothing was held", |event| &event.message);
                 (Answer::done(words), event.into_iter().collect())
@@ -65,7 +65,13 @@ impl Rota {
         match self.mode() {
             Mode::Active => "",
             Mode::Hold => ", once `rotad release` lets it write",
-            Mode::Starting | Mode::Blind => ", once every check has answered",
+            Mode::Starting => ", once every check has answered",
+            Mode::Blind => ", once rotad is no longer blind",
         }
+    }
+
+    /// That a hold is over, and what follows: there may be other reasons why nothing is written.
+    pub(super) fn tell_released(&self, event: Event) -> Event {
+        Event { message: format!("{}: {}", event.message, self.once_it_may("writing goes on")), ..event }
     }
 }

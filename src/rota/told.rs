@@ -17,9 +17,10 @@ const SHOWN: usize = 10;
 impl Rota {
     pub(super) fn tell_first_round(&self) -> Event {
         let undecided = self.health.targets.values().filter(|health| health.state == State::Unknown).count();
+        let then = self.once_it_may("writing may begin");
         let words = match (self.health.first_round_done, undecided) {
-            (true, 0) => "every check has answered: writing may begin".to_owned(),
-            (_, undecided) => format!("{undecided} checks are undecided, and change nothing in DNS: writing may begin"),
+            (true, 0) => format!("every check has answered: {then}"),
+            (_, undecided) => format!("{undecided} checks are undecided, and change nothing in DNS: {then}"),
         };
         Event::new(Kind::FirstRound, words)
     }
@@ -121,7 +122,7 @@ fn name(short: &Shortage) -> String {
 }
 
 /// The first of them, and how many more there are.
-fn list<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
+pub(super) fn list<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
     let all: Vec<_> = all.into_iter().map(|one| one.to_string()).collect();
     let (shown, rest) = all.split_at_checked(SHOWN).unwrap_or((&all, &[]));
     match rest.len() {

@@ -18,7 +18,10 @@ use crate::{
     control::{Answer, Command},
     event::{Event, Kind},
     exit::Exit,
-    io::{clock, journal, watch::Looked},
+    io::{
+        clock, journal,
+        watch::{Look, Looked},
+    },
     rota::{Judged, Reply, Ticket},
     tsig::Keys,
 };
@@ -113,15 +116,15 @@ impl Pending {
 impl Reconcile {
     /// Does what an operator asks. What a crash may not undo is saved before it is said to be done.
     pub(super) fn obey(&mut self, command: Command, reply: oneshot::Sender<Answer>) {
-        let wish = match command {
-            Command::Accept { id } => Wish::Accept(id, reply),
-            Command::Reload => Wish::Reload(reply),
+        let (tell, looked) = oneshot::channel();
+        let (wish, wanted) = match command {
+            Command::Accept { id } => (Wish::Accept(id, reply), Look::Accept(tell)),
+            Command::Reload => (Wish::Reload(reply), Look::Reload(tell)),
             command => return self.obey_at_once(command, reply),
         };
         let (look, later) = (self.look.clone(), self.pending.later.clone());
         tokio::spawn(async move {
-            let (reply, looked) = oneshot::channel();
-            let looked = match look.send(Some(reply)).await {
+            let looked = match look.send(wanted).await {
                 Ok(()) => looked.await.unwrap_or_else(|_| Err("rotad stops".to_owned())),
                 Err(_) => Err("rotad stops".to_owned()),
             };

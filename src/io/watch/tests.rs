@@ -263,13 +263,13 @@ async fn a_signal_makes_it_look_at_once() {
     let mut watched = Watched::paced(plain, QUICK, false, Input::of);
     // The look at the start is over when an asked one is.
     let before = watched.current.borrow().loaded_at;
-    watched.reload.send(None).await.unwrap();
+    watched.reload.send(Look::Signal).await.unwrap();
     watched.until("a look", |current| current.loaded_at > before).await;
     fs::write(watched.path("cluster.yaml"), "").unwrap();
-    watched.reload.send(None).await.unwrap();
+    watched.reload.send(Look::Signal).await.unwrap();
     watched.until("an error", |current| current.error.is_some()).await;
     fs::write(watched.path("cluster.yaml"), yaml(&TWO)).unwrap();
-    watched.reload.send(None).await.unwrap();
+    watched.reload.send(Look::Signal).await.unwrap();
     watched.until_nodes(2).await;
 }
 
@@ -301,7 +301,7 @@ fn changes_are_told_in_words() {
             "cluster changed",
             "bind.server changed",
             "node node01 removed",
-            "node node00 changed",
+            "node node00 changed (addresses)",
             "2 domains added (b.org, c.org)",
             "domain a.org removed"
         ]

@@ -6,7 +6,7 @@ use super::super::model::{World, cluster, targets};
 use crate::{
     check::Target,
     cluster::Cluster,
-    event::Kind,
+    event::{Kind, fold::Fold},
     health::State::{self, Down, Unknown, Up},
 };
 
@@ -264,6 +264,81 @@ fn an_edit_that_waits_is_accepted_by_its_name_and_as_it_was_judged() {
     assert!(world.us().rota.held_edit().is_none());
     let error = world.us().rota.accept(None, "0123456789abcdef").unwrap_err();
     assert!(error.starts_with("no edit waits"), "{error}");
+}
+
+#[test]
+fn an_edit_that_is_held_again_is_told_again() {
+    let (three, two) = (many(&[0, 1, 2], "imap"), many(&[0, 1], "imap"));
+    let mut world = of_many(&three);
+    let (mut fold, mut told) = (Fold::default(), Vec::new());
+    for (file, hash) in [(&two, "b"), (&three, "a"), (&two, "b"), (&three, "a")] {
+        edit_as(&mut world, file, hash);
+        let now = world.now;
+        for event in std::mem::take(&mut world.us().events) {
+            told.extend(fold.push(event, now).into_iter().map(|event| event.kind));
+        }
+    }
+    let (held, back) = (Kind::TooMuchChange, Kind::ConfigLoaded);
+    assert_eq!(told, [held, back, held, back]);
+    // Two edits are accepted one after the other.
+    let mut accepted = Vec::new();
+    for (file, hash) in [(&two, "b"), (&three, "a"), (&two, "c")] {
+        edit_as(&mut world, file, hash);
+        if world.us().rota.held_edit().is_some() {
+            accepted.extend(world.us().rota.accept(None, hash).unwrap());
+        }
+        world.all(Up);
+        world.run();
+    }
+    let now = world.now;
+    let lines = accepted.into_iter().flat_map(|event| fold.push(event, now));
+    let lines: Vec<_> = lines.filter(|event| event.kind == Kind::EditAccepted).map(|event| event.message).collect();
+    assert_eq!(lines, ["the edit b is accepted: it is in force", "the edit c is accepted: it is in force"]);
+    assert_eq!(fold.end(now), []);
+}
+
+#[test]
+fn what_is_published_and_asked_by_nobody_is_named_while_an_edit_waits() {
+    let file = |nodes: &[u8]| {
+        let domains: Vec<_> = (0..12).map(|at| format!("d{at:02}.test: {{ services: [imap, mx] }}")).collect();
+        let node = |at: &u8| format!("n{at}: {{ addresses: [192.0.2.1{at}, \"2001:db8::{at}\"] }}");
+        let nodes: Vec<_> = nodes.iter().map(node).collect();
+        cluster(&format!(
+            "nodes: {{ {} }}
+checks: {{ imap: {{ kind: imap }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+  mx: {{ publish: mx, preference: 10, exchange: \"{{node}}.elsewhere.net\", checks: [imap] }}
+domains:
+  {}
+",
+            nodes.join(", "),
+            domains.join("\n  ")
+        ))
+    };
+    let words = "; published and asked by nobody, for no node of the file in force has them: ";
+    for (after, named) in [
+        (&[0, 1][..], "192.0.2.12, 2001:db8::2, n2.elsewhere.net"),
+        (&[1], "192.0.2.10, 192.0.2.12, 2001:db8::, 2001:db8::2, n0.elsewhere.net, n2.elsewhere.net"),
+    ] {
+        let mut world = of_many(&file(&[0, 1, 2]));
+        let saved = world.us().remembered();
+        world.restart(0, &file(after), saved);
+        world.all(Up);
+        world.pass(std::time::Duration::from_mins(2));
+        let shown = world.us().rota.refused_edit().unwrap().to_owned();
+        assert!(shown.ends_with(&format!("{words}{named}")), "{shown}");
+        let told = world.us().told(Kind::TooMuchChange);
+        assert_eq!(told, [format!("{shown}; until then only the health of the file's nodes is followed")]);
+        // Another file that is too much is held beside it, and they are asked as little.
+        edit_as(&mut world, &file(&[3]), "d");
+        assert!(world.us().told(Kind::TooMuchChange)[0].contains(words));
+    }
+    // The file before stays in force, and asks all of them.
+    let mut world = of_many(&file(&[0, 1, 2]));
+    edit_as(&mut world, &file(&[0, 1]), "b");
+    let told = world.us().told(Kind::TooMuchChange);
+    assert!(told.len() == 1 && !told[0].contains("asked by nobody"), "{told:?}");
 }
 
 #[test]

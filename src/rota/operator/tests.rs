@@ -4,7 +4,7 @@ use crate::{
     cluster::Cluster,
     control::Command,
     event::Kind,
-    health::State::Down,
+    health::{HealthView, State::Down},
     rota::{
         Reply,
         model::{Content, World, cluster, name},
@@ -100,4 +100,43 @@ fn a_rival_that_writes_in_between_is_read_before_it_is_taken_over() {
     // The first fails at the record that had moved; the second goes on from it.
     let generations: Vec<_> = world.sent.iter().map(|sent| sent.update.record.generation).collect();
     assert_eq!(generations, [8, 9]);
+}
+
+#[test]
+fn who_is_held_is_not_told_that_writing_begins_or_goes_on() {
+    for (held, is_blind, round, released) in [
+        (false, false, "every check has answered: writing may begin", ""),
+        (
+            true,
+            false,
+            "every check has answered: writing may begin once the hold is over: nothing is written until `rotad release`",
+            "released: writing goes on",
+        ),
+        (
+            true,
+            true,
+            "every check has answered: writing may begin once the hold is over: nothing is written until `rotad release`",
+            "released: writing goes on once rotad is no longer blind",
+        ),
+        (false, true, "every check has answered: writing may begin once rotad is no longer blind", ""),
+    ] {
+        let mut world = World::new(&file());
+        if held {
+            let (_, words, _) = world.obey(hold(None));
+            assert_eq!(words, "held: nothing is written until `rotad release`");
+        }
+        let view = HealthView { blind: is_blind, ..HealthView::clone(&world.view()) };
+        world.us().rota.set_health(Arc::new(view));
+        world.run();
+        assert_eq!(world.us().told(Kind::FirstRound), [round]);
+        assert_eq!(world.sent.is_empty(), held || is_blind);
+        if held {
+            assert_eq!(world.obey(Command::Release).1, released);
+        }
+    }
+    let mut world = World::new(&file());
+    let view = HealthView { first_round_done: false, ..HealthView::clone(&world.view()) };
+    world.us().rota.set_health(Arc::new(view));
+    world.obey(hold(None));
+    assert_eq!(world.obey(Command::Release).1, "released: writing goes on once every check has answered");
 }

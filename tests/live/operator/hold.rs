@@ -50,6 +50,7 @@ fn a_hold_survives_kill_9_and_a_restart() {
     rota.start();
     rota.expect_journal("still held: nothing is written until ");
     rota.eventually("the first round is over", |rota| rota.journal().matches("writing may begin").count() == 2);
+    rota.expect_journal("every check has answered: writing may begin once the hold is over: nothing is written until ");
     expect_held(&mut rota);
     rota.restart();
     assert_eq!(rota.status()["mode"], "hold");

@@ -363,25 +363,43 @@ fn c2_an_edit_that_changes_too_much_waits_to_be_accepted() {
     assert_eq!(rota.run(&["reload"]).code, 1);
     let id = rota.status()["config"]["held_edit"]["id"].as_str().unwrap().to_owned();
 
-    // A restart does not let it through.
+    // A restart does not let it through, and the node that is not in the file is asked by nobody.
     rota.restart();
     rota.eventually("it waits again", |rota| rota.status()["config"]["held_edit"]["id"] == id.as_str());
+    let unasked =
+        format!("published and asked by nobody, for no node of the file in force has them: {}", rota.ip("node02"));
+    let error = rota.status()["config"]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains(&unasked), "{error}");
+    rota.expect_journal(&unasked);
     rota.expect_a("imap.d11.example.org", NODES);
     // Taken back, it waits no longer.
     rota.write(&good);
     assert_eq!(rota.run(&["reload"]).code, 0);
     let config = rota.status()["config"].clone();
     assert!(config["error"].is_null() && config["held_edit"].is_null(), "{config}");
+    let waits = format!("let it through by `rotad accept {id}`");
+    let held = rota.journal().matches(&waits).count();
     rota.write(&edited);
     assert_eq!(rota.run(&["reload"]).code, 1);
+    // Held again, it is told again.
+    rota.eventually("the journal has it", |rota| rota.journal().matches(&waits).count() == held + 1);
+    let reads = rota.journal().matches("cluster.yaml was read: ").count();
     let ran = rota.run(&["accept", &id]);
     assert_eq!(ran.code, 0, "{ran:?}");
+    rota.expect_journal(&format!("the edit {id} is accepted: it is in force"));
+    assert_eq!(rota.journal().matches("cluster.yaml was read: ").count(), reads, "one line says it");
     rota.expect_a("imap.d00.example.org", ["node00", "node01"]);
     rota.expect_a("imap.d11.example.org", ["node00", "node01"]);
     rota.expect_in_sync();
     let config = rota.status()["config"].clone();
     assert!(config["error"].is_null() && config["held_edit"].is_null(), "{config}");
+    // The next one, soon after, is told when it happens; and at the end nothing is told that is over.
+    rota.take_out("node01:");
+    assert_eq!(rota.run(&["reload"]).code, 1);
+    assert_eq!(rota.run(&["accept"]).code, 0);
+    rota.eventually("it is told", |rota| rota.journal().matches(" is accepted: it is in force").count() == 2);
     rota.stop();
+    assert!(!rota.journal().contains("(once more in "), "{}", rota.journal());
     for command in [&["accept"][..], &["reload"]] {
         assert_eq!(rota.run(command).code, 69, "{command:?}");
     }

@@ -169,8 +169,8 @@ impl Kind {
             Blind, BlindOver, CheckClear, CheckDown, CheckHeld, CheckUnknown, CheckUp, CheckWarning, ConfigLoaded,
             ConfigRefused, ConfigWarning, CopyBehind, Drift, EditAccepted, EnoughHealthy, FirstRound, Gap, HoldBegun,
             HoldEnded, KeyRefused, KeysAccepted, KeysRefused, LeftOver, LinesLost, MessageStopped, PrimaryBack,
-            PrimaryLost, Published, RrsetForeign, Started, StateSaved, StateTrouble, Stopping, TooFewHealthy, TooMuchChange,
-            TtlLimited, ZoneAdopted, ZoneFailing, ZoneForeign, ZoneRecovered, ZoneStandby,
+            PrimaryLost, Published, RrsetForeign, Started, StateSaved, StateTrouble, Stopping, TooFewHealthy,
+            TooMuchChange, TtlLimited, ZoneAdopted, ZoneFailing, ZoneForeign, ZoneRecovered, ZoneStandby,
         };
         match self {
             Blind => Folding::Until(&[BlindOver]),

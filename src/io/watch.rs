@@ -224,7 +224,9 @@ impl Watch {
             }
             let tells = asked.iter().any(|look| !matches!(look, Look::Accept(_)));
             let looked = self.look(!asked.is_empty(), tells).await;
-            asked.into_iter().for_each(|look| look.answer(&looked));
+            for look in asked {
+                look.answer(&looked);
+            }
         }
     }
 

@@ -235,7 +235,10 @@ fn g3_what_stands_in_the_way_has_one_next_step_and_its_grant_is_named() {
     };
     rota.expect_journal(&left("hoster.example.net"));
     let shown = rota.run(&["status"]).out;
-    assert!(shown.contains("delete them, or run `rotad adopt NAME` to take them over\n  shop.mydomain.org\n"), "{shown}");
+    assert!(
+        shown.contains("delete them, or run `rotad adopt NAME` to take them over\n  shop.mydomain.org\n"),
+        "{shown}"
+    );
     let missing = "grant rotad name shop.mydomain.org CNAME;";
     let ran = rota.run(&["doctor"]);
     assert!(ran.code == 1 && ran.out.contains(missing), "{ran:?}");

@@ -529,14 +529,10 @@ impl Rota {
     }
 
     /// What `rotad sync` does to all zones.
-    pub(crate) fn try_all_anew(&mut self, now: Instant) {
+    pub(crate) fn begin_all_anew(&mut self) {
         for zone in self.zones.keys().cloned().collect::<Vec<_>>() {
-            self.with_zone(&zone, now, |zone, _| {
-                zone.read_anew();
-                zone.try_anew(now);
-            });
+            self.begin_anew(&zone);
         }
-        self.call_all();
     }
 
     /// What `rotad adopt` does to all sets.

@@ -287,11 +287,7 @@ impl Life {
             Event::Lower(limit) => world.bind.max_ttl = limit.map(Ttl),
             Event::Beside(comes) => self.beside(comes),
             Event::Adopt(at) => world.clients[at].rota.adopt_all_sets(),
-            Event::Sync(at) => {
-                for zone in world.bind.zones.keys() {
-                    world.clients[at].rota.begin_anew(zone);
-                }
-            }
+            Event::Sync(at) => world.clients[at].rota.begin_all_anew(),
             Event::Withdraw(at) => self.withdraw(at),
             Event::PutBack(at) => {
                 world.clients[at].rota.restore(&[Selection::ALL]);
@@ -392,7 +388,7 @@ impl Life {
         world.bind.max_ttl = None;
         world.pass(Duration::from_mins(20));
         for client in &mut world.clients {
-            client.rota.try_all_anew(world.now);
+            client.rota.begin_all_anew();
         }
         // What strangers hold is taken over.
         for client in &mut world.clients {

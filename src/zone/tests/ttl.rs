@@ -62,8 +62,7 @@ fn a_ttl_that_bind_lowers_is_told_once_and_taken_as_right() {
     assert!(told[0].contains("from TTL 300 to TTL 60: it is put back"), "{told:?}");
     // It is raised, and `sync` tries.
     world.bind.max_ttl = None;
-    let now = world.now;
-    world.us().rota.try_all_anew(now);
+    world.us().rota.begin_all_anew();
     world.run();
     assert_eq!((world.us().state(ZONE), ttl(&mut world)), (ZoneState::InSync, 3600));
     assert!(world.us().told(Kind::TtlLimited).is_empty());

@@ -1,5 +1,5 @@
-//! What hides the data of a zone: a DNAME (RFC 6672), a delegation, a zone of its own on the same server. An UPDATE of
-//! such data is accepted, and shown to nobody (measured).
+//! What hides the data of a zone: a DNAME (RFC 6672), a delegation, a zone of its own on the same server, a policy that
+//! rewrites answers. An UPDATE of such data is accepted, and shown to nobody (measured).
 
 use std::{collections::BTreeSet, fmt};
 
@@ -15,6 +15,9 @@ use super::{
 };
 use crate::dns::OwnerName;
 
+#[cfg(test)]
+mod tests;
+
 /// Why what a zone holds at a name is neither seen nor of use. Nothing is known of the name then: its data are neither
 /// written nor counted as absent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +30,9 @@ pub enum Occlusion {
     ChildZone(OwnerName),
     /// The server answers for the zone, and for this name with an error.
     Unanswered(String),
+    /// The answer is not known to be the zone's own: it has no SOA of the zone where RFC 2308 wants one, or the SOA or NS
+    /// of this other zone.
+    Rewritten(Option<OwnerName>),
 }
 
 impl Occlusion {
@@ -35,8 +41,13 @@ impl Occlusion {
     pub fn code(&self) -> &str {
         match self {
             Self::Unanswered(code) => code,
-            Self::Dname(_) | Self::Delegation(_) | Self::ChildZone(_) => "NOERROR",
+            Self::Dname(_) | Self::Delegation(_) | Self::ChildZone(_) | Self::Rewritten(_) => "NOERROR",
         }
+    }
+
+    /// Whether the zone may answer for the name all the same, with data that were not seen.
+    pub(super) const fn leaves_open(&self) -> bool {
+        matches!(self, Self::Unanswered(_) | Self::Rewritten(_))
     }
 }
 
@@ -64,6 +75,17 @@ impl fmt::Display for Occlusion {
                 "is answered with {code} although the zone is served: often a zone below it that named could not load or does \
                  not show; named's log has the cause"
             ),
+            Self::Rewritten(by) => {
+                match by {
+                    Some(by) => write!(f, "is answered with what the zone {by} says")?,
+                    None => f.write_str("is answered without the SOA of the zone")?,
+                }
+                f.write_str(
+                    ", so that it is not known what the zone holds there: as a rule `response-policy` (RPZ) of named rewrites \
+                     the answer, or a zone of `type redirect` does; except the name there (`rpz-passthru.`), or let the policy \
+                     rewrite recursive queries only (`recursive-only yes`), or take the name out of the file",
+                )
+            }
         }
     }
 }
@@ -82,7 +104,7 @@ impl Look<'_> {
     pub(super) fn may_hold(&self) -> bool {
         match self {
             Self::Held { records, .. } => !records.is_empty(),
-            Self::Occluded(why) => matches!(why, Occlusion::Unanswered(_)),
+            Self::Occluded(why) => why.leaves_open(),
         }
     }
 }
@@ -103,11 +125,14 @@ pub(super) fn look<'a>(zone: &OwnerName, owner: &OwnerName, answers: &'a [Messag
         let is_alias = here().any(|record| record.record_type() == RecordType::CNAME);
         let is_of_name = !is_alias || answer.queries.iter().any(|query| !goes_on(query.query_type));
         if is_of_name {
-            let below = origins(owner, answer).into_iter().filter(|origin| origin.is_below(zone)).max_by_key(depth);
-            if let Some(at) = below {
-                return Ok(Look::Occluded(Occlusion::ChildZone(at)));
+            let origins = origins(owner, answer);
+            if let Some(at) = origins.iter().filter(|origin| origin.is_below(zone)).max_by_key(|origin| depth(origin)) {
+                return Ok(Look::Occluded(Occlusion::ChildZone(at.clone())));
             }
-            is_sure |= origins(owner, answer).contains(zone);
+            if let Some(why) = rewritten(zone, &origins, answer, here().next().is_none()) {
+                return Ok(Look::Occluded(why));
+            }
+            is_sure |= origins.contains(zone);
         }
         found.extend(here());
         if is_alias {
@@ -158,17 +183,72 @@ fn trouble(zone: &OwnerName, owner: &OwnerName, answer: &Message) -> Result<Opti
 /// The zones that the answer says the name is of: by the SOA or NS of the authority section, or by an SOA of the name
 /// itself.
 fn origins(owner: &OwnerName, answer: &Message) -> BTreeSet<OwnerName> {
-    let is_origin = |record: &&Record| matches!(record.record_type(), RecordType::SOA | RecordType::NS);
-    let above = answer.authorities.iter().filter(is_origin).map(|record| name(&record.name));
     let soa = answer.answers.iter().filter(|record| matches!(record.data, RData::SOA(_)));
     let own = soa.map(|record| name(&record.name)).filter(|at| at == owner);
-    above.filter(|at| owner.is_at_or_below(at)).chain(own).collect()
+    authorities(answer).filter(|at| owner.is_at_or_below(at)).chain(own).collect()
+}
+
+/// The zones of the SOA and NS records in the authority section.
+fn authorities(answer: &Message) -> impl Iterator<Item = OwnerName> {
+    let is_origin = |record: &&Record| matches!(record.record_type(), RecordType::SOA | RecordType::NS);
+    answer.authorities.iter().filter(is_origin).map(|record| name(&record.name))
+}
+
+/// Whether somebody else than the zone gave the answer about a name that is of none of the zones below it. That nothing is
+/// there, only the zone's own SOA says (RFC 2308 section 5); where there is something, other zones are at least not to
+/// claim it, as BIND's policy zones do in the authority and the additional section (measured).
+fn rewritten(
+    zone: &OwnerName,
+    origins: &BTreeSet<OwnerName>,
+    answer: &Message,
+    is_negative: bool,
+) -> Option<Occlusion> {
+    let policy = answer.additionals.iter().find(|record| matches!(record.data, RData::SOA(_)));
+    if let Some(policy) = policy {
+        return Some(Occlusion::Rewritten(Some(name(&policy.name))));
+    }
+    let other = authorities(answer).find(|at| at != zone);
+    match other {
+        _ if origins.contains(zone) => None,
+        Some(other) => Some(Occlusion::Rewritten(Some(other))),
+        None => is_negative.then_some(Occlusion::Rewritten(None)),
+    }
+}
+
+/// The same of the answer about the SOA of a zone: whether it is no answer of the server's zones.
+pub(super) fn is_soa_rewritten(zone: &OwnerName, answer: &Message) -> Option<Occlusion> {
+    let is_negative = !answer.answers.iter().any(|record| same_name(&record.name, zone));
+    let is_told = answer.additionals.iter().any(|record| matches!(record.data, RData::SOA(_)));
+    let is_open = answer.authoritative && is_negative && authorities(answer).next().is_none();
+    (is_told || is_open).then(|| rewritten(zone, &BTreeSet::new(), answer, is_negative)).flatten()
 }
 
 /// The names whose SOA tells whether this one belongs to a zone below: itself, and those above it.
 pub(super) fn possible_apexes(zone: &OwnerName, owner: &OwnerName) -> impl Iterator<Item = OwnerName> {
     let above = owner.ancestors().map(OwnerName::from_presentation);
     std::iter::once(owner.clone()).chain(above).filter(move |name| name.is_below(zone))
+}
+
+/// What the answer to a question for the SOA of a name that may belong to a zone below this one tells of the names at and
+/// below it; `None`: no zone begins there.
+pub(super) fn hidden_at(zone: &OwnerName, asked: &OwnerName, answer: &Message) -> Option<Occlusion> {
+    if is_apex(asked, answer) {
+        return Some(Occlusion::ChildZone(asked.clone()));
+    }
+    match answer.response_code {
+        ResponseCode::NoError | ResponseCode::NXDomain if answer.truncation || !answer.authoritative => return None,
+        ResponseCode::NoError | ResponseCode::NXDomain => {}
+        other => return Some(Occlusion::Unanswered(rcode(other))),
+    }
+    // An alias is no apex, and behind it the answer goes on elsewhere.
+    let is_alias = |record: &Record| matches!(record.record_type(), RecordType::CNAME | RecordType::DNAME);
+    if answer.answers.iter().any(is_alias) {
+        return None;
+    }
+    let origins = origins(asked, answer);
+    // A zone further down or up tells of itself at its own apex.
+    let is_known = origins.iter().any(|origin| origin.is_at_or_below(zone));
+    if is_known { None } else { rewritten(zone, &origins, answer, true) }
 }
 
 /// Whether the answer to a question for the SOA of a name says that it is a zone's apex.

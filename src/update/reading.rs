@@ -10,7 +10,7 @@ use hickory_proto::{
 use super::{
     generation::{GenerationRrset, Txt},
     message::{Unencodable, wire},
-    occlusion::Occlusion,
+    occlusion::{Occlusion, is_soa_rewritten},
     verdict::rcode,
 };
 use crate::dns::{OwnerName, Rdata, RrType, Rrset, RrsetId, Ttl};
@@ -54,6 +54,9 @@ pub enum Unusable {
     /// The answer is not authoritative, or has another zone's SOA.
     #[error("named does not serve the zone: define it in named.conf, or correct `bind.server`")]
     NotServed,
+    /// Whether the zone is served is hidden.
+    #[error("{0} {1}; until then the zone cannot be managed")]
+    Hidden(OwnerName, Occlusion),
     /// The name that rotad needs for its record is hidden.
     #[error("{0}, which rotad needs for its TXT record, {1}; until then the zone cannot be managed")]
     Occluded(OwnerName, Occlusion),
@@ -78,7 +81,7 @@ impl Unusable {
         match self {
             Self::Refused => "REFUSED",
             Self::Code(code) => code,
-            Self::Occluded(_, why) => why.code(),
+            Self::Hidden(_, why) | Self::Occluded(_, why) => why.code(),
             Self::NotServed | Self::Alias(_) | Self::Truncated(_) | Self::Unencodable(_) => "NOERROR",
         }
     }
@@ -117,6 +120,9 @@ pub(super) fn query(name: &OwnerName, rtype: RecordType) -> Result<Message, Unus
 /// # Errors
 /// [`Unusable`]: nothing is known of the zone.
 pub fn soa_of(zone: &OwnerName, answer: &Message) -> Result<Soa, Unusable> {
+    if let Some(why) = is_soa_rewritten(zone, answer) {
+        return Err(Unusable::Hidden(zone.clone(), why));
+    }
     // An NXDOMAIN here is the parent zone's.
     if answer.response_code == ResponseCode::NXDomain {
         return Err(Unusable::NotServed);

@@ -2,7 +2,8 @@
 //!
 //! Three things can make an answer tell of something else than the zone's own data at the name: a wildcard (RFC 4592), which
 //! a prerequisite does not see; what hides the name ([`Occlusion`]); and a server that tells of ANY what it likes (RFC 8482).
-//! A first round asks for the data. A second one asks where its answers leave a doubt.
+//! A first round asks for the data. A second one asks where its answers leave a doubt. An answer that does not say whose
+//! it is, is no answer: nothing counts as absent but what the zone's own SOA says is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use super::{
     Unusable,
     generation::{GenerationRecord, GenerationRrset},
     message::Unencodable,
-    occlusion::{Look, Occlusion, is_apex, look, possible_apexes},
+    occlusion::{Look, Occlusion, hidden_at, look, possible_apexes},
     reading::{Reading, Soa, generation_in, others_in, query, rrsets_in, same_name, soa_of},
 };
 use crate::dns::OwnerName;
@@ -189,13 +190,11 @@ impl<'a> Survey<'a> {
         let mut answers = answers.iter();
         // From the zone downwards: the deepest one answers.
         for (apex, names) in std::mem::take(&mut found.apexes) {
-            if is_apex(&apex, answers.next().ok_or_else(cut_short)?) {
-                for name in names {
-                    found.held.remove(name);
-                    let why = Occlusion::ChildZone(apex.clone());
-                    let deepest = found.blocked.remove(name).filter(|other| depth(other) > depth(&why)).unwrap_or(why);
-                    found.blocked.insert(name.clone(), deepest);
-                }
+            let Some(why) = hidden_at(self.zone, &apex, answers.next().ok_or_else(cut_short)?) else { continue };
+            for name in names {
+                found.held.remove(name);
+                let other = found.blocked.remove(name).filter(|other| depth(other) > depth(&why));
+                found.blocked.insert(name.clone(), other.unwrap_or_else(|| why.clone()));
             }
         }
         for (name, (nobodys, asked)) in std::mem::take(&mut found.tests) {
@@ -205,7 +204,7 @@ impl<'a> Survey<'a> {
                 Look::Held { records: made_up, .. } if !made_up.is_empty() && same_data(asked, records, &made_up) => {
                     found.held.insert(name, Vec::new());
                 }
-                Look::Occluded(why @ Occlusion::Unanswered(_)) => {
+                Look::Occluded(why) if why.leaves_open() => {
                     found.held.remove(name);
                     found.blocked.insert(name.clone(), why);
                 }
@@ -239,7 +238,7 @@ pub fn any_answer(zone: &OwnerName, answer: &Message) -> Option<AnyAnswer> {
 fn depth(why: &Occlusion) -> usize {
     match why {
         Occlusion::ChildZone(at) => at.as_str().len(),
-        Occlusion::Dname(_) | Occlusion::Delegation(_) | Occlusion::Unanswered(_) => 0,
+        Occlusion::Dname(_) | Occlusion::Delegation(_) | Occlusion::Unanswered(_) | Occlusion::Rewritten(_) => 0,
     }
 }
 

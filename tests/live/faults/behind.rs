@@ -90,6 +90,37 @@ fn e3_a_secondary_that_forwards_updates_and_hears_late_is_waited_for() {
 }
 
 #[test]
+fn e3_what_a_late_secondary_does_not_show_is_not_replaced() {
+    let primary = Named::builder().zone(Zone::new(ZONE)).option("allow-transfer { any; };").start();
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .service("pop: { publish: address, name: pop, checks: [imap] }")
+        .domain(ZONE, "services: [imap]")
+        .zone(ZONE, Zone::forwarding(ZONE, primary.port))
+        .build();
+    fs::copy(rota.named.key_file("rotad"), primary.key_file("rotad")).unwrap();
+    primary.rndc(&["reconfig"]).unwrap();
+    rota.eventually("the secondary has the zone", |rota| {
+        !rota.named.query(ZONE, hickory_proto::rr::RecordType::SOA).answers.is_empty()
+    });
+    rota.start();
+    rota.eventually("the primary has it", |_| primary.a("imap.mydomain.org").len() == 2);
+    rota.named.rndc(&["refresh", ZONE]).unwrap();
+    rota.expect_in_sync();
+    // Somebody writes to the primary, and the secondary does not know when the name gets into the file.
+    primary.nsupdate(&format!("zone {ZONE}\nupdate add pop.{ZONE} 60 A 198.51.100.7")).unwrap();
+    rota.edit("services: [imap]", "services: [imap, pop]");
+    rota.expect_journal("updates something else than it lets us read");
+    rota.kill("node01");
+    rota.eventually("the primary follows", |_| primary.a("imap.mydomain.org").len() == 1);
+    assert_eq!(primary.a("pop.mydomain.org"), ["198.51.100.7".to_owned()].into());
+    rota.named.rndc(&["refresh", ZONE]).unwrap();
+    rota.expect_journal("rotad adopt pop.mydomain.org A");
+    assert_eq!(primary.a("pop.mydomain.org"), ["198.51.100.7".to_owned()].into());
+}
+
+#[test]
 fn e6_a_lower_max_zone_ttl_is_told_once_and_taken_as_right() {
     let mut rota = Rota::new()
         .nodes(2)

@@ -243,3 +243,80 @@ fn e5_a_domain_that_becomes_a_zone_of_its_own_is_noticed_at_the_start() {
     rota.expect_in_sync();
     assert_eq!(rota.records(ZONE), before);
 }
+
+/// A policy zone that rewrites the answers of a primary to everybody.
+const POLICY: &str = "response-policy { zone \"rpz\"; } recursive-only no break-dnssec yes qname-wait-recurse no;";
+/// Rotad reads name by name, as from a server that gives it no transfer.
+const NO_TRANSFER: &str = "allow-transfer { !{ key rotad; }; any; };";
+
+#[test]
+fn e5_what_a_policy_rewrites_is_blocked_and_nobodys_data_go() {
+    let rules = ["CNAME .", "CNAME *.", "A 192.0.2.77", "CNAME www.elsewhere.example."];
+    let named = |at: usize| format!("s{at}.mydomain.org");
+    for options in ["", "minimal-responses yes;"] {
+        let rewritten: Vec<_> = rules.iter().enumerate().map(|(at, rule)| format!("{} {rule}", named(at))).collect();
+        let theirs: Vec<_> = (0..rules.len()).map(|at| format!("s{at} A 198.51.100.{at}")).collect();
+        let zone = Zone::new(ZONE).records(OTHERS).records(&theirs.join("\n")).statement(NO_TRANSFER);
+        let mut rota = Rota::new().nodes(3).service(IMAP).named_option(POLICY).named_option(options);
+        let services: Vec<_> = (0..rules.len()).map(|at| format!("s{at}")).collect();
+        for name in &services {
+            rota = rota.service(&format!("{name}: {{ publish: address, name: {name}, checks: [imap] }}"));
+        }
+        let list = services.join(", ");
+        let mut rota = rota
+            .domain(ZONE, &format!("services: [imap, {list}]"))
+            .zone(ZONE, zone)
+            .zone("rpz", Zone::new("rpz").records(&rewritten.join("\n")))
+            .build();
+        let others_before = others(&rota, &["imap.mydomain.org"]);
+        rota.start();
+        rota.expect_a("imap.mydomain.org", NODES);
+        let entry = rota.expect_zone_state(ZONE, "failing");
+        let error = entry["error"].as_str().unwrap().to_owned();
+        assert!(error.contains("response-policy") && error.contains("s0.mydomain.org A"), "{error}");
+        rota.kill("node01");
+        rota.expect_a("imap.mydomain.org", ["node00", "node02"]);
+        rota.restart();
+        rota.revive("node01");
+        rota.expect_a("imap.mydomain.org", NODES);
+        assert_eq!(others(&rota, &["imap.mydomain.org"]), others_before, "nobody's data have changed");
+    }
+}
+
+#[test]
+fn e5_a_policy_over_the_record_or_the_apex_stops_the_zone_and_says_why() {
+    for (rule, what) in [("_rotad.mydomain.org CNAME *.", "TXT record"), ("mydomain.org CNAME .", "mydomain.org is")] {
+        let mut rota = Rota::new()
+            .nodes(2)
+            .service(IMAP)
+            .named_option(POLICY)
+            .domain(ZONE, "services: [imap]")
+            .zone(ZONE, Zone::new(ZONE).records("imap A 198.51.100.7").statement(NO_TRANSFER))
+            .zone("rpz", Zone::new("rpz").records(rule))
+            .build();
+        let before = rota.records(ZONE);
+        rota.start();
+        let entry = rota.expect_zone_state(ZONE, "failing");
+        let error = entry["error"].as_str().unwrap();
+        assert!(error.contains("response-policy") && error.contains(what), "{error}");
+        rota.restart();
+        rota.expect_zone_state(ZONE, "failing");
+        assert_eq!(rota.records(ZONE), before);
+    }
+}
+
+#[test]
+fn e5_what_named_redirects_is_not_taken_for_the_zones_data() {
+    let mut rota = Rota::new()
+        .nodes(2)
+        .service(IMAP)
+        .domain(ZONE, "services: [imap]")
+        .zone(ZONE, Zone::new(ZONE).records("other A 198.51.100.7").statement(NO_TRANSFER))
+        .zone(".", Zone::redirect("*. A 198.51.100.9"))
+        .build();
+    let before = rota.records(ZONE);
+    rota.start();
+    let entry = rota.expect_zone_state(ZONE, "failing");
+    assert!(entry["error"].as_str().unwrap().contains("type redirect"), "{entry}");
+    assert_eq!(rota.records(ZONE), before);
+}

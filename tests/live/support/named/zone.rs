@@ -36,6 +36,14 @@ impl Zone {
         Self { name: name.into(), records: String::new(), statements }
     }
 
+    /// What `named` answers with for names that no zone has.
+    pub fn redirect(records: &str) -> Self {
+        let records = format!(
+            "$TTL 300\n. SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 60\n. NS ns.invalid.\n{records}\n"
+        );
+        Self { name: ".".into(), records, statements: "type redirect;".into() }
+    }
+
     /// The same, which forwards updates to it.
     pub fn forwarding(name: &str, port: u16) -> Self {
         let statements = format!(

@@ -7,6 +7,8 @@ mod changes;
 mod claims;
 mod memory;
 
+#[cfg(test)]
+pub(crate) use claims::work;
 pub use claims::{Claim, Claimed};
 pub use memory::LEAST_MEMORY_OF_A_DOMAIN;
 

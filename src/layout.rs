@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cluster::{Cluster, NodeName, Profile, ProfileId, Publish, Service, ServiceName},
+    cluster::{Cluster, Domain, NodeName, Profile, ProfileId, Publish, Service, ServiceName},
     dns::{OwnerName, Ttl},
 };
 
@@ -45,11 +45,12 @@ impl Layout {
     #[must_use]
     pub fn new(cluster: &Cluster) -> Self {
         let mut layout = Self { zones: BTreeMap::new(), by_profile: vec![BTreeSet::new(); cluster.profiles.len()] };
+        let profiles: Vec<_> = cluster.profiles.iter().map(|profile| Forms::of(cluster, profile)).collect();
+        let forms = |domain: &Domain| profiles.get(domain.profile.0 as usize);
         for (name, domain) in &cluster.domains {
             let zone = layout.zones.entry(domain.zone.clone()).or_default();
             zone.domains.push(name.clone());
-            let Some(profile) = cluster.profile(domain) else { continue };
-            zone.has_client_names |= services(cluster, profile).any(|s| matches!(s.publish, Publish::Address { .. }));
+            zone.has_client_names |= forms(domain).is_some_and(|forms| forms.has_addresses);
             if let Some(zones) = layout.by_profile.get_mut(domain.profile.0 as usize) {
                 zones.insert(domain.zone.clone());
             }
@@ -57,13 +58,10 @@ impl Layout {
         // An exchange without {domain} is the same for every domain of a profile: look at one of them.
         let mut shared_done = BTreeSet::new();
         for (name, domain) in &cluster.domains {
-            let Some(profile) = cluster.profile(domain) else { continue };
-            let shared_too = shared_done.insert(domain.profile);
-            for (by, service) in profile.services.iter().filter_map(|name| cluster.services.get_key_value(name)) {
-                let Publish::Mx { exchange, .. } = &service.publish else { continue };
-                if exchange.names_domain() || shared_too {
-                    layout.add_hosts(cluster, name, domain.profile, profile, (by, service));
-                }
+            let (Some(profile), Some(forms)) = (cluster.profile(domain), forms(domain)) else { continue };
+            let shared = if shared_done.insert(domain.profile) { &forms.shared[..] } else { &[] };
+            for service in forms.exchanges.iter().chain(shared) {
+                layout.add_hosts(cluster, name, domain.profile, profile, *service);
             }
         }
         layout
@@ -92,9 +90,28 @@ impl Layout {
     }
 }
 
-/// The services of a profile.
-pub fn services<'a>(cluster: &'a Cluster, profile: &'a Profile) -> impl Iterator<Item = &'a Service> {
-    profile.services.iter().filter_map(|name| cluster.services.get(name))
+/// What is to be known of a profile for each of its domains: they are many, and so may be its services.
+#[derive(Default)]
+struct Forms<'a> {
+    has_addresses: bool,
+    /// The MX services with the domain in the exchange's name, and the others.
+    exchanges: Vec<(&'a ServiceName, &'a Service)>,
+    shared: Vec<(&'a ServiceName, &'a Service)>,
+}
+
+impl<'a> Forms<'a> {
+    fn of(cluster: &'a Cluster, profile: &Profile) -> Self {
+        let mut forms = Self::default();
+        for (name, service) in profile.services.iter().filter_map(|name| cluster.services.get_key_value(name)) {
+            match &service.publish {
+                Publish::Address { .. } => forms.has_addresses = true,
+                Publish::Mx { exchange, .. } if exchange.names_domain() => forms.exchanges.push((name, service)),
+                Publish::Mx { .. } => forms.shared.push((name, service)),
+                Publish::Alias { .. } => {}
+            }
+        }
+        forms
+    }
 }
 
 /// For each node of the profile, the exchange that an MX service names for it. Nothing for other services.

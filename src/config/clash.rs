@@ -15,36 +15,52 @@ pub(super) fn between(
     (earlier, first): (&Claim<'_>, &Service),
     (later, second): (&Claim<'_>, &Service),
 ) -> Option<Clash> {
-    let both = format!("{} is {} and {}", later.owner, in_words(earlier), in_words(later));
+    #[cfg(test)]
+    crate::cluster::work::done();
+    let both = || format!("{} is {} and {}", later.owner, in_words(earlier), in_words(later));
     let same_service = earlier.service == later.service;
     let same_ttl = first.ttl == second.ttl;
     let refused = match (earlier.what, later.what) {
         (Claimed::Alias(one), Claimed::Alias(other)) if one != other => {
-            format!("{both}, to {one} and {other}; an alias has one target: take one service out")
+            format!("{}, to {one} and {other}; an alias has one target: take one service out", both())
         }
         (Claimed::Exchange(_), Claimed::Alias(_)) | (Claimed::Alias(_), Claimed::Exchange(_)) => {
-            format!("{both}; an MX cannot point to a CNAME (RFC 2181 section 10.3): choose another name")
+            format!("{}; an MX cannot point to a CNAME (RFC 2181 section 10.3): choose another name", both())
         }
         (Claimed::Alias(_), Claimed::Alias(_)) | (Claimed::Mx, Claimed::Mx) if same_ttl => return None,
-        (Claimed::Alias(_), Claimed::Alias(_)) | (Claimed::Mx, Claimed::Mx) => ttls(&both, first, second),
+        (Claimed::Alias(_), Claimed::Alias(_)) | (Claimed::Mx, Claimed::Mx) => ttls(&both(), first, second),
         (Claimed::Alias(_), _) | (_, Claimed::Alias(_)) => {
-            format!("{both}; nothing can stand beside a CNAME (RFC 1034 section 3.6.2): choose another name")
+            format!("{}; nothing can stand beside a CNAME (RFC 1034 section 3.6.2): choose another name", both())
         }
         // Other types, other RRsets.
         (Claimed::Mx, _) | (_, Claimed::Mx) => return None,
         (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) if same_service => format!(
-            "{both}; write \"{{node}}\" or \"{{index}}\" into the pinned name, and give each node an index of its own"
+            "{}; write \"{{node}}\" or \"{{index}}\" into the pinned name, and give each node an index of its own",
+            both()
         ),
         (Claimed::Pinned(_), _) | (_, Claimed::Pinned(_)) => {
-            format!("{both}; a pinned name is one node's alone: choose another name")
+            format!("{}; a pinned name is one node's alone: choose another name", both())
         }
-        _ if !same_ttl => ttls(&both, first, second),
+        _ if !same_ttl => ttls(&both(), first, second),
         (Claimed::Shared, Claimed::Exchange(_)) | (Claimed::Exchange(_), Claimed::Shared) => {
-            return Some(Clash::Odd(format!("{both}: its addresses follow membership, not health")));
+            return Some(Clash::Odd(format!("{}: its addresses follow membership, not health", both())));
         }
         (Claimed::Shared, Claimed::Shared) | (Claimed::Exchange(_), Claimed::Exchange(_)) => return None,
     };
     Some(Clash::Refused(refused))
+}
+
+/// Whether two claims on one owner name meet whatever else is claimed there alike, so that one of them tells for both: of
+/// claims that stand together no more than a handful are not, however many services share the name.
+pub(super) fn are_alike((one, first): (&Claim<'_>, &Service), (other, second): (&Claim<'_>, &Service)) -> bool {
+    let same = match (one.what, other.what) {
+        (Claimed::Shared, Claimed::Shared)
+        | (Claimed::Mx, Claimed::Mx)
+        | (Claimed::Exchange(_), Claimed::Exchange(_)) => true,
+        (Claimed::Alias(one), Claimed::Alias(other)) => one == other,
+        _ => false,
+    };
+    same && first.ttl == second.ttl
 }
 
 fn ttls(both: &str, first: &Service, second: &Service) -> String {

@@ -10,12 +10,14 @@ use super::{
     problem::{Place, Report},
 };
 use crate::{
-    cluster::{Claim, Claimed, Cluster, Domain, Profile, ProfileId, Publish, Service, ServiceName, Share},
+    cluster::{Claim, Claimed, Cluster, Domain, Profile, ProfileId, Publish, Service, ServiceName},
     dns::{NameError, OwnerName},
 };
 
-/// Records of one `RRset`: BIND answers SERVFAIL to an update past `max-records-per-type` (100).
-const MAX_RECORDS: usize = 100;
+mod sizes;
+
+/// More kinds of claims do not stand together on one owner name.
+const KINDS: usize = 8;
 /// First label of the generation record's owner name.
 const RESERVED: &str = "_rotad";
 /// Octets of a name on the wire (RFC 1035 section 2.3.4).
@@ -56,18 +58,20 @@ struct Cross<'a> {
 /// The names that a profile gives to each of its domains.
 #[derive(Default)]
 struct Layout<'a> {
-    /// By the part before the domain; empty for the domain itself.
+    /// By the part before the domain; empty for the domain itself. Of claims that are alike, the first.
     relative: BTreeMap<String, Vec<Claim<'a>>>,
-    /// Each of those, under every name between it and the domain: what another domain may sit on.
-    tails: HashMap<String, Vec<String>>,
+    /// The same from the last label to the first: those that lie below a name, where another domain may sit, stand together.
+    by_tail: BTreeMap<String, String>,
     /// Exchanges whose place depends on more than the domain they belong to.
     foreign: Vec<Claim<'a>>,
     /// The longest name in octets, without the domain.
     longest: usize,
     /// A service that gives the domain names that hosts have: addresses and MX.
     of_hosts: Option<&'a ServiceName>,
-    /// The part before the domain, the target and the service of each alias.
-    aliases: Vec<(String, &'a OwnerName, &'a ServiceName)>,
+    /// A service that makes the domain itself an alias.
+    apex_alias: Option<&'a ServiceName>,
+    /// The domain in which an alias would have itself as its target, and the service.
+    self_aliases: HashMap<&'a str, &'a ServiceName>,
 }
 
 impl<'a> Cross<'a> {
@@ -97,62 +101,6 @@ impl<'a> Cross<'a> {
             }
         }
         layouts
-    }
-
-    /// Counts that a profile cannot keep.
-    fn sizes(&mut self, example: &OwnerName, id: ProfileId, profile: &Profile) {
-        let place = self.places.profiles.get(id.0 as usize).copied().unwrap_or_default();
-        let mut exchanges: BTreeSet<(u16, OwnerName)> = BTreeSet::new();
-        let mut shared = false;
-        for name in &profile.services {
-            let Some(service) = self.service(name) else { continue };
-            if let Share::Count(count) = service.min_healthy
-                && count > profile.nodes.len()
-                && !profile.nodes.is_empty()
-                && !matches!(service.publish, Publish::Alias { .. })
-            {
-                self.report.problem(
-                    place,
-                    format!(
-                        "domain \"{example}\": service \"{name}\" wants {count} healthy nodes at least, the domain has \
-                         {}; lower min_healthy or list more nodes",
-                        profile.nodes.len()
-                    ),
-                );
-            }
-            match &service.publish {
-                Publish::Address { .. } => shared = true,
-                Publish::Mx { preference, .. } => {
-                    let claims = self.cluster.try_claims(example, profile).filter(|(owner, _)| *owner == name);
-                    exchanges.extend(claims.filter_map(|(_, claim)| match claim.ok()? {
-                        Claim { what: Claimed::Exchange(_), owner, .. } => Some((*preference, owner)),
-                        _ => None,
-                    }));
-                }
-                Publish::Alias { .. } => {}
-            }
-        }
-        let addresses: BTreeSet<_> = profile
-            .nodes
-            .iter()
-            .filter_map(|node| self.cluster.nodes.get(node))
-            .flat_map(|node| &node.addresses)
-            .collect();
-        let v4 = addresses.iter().filter(|address| address.is_ipv4()).count();
-        let counts = [
-            ("A", if shared { v4 } else { 0 }),
-            ("AAAA", if shared { addresses.len() - v4 } else { 0 }),
-            ("MX", exchanges.len()),
-        ];
-        for (rtype, count) in counts.into_iter().filter(|(_, count)| *count > MAX_RECORDS) {
-            self.report.problem(
-                place,
-                format!(
-                    "domain \"{example}\": {count} {rtype} records in one set, BIND takes {MAX_RECORDS}; give the domain \
-                     fewer nodes"
-                ),
-            );
-        }
     }
 
     fn layout(&mut self, example: &'a OwnerName, profile: &'a Profile) -> Layout<'a> {
@@ -189,20 +137,21 @@ impl<'a> Cross<'a> {
                     }
                     layout.longest = layout.longest.max(relative.len());
                     if let Claimed::Alias(target) = claim.what {
-                        layout.aliases.push((relative.clone(), target, service));
+                        if relative.is_empty() {
+                            layout.apex_alias.get_or_insert(service);
+                        }
+                        if let Some(domain) = behind(target, &relative) {
+                            layout.self_aliases.entry(domain).or_insert(service);
+                        }
                     }
                     layout.relative.entry(relative).or_default().push(claim);
                 }
                 None => layout.foreign.push(claim),
             }
         }
-        for name in layout.relative.keys().filter(|name| !name.is_empty()) {
-            let tails = std::iter::successors(Some(name.as_str()), |tail| tail.split_once('.').map(|(_, tail)| tail));
-            for tail in tails {
-                layout.tails.entry(tail.to_owned()).or_default().push(name.clone());
-            }
-        }
-        for claims in layout.relative.values() {
+        let names = layout.relative.keys().filter(|name| !name.is_empty());
+        layout.by_tail = names.map(|name| (backwards(name), name.clone())).collect();
+        for claims in layout.relative.values_mut() {
             self.meet(claims);
         }
         layout
@@ -245,15 +194,23 @@ impl<'a> Cross<'a> {
         self.report.problem(self.place(claim.service), text);
     }
 
-    /// Everything that one owner name is to hold.
-    fn meet(&mut self, claims: &[Claim<'a>]) {
-        for (index, later) in claims.iter().enumerate() {
-            for earlier in claims.iter().take(index) {
-                if self.clash(earlier, later) {
-                    return;
-                }
+    /// Everything that one owner name is to hold, up to what cannot stand together. Of claims that are alike the first is
+    /// left, and a handful of those that cannot stand together: thousands of services may share a name.
+    fn meet(&mut self, claims: &mut Vec<Claim<'a>>) {
+        let mut kinds: Vec<Claim<'a>> = Vec::new();
+        let mut is_refused = false;
+        for later in claims.drain(..) {
+            is_refused = is_refused || kinds.iter().any(|earlier| self.clash(earlier, &later));
+            if kinds.len() < KINDS && !kinds.iter().any(|earlier| self.are_alike(earlier, &later)) {
+                kinds.push(later);
             }
         }
+        *claims = kinds;
+    }
+
+    fn are_alike(&self, one: &Claim<'a>, other: &Claim<'a>) -> bool {
+        let (first, second) = (self.service(one.service), self.service(other.service));
+        first.zip(second).is_some_and(|(first, second)| clash::are_alike((one, first), (other, second)))
     }
 
     /// Reports what keeps two claims on one owner name from standing together.
@@ -308,17 +265,17 @@ impl<'a> Cross<'a> {
             }
             _ => false,
         };
-        let profiles: Vec<bool> =
-            cluster.profiles.iter().map(|profile| profile.services.iter().any(scattered)).collect();
-        let domains = cluster.domains.iter();
+        let of_profile = |profile: &'a Profile| profile.services.iter().filter(|name| scattered(name)).collect();
+        let profiles: Vec<Vec<&ServiceName>> = cluster.profiles.iter().map(of_profile).collect();
+        let domains = cluster.domains.iter().filter_map(|(name, domain)| {
+            Some((name, cluster.profile(domain)?, profiles.get(domain.profile.0 as usize)?))
+        });
         let names = domains
-            .filter(|(_, domain)| profiles.get(domain.profile.0 as usize).copied().unwrap_or_default())
-            .filter_map(|(name, domain)| Some((name, cluster.profile(domain)?)))
-            .flat_map(|(name, profile)| cluster.try_claims(name, profile).map(move |claim| (name, claim)))
-            .filter(|(_, (service, claim))| {
-                let exchange = claim.as_ref().map_or(true, |claim| matches!(claim.what, Claimed::Exchange(_)));
-                exchange && scattered(service)
-            });
+            .flat_map(|(name, profile, services)| {
+                let claims = services.iter().flat_map(move |service| cluster.try_claims_of(name, profile, service));
+                claims.map(move |claim| (name, claim))
+            })
+            .filter(|(_, (_, claim))| claim.as_ref().map_or(true, |claim| matches!(claim.what, Claimed::Exchange(_))));
         let mut claims = Vec::new();
         for (domain, (service, claim)) in names {
             match claim {
@@ -371,16 +328,19 @@ impl<'a> Cross<'a> {
                 ),
             );
         }
-        for (relative, target, service) in &layout.aliases {
-            let wrong = if relative.is_empty() && domain.zone == *name {
+        let of_zone = layout.apex_alias.filter(|_| domain.zone == *name).map(|service| {
+            (
+                service,
                 "makes the zone's own name an alias, but SOA and NS live there and nothing can stand beside a CNAME (RFC \
-                 1034 section 3.6.2); give the service a name"
-            } else if before(target, name) == Some(relative) {
-                "makes a name an alias of itself; choose another target, or leave the service out here"
-            } else {
-                continue;
-            };
-            self.report.problem(self.domain_place(name), format!("domain \"{name}\": service \"{service}\" {wrong}"));
+                 1034 section 3.6.2); give the service a name",
+            )
+        });
+        let of_itself = layout.self_aliases.get(name.as_str()).map(|service| {
+            (*service, "makes a name an alias of itself; choose another target, or leave the service out here")
+        });
+        if let Some((service, wrong)) = of_zone.or(of_itself) {
+            self.report
+                .problem_of(self.domain_place(name), || format!("domain \"{name}\": service \"{service}\" {wrong}"));
         }
         for above in name.ancestors() {
             if above != domain.zone.as_str()
@@ -410,7 +370,9 @@ impl<'a> Cross<'a> {
         (upper, upper_domain, upper_layout): (&OwnerName, &Domain, &Layout<'a>),
     ) {
         let Some(prefix) = before(name, upper) else { return };
-        for relative in upper_layout.tails.get(prefix).into_iter().flatten() {
+        let tail = backwards(prefix);
+        let here = upper_layout.by_tail.range(tail.clone()..).take_while(|(name, _)| name.starts_with(&tail));
+        for (_, relative) in here {
             let inside = relative.strip_suffix(prefix).unwrap_or_default().trim_end_matches('.');
             for claim in upper_layout.relative.get(relative).into_iter().flatten() {
                 let owner = if inside.is_empty() { name.clone() } else { name.child(inside).unwrap_or(name.clone()) };
@@ -426,14 +388,13 @@ impl<'a> Cross<'a> {
                 } else {
                     continue;
                 };
-                self.report.problem(
-                    self.domain_place(name),
+                self.report.problem_of(self.domain_place(name), || {
                     format!(
                         "domain \"{name}\": {owner}, which service \"{}\" gives to domain \"{upper}\", {wrong}; take one \
                          of the two out",
                         claim.service
-                    ),
-                );
+                    )
+                });
                 break;
             }
         }
@@ -448,6 +409,17 @@ fn is_host(labels: &str) -> bool {
     let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let is_label = |label: &str| label.bytes().all(is_inside) && !label.starts_with('-') && !label.ends_with('-');
     labels.split('.').enumerate().all(|(at, label)| is_label(label) || (at == 0 && label == "*"))
+}
+
+/// Labels from the last to the first, each with a dot behind it.
+fn backwards(labels: &str) -> String {
+    labels.rsplit('.').flat_map(|label| [label, "."]).collect()
+}
+
+/// The part of `name` behind `head` and the dot between; all of it behind nothing.
+fn behind<'n>(name: &'n OwnerName, head: &str) -> Option<&'n str> {
+    let tail = name.as_str().strip_prefix(head)?;
+    if head.is_empty() { Some(tail) } else { tail.strip_prefix('.') }
 }
 
 /// The part of `name` before `domain`, without the dot between; empty for the domain itself.

@@ -76,6 +76,46 @@ fn d5_thousands_of_services_and_of_unknown_references_are_told_soon() {
     assert!(clock::now().duration_since(begun) < Duration::from_secs(5), "{:?}", clock::now().duration_since(begun));
 }
 
+/// A file whose domain, or domains, have so many services of a form; `{at}` is the number of each.
+fn many(service: &str, domains: usize, services: usize) -> String {
+    let each = |at: usize| format!("  s{at}: {{ {} }}\n", service.replace("{at}", &at.to_string()));
+    let all: String = (0..services).map(each).collect();
+    // Each domain leaves out another one, so that no two share a profile.
+    let of = |domain: usize| (0..services).filter(move |at| *at != domain).map(|at| format!("s{at}"));
+    let list = |domain| of(domain).collect::<Vec<_>>().join(", ");
+    let domain = |at| format!("  d{at}.test: {{ services: [{}] }}\n", list(at));
+    let domains: String = (0..domains).map(domain).collect();
+    let head = GOOD.rsplit_once("services:").unwrap().0;
+    format!("{head}services:\n{all}domains:\n{domains}")
+}
+
+#[test]
+fn d5_services_that_share_a_name_cost_what_they_are_and_not_what_their_pairs_are() {
+    for service in [
+        "publish: mx, preference: {at}, exchange: \"{node}.x{at}.{domain}\", checks: [imap]",
+        "publish: mx, preference: {at}, exchange: \"{node}.out.example\", checks: [imap]",
+        "publish: mx, preference: {at}, exchange: \"mail.d0.test\", checks: [imap]",
+        "publish: mx, preference: {at}, exchange: \"{node}.{domain}.of.d0.test\", checks: [imap]",
+        "publish: address, name: imap, checks: [imap]",
+        "publish: address, name: imap, ttl: {at}s, checks: [imap]",
+        "publish: address, name: imap, pinned: { name: \"imap{index}\", when_down: keep }, checks: [imap]",
+        "publish: alias, name: imap, target: mail.example",
+        "publish: alias, name: imap, target: mail{at}.example",
+    ] {
+        let work = |domains, services| {
+            let text = many(service, domains, services);
+            let (_, work) = crate::cluster::work::of(|| check(&text));
+            // Each service has a handful of claims in each domain, and each claim meets a handful of others.
+            assert!((services..=16 * domains * services).contains(&work), "{service}: {work}");
+            work
+        };
+        let (few, more) = (work(1, 300), work(1, 3_000));
+        assert!(more < 11 * few, "{service}: {few} and {more}");
+        let (few, more) = (work(2, 200), work(20, 200));
+        assert!(more < 11 * few, "{service}: {few} and {more}");
+    }
+}
+
 #[test]
 fn d9_whatever_is_too_long_is_cut_wherever_it_stands() {
     let long = "x".repeat(8 << 20);

@@ -251,15 +251,18 @@ fn look_at_record(records: &[(OwnerName, &Record)], evidence: Evidence<'_>) -> R
     }
 }
 
-/// What a record of our form says: its cluster and instance, and the generation.
+/// What a record of our form says: its cluster and instance, each a word of at least one character and without white space
+/// of any kind, and the generation.
 fn generation(Txt(parts): &Txt) -> Option<((&str, &str), u64)> {
     let [part] = parts.as_slice() else { return None };
     let words: Vec<_> = std::str::from_utf8(part).ok()?.split(' ').collect();
     let ["v=1", cluster, owner, number] = words.as_slice() else { return None };
     let number = number.strip_prefix("generation=")?;
     let is_plain = number.bytes().all(|digit| digit.is_ascii_digit()) && (number == "0" || !number.starts_with('0'));
-    let by = (cluster.strip_prefix("cluster=")?, owner.strip_prefix("owner=")?);
-    Some((by, number.parse().ok().filter(|_| is_plain)?))
+    let (cluster, owner) = (cluster.strip_prefix("cluster=")?, owner.strip_prefix("owner=")?);
+    let is_word = |text: &str| text.chars().next().is_some() && !text.chars().any(char::is_whitespace);
+    let is_ours = is_plain && is_word(cluster) && is_word(owner);
+    Some(((cluster, owner), number.parse().ok().filter(|_| is_ours)?))
 }
 
 /// The sets that the message touches, before it and after it.

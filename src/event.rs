@@ -129,6 +129,10 @@ kinds! {
     KeysRefused = Error, "6b3e64e6827c2343b16b940b390b63a4";
     /// BIND accepts our signature again.
     KeysAccepted = Info, "fcaf5562bc0293cb929dd582ac766762";
+    /// Updates get answers without a signature: something before BIND gives them.
+    UpdatesUnsigned = Error, "2056daad2c89ce2a1efc567528886032";
+    /// Updates get signed answers again.
+    UpdatesSigned = Info, "b8f1d573d3882da31c02514a718b31d9";
     /// BIND answers again.
     PrimaryBack = Info, "55727054e2b348c5a958a9c2c0f8fe3d";
     /// BIND does not accept a key any more and accepts another one of the file.
@@ -170,12 +174,14 @@ impl Kind {
             ConfigRefused, ConfigWarning, CopyBehind, Drift, EditAccepted, EnoughHealthy, FirstRound, Gap, HoldBegun,
             HoldEnded, KeyRefused, KeysAccepted, KeysRefused, LeftOver, LinesLost, MessageStopped, PrimaryBack,
             PrimaryLost, Published, RrsetForeign, Started, StateSaved, StateTrouble, Stopping, TooFewHealthy,
-            TooMuchChange, TtlLimited, ZoneAdopted, ZoneFailing, ZoneForeign, ZoneRecovered, ZoneStandby,
+            TooMuchChange, TtlLimited, UpdatesSigned, UpdatesUnsigned, ZoneAdopted, ZoneFailing, ZoneForeign,
+            ZoneRecovered, ZoneStandby,
         };
         match self {
             Blind => Folding::Until(&[BlindOver]),
             PrimaryLost => Folding::Until(&[PrimaryBack]),
             KeysRefused => Folding::Until(&[KeysAccepted]),
+            UpdatesUnsigned => Folding::Until(&[UpdatesSigned]),
             StateTrouble => Folding::Until(&[StateSaved]),
             // A zone is in one of these states at a time.
             ZoneFailing => Folding::Until(&[ZoneRecovered, ZoneAdopted, ZoneForeign, ZoneStandby]),
@@ -185,8 +191,8 @@ impl Kind {
             Started | Stopping | FirstRound | ConfigLoaded | ConfigRefused | ConfigWarning | CheckUp | CheckDown
             | CheckUnknown | CheckWarning | CheckClear | CheckHeld | BlindOver | Published | ZoneRecovered
             | RrsetForeign | TtlLimited | Drift | TooFewHealthy | EnoughHealthy | TooMuchChange | EditAccepted
-            | KeysAccepted | PrimaryBack | KeyRefused | StateSaved | Gap | HoldBegun | HoldEnded | ZoneAdopted
-            | LeftOver | LinesLost => Folding::Each,
+            | KeysAccepted | UpdatesSigned | PrimaryBack | KeyRefused | StateSaved | Gap | HoldBegun | HoldEnded
+            | ZoneAdopted | LeftOver | LinesLost => Folding::Each,
         }
     }
 }

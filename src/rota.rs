@@ -45,7 +45,14 @@ mod tests;
 mod told;
 
 pub use self::edits::{HeldEdit, Judged};
-use self::{alarms::Alarms, edits::Edits, queue::Queue, server::Server, sync::Sync, tally::Tally};
+use self::{
+    alarms::Alarms,
+    edits::Edits,
+    queue::Queue,
+    server::{Heard, Server},
+    sync::Sync,
+    tally::Tally,
+};
 
 /// What becomes of a command.
 #[derive(Debug)]
@@ -356,7 +363,10 @@ impl Rota {
         if events.iter().any(|event| event.kind == Kind::PrimaryBack) {
             self.look_anew();
         }
+        let heard = Heard::of(&done);
         let told = self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default();
+        let is_done = self.zones.get(name).is_none_or(|zone| zone.state() == ZoneState::InSync);
+        events.extend(self.server.update_heard(now, (name, heard), is_done, |zone| self.zones.contains_key(zone)));
         self.note_for_syncs(name, &told);
         events.extend(told);
         let wants_reading = self.zones.get(name).is_some_and(Zone::wants_reading);

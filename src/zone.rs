@@ -59,7 +59,7 @@ pub use self::{
     left_over::Wish,
     look::{EARLY, SERIAL_EVERY},
     memory::{LeftOver, Mark, Memory, Owned},
-    turn::{Done, Failure, Identity, Preview, Scope, Silence, Step, Turn},
+    turn::{Done, Failure, Identity, Preview, Scope, Silence, Step, Turn, UNSIGNED},
 };
 
 /// First and longest wait before something that BIND refused is tried again.

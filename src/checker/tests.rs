@@ -278,6 +278,8 @@ fn the_record_of_somebody_else_is_written_over_if_an_operator_says_so() {
         ("another text", &["hello"], 1, false, Some(Violation::Others)),
         ("another text, adopted", &["hello"], 1, true, None),
         ("a number of another form", &["v=1 cluster=mail owner=us generation=+9"], 1, true, None),
+        ("an empty owner", &["v=1 cluster=mail owner= generation=9"], 1, true, None),
+        ("a cluster of two lines", &["v=1 cluster=ma\nil owner=us generation=9"], 1, true, None),
         ("a number that cannot grow", &["v=1 cluster=mail owner=us generation=18446744073709551615"], 1, true, None),
     ] {
         assert_eq!(over(texts, generation, takes_over).err(), violation, "{what}");

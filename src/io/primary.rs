@@ -72,6 +72,8 @@ pub enum Cause {
     Broken,
     /// An answer came to a question for all that there is, with a record whose form is not known here.
     Odd,
+    /// An answer without a signature came: something before BIND gives it.
+    Unsigned,
     /// No answer came in time.
     Silent,
     /// No answer came in time on a connection that has brought none as yet.

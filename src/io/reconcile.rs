@@ -25,7 +25,7 @@ use crate::{
     rota::Rota,
     status::{self, Clocks, Status},
     update::Verdict,
-    zone::{Done, Failure, Memory, Silence, Step},
+    zone::{Done, Failure, Memory, Silence, Step, UNSIGNED},
 };
 
 mod link;
@@ -398,8 +398,9 @@ fn read_failure(error: ReadError) -> Failure {
 
 fn lost(why: Lost) -> Failure {
     let silence = match why.cause {
-        Cause::Silent | Cause::Unheard | Cause::Behind => Silence::Server,
+        Cause::Silent | Cause::Unheard | Cause::Behind | Cause::Unsigned => Silence::Server,
         Cause::Broken | Cause::Odd => Silence::None,
     };
-    Failure { words: why.reason, code: None, sent: why.sent, silence }
+    let code = (why.cause == Cause::Unsigned).then(|| UNSIGNED.to_owned());
+    Failure { words: why.reason, code, sent: why.sent, silence }
 }

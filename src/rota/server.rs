@@ -32,9 +32,32 @@ pub(super) struct Server {
     silence: Option<Outage>,
     /// That it does not accept our signature.
     refusal: Option<Refusal>,
+    /// That something before it answers updates.
+    unsigned: Option<Refusal>,
 }
 
-/// From the first zone that was refused for the key until none is any more.
+/// What became of an update.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It was answered without a signature: so these words.
+    Unsigned(String),
+    /// The answer was signed.
+    Signed,
+    /// It was none, or there was no answer.
+    Nothing,
+}
+
+impl Heard {
+    pub(super) fn of(done: &Done) -> Self {
+        match done {
+            Done::Write(Ok(_)) => Self::Signed,
+            Done::Write(Err(failure)) if failure.is_unsigned() => Self::Unsigned(failure.words.clone()),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// From the first zone with a trouble that is told once for all of them, until none has it any more.
 #[derive(Debug)]
 struct Refusal {
     since: Instant,
@@ -52,7 +75,7 @@ struct Outage {
 
 impl Server {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { limit, window: limit, answers: 0, silence: None, refusal: None }
+        Self { limit, window: limit, answers: 0, silence: None, refusal: None, unsigned: None }
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {
@@ -123,8 +146,8 @@ impl Server {
             self.refusal = Some(Refusal { since: now, zones: [zone.clone()].into(), words: words.clone() });
             return Some(Event::new(Kind::KeysRefused, message).rcode(code).reason(words));
         }
-        // Silence says nothing of the key.
-        if done.failure().is_some_and(|failure| failure.code.is_none()) {
+        // Neither silence nor what somebody else answers says anything of the key.
+        if done.failure().is_some_and(|failure| failure.code.is_none() || failure.is_unsigned()) {
             return None;
         }
         let refusal = self.refusal.as_mut()?;
@@ -137,6 +160,41 @@ impl Server {
         Some(Event::new(Kind::KeysAccepted, format!("{address}: BIND accepts our signature again, after {lasted}")))
     }
 
+    /// Takes in what became of an update of a zone, and whether the zone has nothing to write now: told once, however many
+    /// zones it is.
+    pub(super) fn update_heard(
+        &mut self,
+        now: Instant,
+        (zone, heard): (&OwnerName, Heard),
+        has_none_left: bool,
+        is_zone: impl Fn(&OwnerName) -> bool,
+    ) -> Option<Event> {
+        if let Heard::Unsigned(words) = heard {
+            if let Some(unsigned) = &mut self.unsigned {
+                unsigned.zones.insert(zone.clone());
+                return None;
+            }
+            let message = format!("{words}; DNS stays as it is, and every zone is tried again");
+            self.unsigned = Some(Refusal { since: now, zones: [zone.clone()].into(), words: words.clone() });
+            return Some(Event::new(Kind::UpdatesUnsigned, message).reason(words));
+        }
+        let unsigned = self.unsigned.as_mut()?;
+        if has_none_left || matches!(heard, Heard::Signed) {
+            unsigned.zones.remove(zone);
+        }
+        unsigned.zones.retain(is_zone);
+        if !unsigned.zones.is_empty() {
+            return None;
+        }
+        let lasted = text::age(now.duration_since(self.unsigned.take()?.since));
+        let words = if matches!(heard, Heard::Signed) {
+            "updates get signed answers again"
+        } else {
+            "no zone has an update left that got an unsigned answer"
+        };
+        Some(Event::new(Kind::UpdatesSigned, format!("{words}, after {lasted}")))
+    }
+
     /// How many answers have come: a step that begins now is told from one that began before others were answered.
     pub(super) const fn answers(&self) -> u64 {
         self.answers
@@ -147,8 +205,10 @@ impl Server {
     /// in time. Then nobody else waits for it.
     pub(super) fn answered(&mut self, now: Instant, done: &mut Done, began: u64, address: SocketAddr) -> Option<Event> {
         match done {
+            // Of BIND it says nothing, neither that it answers nor that it does not: the zone has been read.
+            Done::Write(Err(failure)) if failure.is_unsigned() => None,
             Done::Read(Err(failure)) | Done::Serial(Err(failure)) | Done::Write(Err(failure))
-                if failure.code.is_none() =>
+                if failure.code.is_none() || failure.is_unsigned() =>
             {
                 if failure.silence == Silence::Server && self.answers > began {
                     failure.silence = Silence::Zone;

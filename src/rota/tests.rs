@@ -8,7 +8,7 @@ use crate::{
     event::Kind,
     health::State::{Down, Unknown, Up},
     status::Short,
-    zone::{Failure, Silence},
+    zone::{Failure, Silence, UNSIGNED},
 };
 
 /// A file of `count` domains with imap on three nodes, and whatever is put after it.
@@ -241,6 +241,62 @@ fn silence_halves_the_window_and_then_one_step_asks_at_a_time() {
             .iter()
             .all(|(zone, content)| content.get(&format!("imap.{zone} A")) == "192.0.2.10 192.0.2.12")
     );
+}
+
+/// What comes of the steps of a world whose updates are answered by something before BIND, for `zones`, in this time; how many
+/// such answers there were.
+fn answered_for(world: &mut World, zones: &[&str], span: Duration) -> usize {
+    let (until, mut answers) = (world.now + span, 0);
+    loop {
+        let now = world.now;
+        while world.us().start(now) {}
+        if !world.us().in_flight.is_empty() {
+            let (zone, step, _) = &world.us().in_flight[0];
+            if matches!(step, Step::Write(_)) && zones.contains(&zone.as_str()) {
+                let zone = zone.clone();
+                world.us().in_flight.remove(0);
+                let code = Some(UNSIGNED.to_owned());
+                let words = "updates get unsigned answers".to_owned();
+                let failure = Failure { words, code, sent: true, silence: Silence::Server };
+                world.us().finish(now, &zone, Done::Write(Err(failure)));
+                answers += 1;
+            } else {
+                world.finish(0, 0, Fate::Answered);
+            }
+            continue;
+        }
+        match world.us().rota.wake_at() {
+            Some(at) if at <= until => world.now = world.now.max(at),
+            _ => break,
+        }
+    }
+    world.now = until;
+    answers
+}
+
+#[test]
+fn h2_updates_that_something_before_bind_answers_are_one_trouble_with_a_growing_wait() {
+    for zones in [&["d00.test", "d01.test", "d02.test"][..], &["d01.test"]] {
+        let mut world = settled(&file(3, ""));
+        world.node("n1", Down);
+        let answers = answered_for(&mut world, zones, Duration::from_mins(5));
+        assert!(answers >= 2 * zones.len() && answers <= 20 * zones.len(), "{answers} in five minutes");
+        for zone in zones {
+            assert_eq!(world.us().state(zone), ZoneState::Failing);
+            assert_eq!(world.us().error(zone), "updates get unsigned answers");
+        }
+        let told: Vec<_> = std::mem::take(&mut world.us().events);
+        let told: Vec<_> = told.iter().filter(|event| event.kind != Kind::Published).collect();
+        assert_eq!(told.iter().map(|event| event.kind).collect::<Vec<_>>(), [Kind::UpdatesUnsigned], "{told:?}");
+        // What is before BIND hands them on again.
+        world.pass(Duration::from_mins(3));
+        let told: Vec<_> = std::mem::take(&mut world.us().events);
+        let told: Vec<_> = told.iter().filter(|event| event.kind != Kind::Published).collect();
+        assert_eq!(told.iter().map(|event| event.kind).collect::<Vec<_>>(), [Kind::UpdatesSigned], "{told:?}");
+        for zone in ["d00.test", "d01.test", "d02.test"] {
+            assert_eq!(world.zone(zone).get(&format!("imap.{zone} A")), "192.0.2.10 192.0.2.12");
+        }
+    }
 }
 
 #[test]

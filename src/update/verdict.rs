@@ -59,7 +59,7 @@ pub enum Garbage {
     /// A DNS message, but not an answer to this request.
     #[error("the answer belongs to another question")]
     OtherQuestion,
-    /// No signature: anybody may have sent it.
+    /// No signature: anybody may have sent it. The connection is as good as before.
     #[error("the answer ({0}) is not signed")]
     Unsigned(String),
     /// A wrong signature.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Done, Failure, PATIENCE, Portion, READ_EVERY, RETRY, SERIAL_EVERY, Seen, Sent, Silence, Trouble, Turn, Zone,
-    guard::Attempt, hidden::Hidden, owner::is_ours, pending::View, turn::is_of_key, words,
+    guard::Attempt, hidden::Hidden, owner::is_ours, pending::View, turn::UNSIGNED, turn::is_of_server, words,
 };
 use crate::{
     dns::{OwnerName, RrType, RrsetId},
@@ -388,14 +388,16 @@ impl Zone {
         if silence != Silence::Zone || self.failures == 0 {
             return self.fail(now, words, code);
         }
-        self.fail_of(now, words::zone_is_silent(&words), code, false)
+        let is_unsigned = code.as_deref() == Some(UNSIGNED);
+        let words = if is_unsigned { words::zone_is_answered_for(&words) } else { words::zone_is_silent(&words) };
+        self.fail_of(now, words, code, false)
     }
 
     /// The zone as a whole cannot be read or written: tell it and wait. It is read before the next message, for time
     /// passes until then: a frozen zone is one that somebody edits.
     pub(super) fn fail(&mut self, now: Instant, words: String, rcode: Option<String>) -> Vec<Event> {
-        // Without an answer, or a key, it is the server that fails and not the zone: that is told once, for all zones.
-        let of_server = rcode.as_deref().is_none_or(is_of_key);
+        // Without an answer, a signature or a key, it is the server that fails and not the zone: that is told once, for all zones.
+        let of_server = rcode.as_deref().is_none_or(is_of_server);
         self.fail_of(now, words, rcode, of_server)
     }
 

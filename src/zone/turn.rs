@@ -136,7 +136,7 @@ pub enum Silence {
 pub struct Failure {
     /// The cause and the next step, for people.
     pub words: String,
-    /// The mnemonic of BIND's answer, if it gave one.
+    /// The mnemonic of BIND's answer, if it gave one; or [`UNSIGNED`].
     pub code: Option<String>,
     /// Whether the request may have reached BIND all the same.
     pub sent: bool,
@@ -145,6 +145,12 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Whether an update was answered without a signature.
+    #[must_use]
+    pub fn is_unsigned(&self) -> bool {
+        self.code.as_deref() == Some(UNSIGNED)
+    }
+
     /// Whether BIND does not accept our signature: that is the server's trouble, whatever zone was asked about.
     #[must_use]
     pub fn is_of_key(&self) -> bool {
@@ -152,9 +158,17 @@ impl Failure {
     }
 }
 
+/// The code of an update that somebody else answered: without a signature.
+pub const UNSIGNED: &str = "UNSIGNED";
+
 /// Whether a code says so: see [`Failure::is_of_key`].
-pub(super) fn is_of_key(code: &str) -> bool {
+fn is_of_key(code: &str) -> bool {
     matches!(code, "BADKEY" | "BADSIG" | "BADTIME")
+}
+
+/// Whether what a code says is told once, for all zones.
+pub(super) fn is_of_server(code: &str) -> bool {
+    is_of_key(code) || code == UNSIGNED
 }
 
 /// What a zone's plan comes to, for showing.

@@ -216,6 +216,14 @@ pub(super) fn zone_is_silent(lost: &str) -> String {
     )
 }
 
+/// Something before BIND answers for one zone.
+pub(super) fn zone_is_answered_for(lost: &str) -> String {
+    format!(
+        "{lost}, while other zones are answered by named: something between (a proxy, a forwarder, a load balancer) answers for \
+         this one; let `bind.server` be named itself, or have what is between hand questions on"
+    )
+}
+
 /// A record that is not of our form.
 pub(super) fn foreign_record(zone: &OwnerName) -> String {
     format!(

@@ -18,6 +18,7 @@ const LASTING: &[(Kind, &[Kind])] = &[
     (Kind::Blind, &[Kind::BlindOver]),
     (Kind::PrimaryLost, &[Kind::PrimaryBack]),
     (Kind::KeysRefused, &[Kind::KeysAccepted]),
+    (Kind::UpdatesUnsigned, &[Kind::UpdatesSigned]),
     (Kind::StateTrouble, &[Kind::StateSaved]),
     (Kind::ZoneFailing, &[Kind::ZoneRecovered, Kind::ZoneAdopted, Kind::ZoneForeign, Kind::ZoneStandby]),
     (Kind::ZoneForeign, &[Kind::ZoneRecovered, Kind::ZoneAdopted, Kind::ZoneFailing, Kind::ZoneStandby]),

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, OpCode};
 use humantime::format_duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -277,6 +277,10 @@ impl<'a> Session<'a> {
                 Err(garbage @ Garbage::Undecodable(_)) if asks_for_all(&waiting.asked) => {
                     Err(Lost { reason: garbage.to_string(), sent: true, cause: Cause::Odd })
                 }
+                // It comes from something before BIND, which may hand on what else is asked.
+                Err(garbage @ Garbage::Unsigned(_)) => {
+                    Err(Lost { reason: self.unsigned(&garbage, &waiting.asked), sent: true, cause: Cause::Unsigned })
+                }
                 Err(garbage) => return Err(garbage.to_string()),
             };
             let goes_on = match &answer {
@@ -297,6 +301,17 @@ impl<'a> Session<'a> {
         self.idle_until = clock::now() + IDLE;
         self.is_heard = true;
         Ok(())
+    }
+
+    fn unsigned(&self, garbage: &Garbage, asked: &Message) -> String {
+        let server = self.line.server;
+        if asked.op_code != OpCode::Update {
+            return format!("named at {server}: {garbage}");
+        }
+        format!(
+            "updates to {server} get unsigned answers: {garbage}, so it is not named's: something between (a proxy, a forwarder, \
+             a load balancer) answers for it; let `bind.server` be named itself, or have what is between hand updates on"
+        )
     }
 
     /// An answer stays out: BIND answers in order, so that those behind it would wait, too.

@@ -96,10 +96,33 @@ async fn was_reset(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
+async fn h2_an_unsigned_answer_loses_what_it_answers_and_nothing_else() {
+    let (listener, primary) = server().await;
+    let calls = [1, 2].map(|generation| {
+        let primary = primary.clone();
+        tokio::spawn(async move { primary.update_unchecked(&update(generation)).await })
+    });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let (first, second) = (receive(&mut stream).await, receive(&mut stream).await);
+    send(&mut stream, &forged(&first, None)).await;
+    send(&mut stream, &answer(&second, ResponseCode::NoError)).await;
+    let (mut lost, mut applied) = (Vec::new(), Vec::new());
+    for call in calls {
+        match call.await.unwrap() {
+            Err(why) => lost.push(why),
+            Ok(verdict) => applied.push(verdict),
+        }
+    }
+    assert_eq!(applied, [Verdict::Applied]);
+    assert!(lost[0].sent && lost[0].cause == Cause::Unsigned, "{lost:?}");
+    let said = &lost[0].reason;
+    assert!(said.contains("get unsigned answers: the answer (NOERROR) is not signed, so it is not named's"), "{said}");
+}
+
+#[tokio::test]
 async fn whatever_is_no_answer_loses_all_that_wait_and_resets_the_connection() {
     type Reply = fn(&(Message, Vec<u8>)) -> Vec<u8>;
-    let replies: [(&str, Reply, &str); 5] = [
-        ("unsigned", |request| forged(request, None), "is not signed"),
+    let replies: [(&str, Reply, &str); 4] = [
         (
             "another id",
             |request| answer(&(Message::response(999, request.0.op_code), request.1.clone()), ResponseCode::NoError),

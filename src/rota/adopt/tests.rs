@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::{collection::vec, prelude::*, sample::select};
+
 use super::*;
 use crate::{
     control::Command,
@@ -132,4 +134,48 @@ fn a_star_stands_for_any_text() {
         assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), fits, "{pattern} {text}");
     }
     assert!(Selection { text: "*.Example.ORG.", rtype: None }.means(&name("d.example.org")));
+}
+
+/// A record at the generation record's name, and the generation that it tells if it is of its form.
+fn any_record() -> impl Strategy<Value = (Txt, Option<u64>)> {
+    let words =
+        ["", "web", "Mail", "a b", "a\nb", "\t", "a\u{a0}b", "a\u{2028}", "\u{1b}[31m", "owner=", "é", "x=1", "\0"];
+    let numbers =
+        ["", "0", "1", "7", "41", "007", "+7", "-1", "7 ", "9x", "18446744073709551615", "18446744073709551616"];
+    let gaps = [" ", " ", " ", " ", "  ", "\t", ""];
+    let (word, number, gap) = (|| select(words.to_vec()), || select(numbers.to_vec()), || select(gaps.to_vec()));
+    let near = (word(), word(), number(), gap(), gap()).prop_map(|(cluster, owner, number, one, other)| {
+        let is_word = |text: &str| !text.is_empty() && text.chars().all(|char| !char.is_whitespace());
+        let is_number = matches!(number, "0" | "1" | "7" | "41");
+        let is_form = is_word(cluster) && is_word(owner) && is_number && (one, other) == (" ", " ");
+        let text = format!("v=1 cluster={cluster}{one}owner={owner}{other}generation={number}");
+        (Txt(vec![text.into_bytes()]), number.parse().ok().filter(|_| is_form))
+    });
+    let parts = vec(vec(any::<u8>(), 0..20), 1..4);
+    prop_oneof![8 => near, 1 => parts.prop_map(|parts| (Txt(parts), None))]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// The checker stops no message (the world sees to it), and the generation is above all that stood there.
+    #[test]
+    fn h1_whatever_stands_at_the_records_name_is_taken_over(records in vec(any_record(), 1..3)) {
+        let file = cluster("nodes: { n0: { addresses: [192.0.2.10] } }
+checks: { imap: { kind: imap } }
+services: { imap: { publish: address, name: imap, checks: [imap] } }
+domains: { a.test: { services: [imap] } }
+");
+        let mut world = World::new(&file);
+        world.zone("a.test").generation = records.iter().map(|(txt, _)| txt.clone()).collect();
+        world.run();
+        let at_the_end = world.us().zone("a.test").is_at_the_end();
+        prop_assume!(!at_the_end);
+        let (done, told) = adopt(&mut world, &["a.test"]);
+        prop_assert!(done, "{}", told);
+        prop_assert_eq!(world.zone("a.test").get("imap.a.test A"), "192.0.2.10");
+        let before = records.iter().filter_map(|(_, generation)| *generation).max().unwrap_or(0);
+        let record = world.zone("a.test").record();
+        prop_assert_eq!(record.map(|record| (record.owner, record.generation)), Some(("us".to_owned(), before + 1)));
+    }
 }

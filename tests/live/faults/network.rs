@@ -81,17 +81,24 @@ fn b15_an_answer_that_is_not_signed_is_not_believed() {
         (Fate::Answer(|asked| unsigned(asked, ResponseCode::NoError)), "NOERROR"),
         (Fate::Answer(|asked| unsigned(asked, ResponseCode::NotAuth)), "NOTAUTH"),
         (Fate::Answer(|asked| unsigned(asked, ResponseCode::NXRRSet)), "NXRRSET"),
+        // What is before BIND and knows no updates, or no rights to them.
+        (Fate::Answer(|asked| unsigned(asked, ResponseCode::Refused)), "REFUSED"),
+        (Fate::Answer(|asked| unsigned(asked, ResponseCode::NotImp)), "NOTIMP"),
     ];
     for (forgery, code) in forgeries {
         let serial = rota.serial(ZONE);
         rota.proxy().always(Which::Update, forgery);
         rota.kill("node01");
-        rota.expect_journal(&format!(": the answer ({code}) is not signed; DNS stays as it is"));
+        rota.expect_journal(&format!("get unsigned answers: the answer ({code}) is not signed, so it is not named's"));
         let forged = rota.proxy().met();
         rota.eventually("it was tried again", |rota| rota.proxy().met() > forged);
         let entry = rota.zone(ZONE);
-        assert_ne!(entry["state"], "in_sync", "{entry}");
+        assert_eq!(entry["state"], "failing", "{entry}");
+        assert!(entry["error"].as_str().is_some_and(|error| error.contains("something between")), "{entry}");
         assert_eq!(rota.serial(ZONE), serial);
+        let journal = rota.journal();
+        assert_eq!(journal.matches(&format!("get unsigned answers: the answer ({code})")).count(), 1, "{journal}");
+        assert!(!journal.contains("gives no answer"), "{journal}");
         rota.proxy().heal();
         expect_right(&mut rota, ["node00", "node02"]);
         assert_eq!(rota.serial(ZONE), serial + 1, "{code}");

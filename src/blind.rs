@@ -15,6 +15,7 @@
 //!            up   <--------------------------+--------------------------------------->  down, or up
 //! ```
 //!
+//! - A start, and a gap in which we stood still, are no different: who has not been asked yet counts as up.
 //! - A suspect keeps its place in DNS. That lasts a moment as a rule: until another node answers.
 //! - While we are blind, nothing is written at all. It ends when the nodes or the references have been back for as long
 //!   as every node needs to show that it is well; who is down then is down.
@@ -27,7 +28,7 @@ use std::{
 };
 
 use crate::{
-    check::Target,
+    check::{Outcome, Target},
     cluster::{AdminState, Cluster, NodeName},
     event::{Event, Kind},
     health::{Health, State},
@@ -184,9 +185,10 @@ impl Blind {
             }
             let Some(seen) = nodes.last_mut() else { continue };
             // Who asks to be out is heard, and no victim of our network. Who was well when an edit asked something else of
-            // it is taken for well until it has answered.
+            // it, or when nobody watched, is taken for well until it has answered, or cannot be asked.
             let was_well = health.trial.is_some_and(|trial| trial.was_well);
-            let is_new = was_well && is_on_trial(health) && !self.suspects.contains(target);
+            let cannot_be_asked = matches!(health.last, Some(Outcome::Unknown(_)));
+            let is_new = was_well && is_on_trial(health) && !cannot_be_asked && !self.suspects.contains(target);
             seen.is_well |= health.is_well() || health.wish != AdminState::Ready || is_new;
             seen.heard = seen.heard.max(health.passed_at);
             seen.is_suspect |= self.suspects.contains(target);

@@ -224,7 +224,8 @@ impl Schedule {
             Kind::Agent { .. } if health.has_wish() => (health.state, health.since, health.why, health.wish),
             _ => (State::Unknown, now, None, AdminState::Ready),
         };
-        let trial = Some(Trial::new(now, settle, false));
+        // Nobody watched: it may have done its work, and going down together now is as suspect as at any other time.
+        let trial = Some(Trial::new(now, settle, true));
         let health = Health { state, since, why, wish, trial, ..health };
         Watched { target, watch, check, health: Arc::new(health), due: Some(due), nominal: due, seed }
     }

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    check::{Outcome, Timing, tests::timing},
+    check::{Timing, tests::timing},
     cluster::CheckName,
     flap,
+    health::Trial,
     io::clock,
 };
 
@@ -347,4 +348,55 @@ proptest! {
             }
         }
     }
+}
+
+impl World {
+    /// As at a start, or after a gap: nothing is known of anybody.
+    fn watched_anew(mut self) -> Self {
+        for health in self.health.values_mut() {
+            let trial = Some(Trial::new(self.now, 60 * SECOND, true));
+            *health = Health { trial, ..Health::new(self.now).remembering(health.flaps.clone(), health.stands()) };
+        }
+        self.blind = Blind::default();
+        self
+    }
+}
+
+#[test]
+fn a2_a_start_and_a_gap_in_which_all_are_found_down_are_as_suspect() {
+    // Up before, or down already, because we were blind then.
+    for was_blind in [false, true] {
+        let mut world = World::new(3, 2);
+        if was_blind {
+            assert!(world.all("", false).starts_with("blind"));
+        }
+        let mut world = world.watched_anew();
+        assert_eq!(world.all("n0", false), "");
+        assert_eq!(world.all("n1", false), "", "one of three has not been asked");
+        assert!(!world.blind.is_blind());
+        assert!(world.all("n2", false).starts_with("blind: 3 of 3 nodes went down within 10s"));
+        // They come back one after the other: nothing is written before each may have shown that it is well.
+        world.all("n1", true);
+        assert!(world.blind.is_blind());
+        let told = world.all("n0", true) + &world.all("n2", true);
+        assert!(told.contains("no node is down any more"), "{told} {:?}", world.suspects());
+    }
+    // Some of them are dead, and decided before the others: no suspicion that lasts.
+    let mut world = World::new(5, 1).watched_anew();
+    world.all("n0", false);
+    world.all("n1", false);
+    assert!(!world.blind.is_blind());
+    for up in ["n2", "n3", "n4"] {
+        world.all(up, true);
+    }
+    assert!(!world.blind.is_blind());
+    assert_eq!(world.suspects(), [""; 0]);
+    // An agent that is silent says nothing for its node.
+    let mut world = World::new(2, 2).watched_anew();
+    let now = world.now;
+    for (_, health) in world.health.iter_mut().filter(|(target, _)| target.check.as_str() == "c1") {
+        health.observe(&world.timing, now, Outcome::Unknown("silent".to_owned()), SECOND);
+    }
+    world.all("n0 c0", false);
+    assert!(world.all("n1 c0", false).starts_with("blind"));
 }

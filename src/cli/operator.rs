@@ -12,7 +12,7 @@ use crate::{
     },
     control::{Answer, Command},
     exit::Exit,
-    io::{control_server, progress::Progress, systemd},
+    io::{control_server, files, progress::Progress, systemd},
     overrides::LONGEST_REASON,
     text,
 };
@@ -36,6 +36,10 @@ pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
         out::print(format_args!("{words}\n"))?;
         Ok(Exit::Done)
     } else {
+        if exit == Some(Exit::Unavailable as u8) {
+            // Another daemon listens there. Of a file that is wrong that is not known to be the daemon's at all.
+            files::load(file)?;
+        }
         out::warn(format_args!("rotad: {words}"));
         Ok(exit.map_or(Exit::Failed, Exit::of))
     }

@@ -20,7 +20,7 @@ pub struct Trial {
     passes: u32,
     /// Failures in a row since then.
     failures: u32,
-    /// Whether the node did its work before an edit asked something else of it.
+    /// Whether the node did its work before an edit asked something else of it, or may have, for nobody watched it.
     pub was_well: bool,
 }
 

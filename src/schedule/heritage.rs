@@ -106,9 +106,12 @@ fn on_trial(health: &Health, now: Instant, settle: Duration) -> Arc<Health> {
     Arc::new(Health { trial: Some(Trial::new(now, settle, did_its_work(health))), ..health.clone() })
 }
 
-/// The trial of a target whose node was asked these before.
-fn trial<'a>(mut before: impl Iterator<Item = &'a Watched>, now: Instant, settle: Duration) -> Trial {
-    Trial::new(now, settle, before.any(|old| did_its_work(&old.health)))
+/// The trial of a target whose node was asked these before. A node that nobody has watched may have done its work: that
+/// all go down together is as suspect at a start as at any other time.
+fn trial<'a>(before: impl Iterator<Item = &'a Watched>, now: Instant, settle: Duration) -> Trial {
+    let mut before = before.peekable();
+    let was_well = before.peek().is_none() || before.any(|old| did_its_work(&old.health));
+    Trial::new(now, settle, was_well)
 }
 
 fn did_its_work(health: &Health) -> bool {

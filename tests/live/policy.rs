@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use rotad::io::clock;
+use rotad::io::{clock, pulse::STILL};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::support::{
@@ -58,6 +59,35 @@ fn when_all_nodes_go_at_once_we_suspect_ourselves_and_dns_stays() {
     rota.expect_journal("no node is down any more");
     rota.expect_in_sync();
     assert_eq!((rota.serial("mydomain.org"), rota.records("mydomain.org")), (serial, records), "nothing was written");
+}
+
+#[test]
+fn a2_blindness_outlives_a_restart_and_a_gap() {
+    type Trouble = fn(&mut Rota);
+    let restart: Trouble = |rota| rota.restart();
+    let crash: Trouble = |rota| {
+        rota.kill_daemon();
+        rota.start();
+    };
+    let gap: Trouble = |rota| {
+        let gaps = rota.journal().matches("stood still").count();
+        rota.signal(Signal::STOP);
+        thread::sleep(STILL + Duration::from_secs(1));
+        rota.signal(Signal::CONT);
+        rota.eventually("it stood still", |rota| rota.journal().matches("stood still").count() > gaps);
+    };
+    let mut rota = three_unhurried();
+    let (serial, records) = (rota.serial("mydomain.org"), rota.records("mydomain.org"));
+    for trouble in [restart, crash, gap] {
+        rota.kill_together(&NODES);
+        expect_mode(&mut rota, "blind");
+        trouble(&mut rota);
+        expect_mode(&mut rota, "blind");
+        rota.revive_together(&NODES);
+        expect_mode(&mut rota, "active");
+        rota.expect_in_sync();
+        assert_eq!((rota.serial("mydomain.org"), rota.records("mydomain.org")), (serial, records.clone()));
+    }
 }
 
 #[test]

@@ -109,6 +109,8 @@ pub struct Health {
     pub hold: Option<Hold>,
     /// How it stood before we began to watch it anew, until it is decided.
     pub before: Option<Before>,
+    /// What people know of it from before a gap: to be found so again is no news.
+    pub told: Option<State>,
     /// Probes in a row that could not be made.
     pub unmade: u32,
     /// What the last answer warned of, if it passed.
@@ -140,6 +142,7 @@ impl Health {
             trial: None,
             hold: None,
             before: None,
+            told: None,
             unmade: 0,
             warning: None,
             answers: 0,
@@ -220,7 +223,8 @@ impl Health {
                 State::Down if before.is_some_and(|before| before.up) && !self.wish_stands() => self.flaps.down(now),
                 State::Down | State::Unknown => {}
             }
-            Transition { from, to, lasted, reason: outcome.reason().to_owned(), row }
+            let is_news = self.told.take() != Some(to);
+            Transition { from, to, lasted, reason: outcome.reason().to_owned(), row, is_news }
         });
         if before.2 != self.wish && self.state == State::Down {
             self.why = Some(outcome.reason().into());
@@ -252,7 +256,11 @@ impl Health {
                     // One that it was in already goes on.
                     let remembered = self.before.and_then(|before| before.hold);
                     let hold = |step| match remembered {
-                        Some(hold) => Some(hold).filter(|hold| hold.until > now),
+                        Some(hold) => hold
+                            .until
+                            .checked_duration_since(now)
+                            .filter(|wait| !wait.is_zero())
+                            .map(|wait| Hold { wait, ..hold }),
                         None => self.flaps.hold(step, now),
                     };
                     self.hold = timing.flap_hold.and_then(hold);
@@ -398,7 +406,8 @@ pub struct News {
 impl News {
     /// The lines of the journal.
     pub fn events(&self, target: &Target) -> impl Iterator<Item = Event> {
-        let transition = self.transition.as_ref().map(|transition| transition.event(target));
+        let news = self.transition.as_ref().filter(|transition| transition.is_news);
+        let transition = news.map(|transition| transition.event(target));
         let notice = self.notice.as_ref().map(|notice| notice.event(target));
         let held = self.held.map(|hold| {
             let message =
@@ -447,13 +456,15 @@ pub struct Transition {
     pub reason: String,
     /// Probes in a row that decided: `rise` or `fall`.
     pub row: u32,
+    /// Whether people do not know it already, from before a gap.
+    pub is_news: bool,
 }
 
 impl Transition {
     /// The line of the journal.
     #[must_use]
     pub fn event(&self, target: &Target) -> Event {
-        let Self { from, to, lasted, reason, row } = self;
+        let Self { from, to, lasted, reason, row, is_news: _ } = self;
         let kind = match to {
             State::Up => Kind::CheckUp,
             State::Down => Kind::CheckDown,

@@ -203,7 +203,8 @@ impl Schedule {
             let settle = self.of.as_ref().map_or(SETTLE, |of| of.safety.settle(&old.check.timing));
             // What was held against it is held all the same.
             let health = Health::new(now).remembering(old.health.flaps.clone(), old.health.stands());
-            let health = health.asking_as(&old.health);
+            let told = Some(old.health.state).filter(|state| *state != State::Unknown).or(old.health.told);
+            let health = Health { told, ..health.asking_as(&old.health) };
             self.remembered.insert(old.target.clone(), health);
             let watched = self.begin(old.target, old.check, now, settle);
             self.watched.push(watched);

@@ -172,7 +172,8 @@ fn the_journals_lines() {
     let target =
         Target { node: NodeName::new("node01"), check: CheckName::new("imap"), address: "192.0.2.11".parse().unwrap() };
     let line = |from, to, lasted, reason: &str, row| {
-        Transition { from, to, lasted: Duration::from_secs(lasted), reason: reason.to_owned(), row }.event(&target)
+        Transition { from, to, lasted: Duration::from_secs(lasted), reason: reason.to_owned(), row, is_news: true }
+            .event(&target)
     };
     for (event, message, kind) in [
         (

@@ -340,3 +340,34 @@ fn an_answer_to_a_question_of_before_an_edit_decides_nothing_of_the_edit() {
     world.pass(10, well);
     assert_eq!(world.on_trial(), 0);
 }
+
+#[test]
+fn who_is_found_after_a_gap_as_before_it_is_no_news() {
+    let mut world = World::new(&file("imap", tcp(143)));
+    let n2_is_dead = |target: &Target| if target.node.as_str() == "n2" { refused(target) } else { well(target) };
+    world.pass(60, n2_is_dead);
+    // Who dies in the gap is, and so is who was not decided again before the next one.
+    for (name, gaps) in [("n2", 1), ("n1", 2), ("n1", 3)] {
+        world.schedule.start_over(world.now, gaps);
+        if gaps == 2 {
+            world.schedule.start_over(world.now, gaps);
+        }
+        let mut told = Vec::new();
+        for _ in 0..120 {
+            world.now += SECOND / 4;
+            while let Some(job) = world.schedule.start(world.now) {
+                let outcome = if job.target.node.as_str() == name { refused(&job.target) } else { well(&job.target) };
+                let news = world.schedule.finish(&job, world.now, outcome, Duration::ZERO);
+                told.extend(news.events(&job.target));
+            }
+        }
+        let told: Vec<_> = told.iter().map(|event| event.message.split(": ").next().unwrap_or_default()).collect();
+        let expected: &[&str] = match gaps {
+            2 => &["n1 imap (192.0.2.11) is down", "n2 imap (192.0.2.12) is up"],
+            _ => &[],
+        };
+        let mut told = told;
+        told.sort_unstable();
+        assert_eq!(told, expected, "gap {gaps}");
+    }
+}

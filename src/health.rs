@@ -232,6 +232,8 @@ impl Health {
         let notice = self.notice(&outcome);
         (self.last, self.last_at, self.took) = (Some(outcome), Some(now), Some(took));
         let matters = before != (self.state, self.is_reserve(), self.wish, self.trial.is_some());
+        // Of one from before a restart a part is over.
+        let held = held.map(|hold| (hold, hold.until.saturating_duration_since(now)));
         News { transition, notice, held, matters }
     }
 
@@ -256,11 +258,7 @@ impl Health {
                     // One that it was in already goes on.
                     let remembered = self.before.and_then(|before| before.hold);
                     let hold = |step| match remembered {
-                        Some(hold) => hold
-                            .until
-                            .checked_duration_since(now)
-                            .filter(|wait| !wait.is_zero())
-                            .map(|wait| Hold { wait, ..hold }),
+                        Some(hold) => Some(hold).filter(|hold| hold.until > now),
                         None => self.flaps.hold(step, now),
                     };
                     self.hold = timing.flap_hold.and_then(hold);
@@ -397,8 +395,8 @@ pub struct News {
     pub transition: Option<Transition>,
     /// The warning that began or ended with it.
     pub notice: Option<Notice>,
-    /// The hold that began with it.
-    pub held: Option<Hold>,
+    /// The hold that began with it, and how long it is from now.
+    pub held: Option<(Hold, Duration)>,
     /// Whether deciding may come out otherwise.
     pub matters: bool,
 }
@@ -409,9 +407,9 @@ impl News {
         let news = self.transition.as_ref().filter(|transition| transition.is_news);
         let transition = news.map(|transition| transition.event(target));
         let notice = self.notice.as_ref().map(|notice| notice.event(target));
-        let held = self.held.map(|hold| {
+        let held = self.held.map(|(hold, left)| {
             let message =
-                format!("{target} passes again, but is held down for {}: {}", text::age(hold.wait), hold.ordinal());
+                format!("{target} passes again, but is held down for {}: {}", text::age(left), hold.ordinal());
             Event::new(Kind::CheckHeld, message).target(target).reason(hold.ordinal())
         });
         [transition, notice, held].into_iter().flatten()

@@ -358,7 +358,7 @@ impl Zone {
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
         let is_put_off = self.puts_off(turn.me, &attempt, &mut plan);
         let wished = self.wished(&plan);
-        self.rails(turn, &published, recipes).keep(&mut plan);
+        self.rails(turn, &self.with_hidden(&published), recipes).keep(&mut plan);
         events.extend(self.give_up_targets(wished, &plan));
         self.add_unseen_strangers(&mut plan);
         let foreign = self.all_strangers(turn, &published, recipes, &plan);
@@ -481,7 +481,7 @@ impl Zone {
 
     fn diff(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
         let mut plan = self.wanted(turn, published, recipes);
-        self.rails(turn, published, recipes).keep(&mut plan);
+        self.rails(turn, &self.with_hidden(published), recipes).keep(&mut plan);
         plan
     }
 
@@ -506,7 +506,7 @@ impl Zone {
             is_target_elsewhere: turn.is_target_elsewhere,
         });
         if let Some(seen) = &self.seen {
-            hidden::leave_out(&mut plan, &seen.hidden, recipes);
+            hidden::leave_out(&mut plan, &seen.hidden, &self.memory.owned, recipes);
         }
         limit::keep_to(self.memory.ttl_limit, &mut plan);
         let strangers = self.strangers(turn, published, recipes);

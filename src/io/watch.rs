@@ -19,7 +19,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     task::spawn_blocking,
-    time::{Instant, MissedTickBehavior, interval_at, timeout_at},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout_at},
 };
 
 use self::key::KeyLook;
@@ -216,6 +216,8 @@ impl Watch {
                 () = self.current.closed() => return,
                 Some(look) = reload.recv() => asked.push(look),
                 () = touched.notified() => settle(touched, pace).await,
+                // What else was edited in the same moment must not wait for the poll.
+                () = sleep(pace.patience), if self.doubted => {}
                 _ = poll.tick() => {}
             }
             // A storm of signals is one wish.

@@ -1,13 +1,13 @@
 //! Names whose data are hidden by a DNAME, a delegation or a zone below: they are left as they are, and the rest of the
 //! zone goes on.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Seen, Turn, Zone};
+use super::{Owned, Seen, Turn, Zone};
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, RdataSet, RrsetId},
-    plan::{self, Change, Plan},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
+    plan::{self, Change, Plan, Rrsets},
     text,
     update::Occlusion,
 };
@@ -28,19 +28,38 @@ impl Zone {
         self.must_look(turn.now) && self.seen.as_ref().is_some_and(|seen| !seen.hidden.is_empty())
     }
 
+    /// The zone with what we own and do not see: nothing is changed there, so it is taken to stand as it did.
+    pub(super) fn with_hidden<'a>(&self, published: &'a Rrsets) -> Cow<'a, Rrsets> {
+        let Some(seen) = self.seen.as_ref().filter(|seen| !seen.hidden.is_empty()) else {
+            return Cow::Borrowed(published);
+        };
+        let unseen =
+            self.hidden_owned(seen).map(|(id, rdata)| (id.clone(), Rrset { ttl: Ttl(0), rdata: rdata.clone() }));
+        Cow::Owned(unseen.chain(published.iter().map(|(id, set)| (id.clone(), set.clone()))).collect())
+    }
+
     /// What we own and do not see.
     pub(super) fn hidden_owned<'a>(&'a self, seen: &'a Seen) -> impl Iterator<Item = (&'a RrsetId, &'a RdataSet)> {
         self.memory.owned.iter().filter(|(id, _)| seen.is_hidden(id))
     }
 }
 
-/// Takes out of a plan what is hidden, and says why. An exchange whose name is hidden is neither added nor removed,
-/// because nobody can tell whether it has addresses.
-pub(super) fn leave_out(plan: &mut Plan, hidden: &Hidden, recipes: &BTreeMap<RrsetId, Recipe>) {
+/// Takes out of a plan what is hidden, and says why. An exchange whose name is hidden leaves an MX like any other. named
+/// adds it if the zone has addresses for it that are hidden, those that we `own`, but refuses it below a DNAME (measured).
+pub(super) fn leave_out(plan: &mut Plan, hidden: &Hidden, owned: &Owned, recipes: &BTreeMap<RrsetId, Recipe>) {
     if hidden.is_empty() {
         return;
     }
-    plan.changes.retain_mut(|change| !hidden.contains_key(&change.id.owner) && keep_exchanges(change, hidden));
+    let has_address = |name: &OwnerName| {
+        let is_owned = |rtype| owned.contains_key(&RrsetId { owner: name.clone(), rtype });
+        is_owned(RrType::A) || is_owned(RrType::Aaaa)
+    };
+    let refused: BTreeMap<_, _> =
+        hidden.iter().filter(|(name, why)| matches!(why, Occlusion::Dname(_)) || !has_address(name)).collect();
+    let mut withheld = BTreeMap::new();
+    plan.changes
+        .retain_mut(|change| !hidden.contains_key(&change.id.owner) && withhold(change, &refused, &mut withheld));
+    plan.blocked.extend(withheld);
     let mut names: BTreeMap<&Occlusion, Vec<&RrsetId>> = BTreeMap::new();
     for id in recipes.keys() {
         if let Some(why) = hidden.get(&id.owner) {
@@ -57,15 +76,21 @@ pub(super) fn leave_out(plan: &mut Plan, hidden: &Hidden, recipes: &BTreeMap<Rrs
     }
 }
 
-/// Whether anything is left of the change.
-fn keep_exchanges(change: &mut Change, hidden: &Hidden) -> bool {
+/// Takes the exchanges that named refuses out of what a change adds, and says so; whether anything is left of the change.
+fn withhold(
+    change: &mut Change,
+    refused: &BTreeMap<&OwnerName, &Occlusion>,
+    withheld: &mut BTreeMap<RrsetId, String>,
+) -> bool {
     let Some(after) = &mut change.after else { return true };
-    let is_hidden = |rdata: &_| plan::exchange(rdata).is_some_and(|exchange| hidden.contains_key(exchange));
-    let before = change.before.iter().flat_map(|set| &set.rdata);
-    if !before.clone().chain(&after.rdata).any(is_hidden) {
-        return true;
-    }
-    let stays = before.filter(|rdata| is_hidden(rdata));
-    after.rdata = stays.chain(after.rdata.iter().filter(|rdata| !is_hidden(rdata))).cloned().collect();
+    let is_there = |rdata: &Rdata| change.before.as_ref().is_some_and(|before| before.rdata.contains(rdata));
+    let what_hides = |rdata: &Rdata| {
+        let exchange = plan::exchange(rdata).filter(|_| !is_there(rdata))?;
+        refused.get(exchange).map(|why| (exchange.clone(), *why))
+    };
+    let Some((exchange, why)) = after.rdata.iter().find_map(what_hides) else { return true };
+    let words = format!("{}: {exchange} is not added, for it {why}", change.id);
+    after.rdata = after.rdata.iter().filter(|rdata| what_hides(rdata).is_none()).cloned().collect();
+    withheld.insert(change.id.clone(), words);
     !after.rdata.is_empty() && change.after != change.before
 }

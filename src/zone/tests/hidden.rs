@@ -15,12 +15,12 @@ fn what_is_hidden_is_left_and_told_and_the_rest_goes_on() {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(world.us().told(Kind::ZoneFailing).len(), 1);
-    // The rest follows, and the exchange that is hidden neither goes nor comes.
+    // The rest follows; the exchange that is hidden goes with its node, and comes back.
     world.node("node01", Down);
     world.pass(Duration::from_mins(2));
     assert_eq!(world.zone(ZONE).get("imap.example.org A"), "192.0.2.10");
     assert_eq!(world.zone(ZONE).get("smtp.example.org A"), BOTH);
-    assert_eq!(world.zone(ZONE).get("example.org MX"), "10:node00.example.org 10:node01.example.org");
+    assert_eq!(world.zone(ZONE).get("example.org MX"), "10:node00.example.org");
     world.node("node00", Down);
     world.node("node01", Up);
     world.pass(Duration::from_mins(2));
@@ -35,6 +35,25 @@ fn what_is_hidden_is_left_and_told_and_the_rest_goes_on() {
     assert_eq!(world.us().state(ZONE), ZoneState::InSync);
     assert_eq!(world.us().told(Kind::Drift), Vec::<String>::new());
     assert_eq!(world.zone(ZONE).get("smtp.example.org A"), BOTH);
+}
+
+#[test]
+fn an_exchange_that_named_would_refuse_is_not_added_and_the_others_come_and_go() {
+    let mut world = World::new(&file("imap, mx"));
+    world.zone(ZONE).cuts.insert(name("node01.example.org"));
+    world.run();
+    assert_eq!(world.zone(ZONE).get("example.org MX"), "10:node00.example.org");
+    let error = world.us().error(ZONE).to_owned();
+    assert!(error.contains("example.org MX: node01.example.org is not added, for it lies at or below"), "{error}");
+    // All that is left is refused: the set stays as it is.
+    world.node("node00", Down);
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.zone(ZONE).get("example.org MX"), "10:node00.example.org");
+    world.node("node00", Up);
+    world.zone(ZONE).cuts.clear();
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.zone(ZONE).get("example.org MX"), "10:node00.example.org 10:node01.example.org");
+    assert_eq!(world.us().state(ZONE), ZoneState::InSync);
 }
 
 #[test]

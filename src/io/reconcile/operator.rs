@@ -114,7 +114,7 @@ impl Pending {
 }
 
 impl Reconcile {
-    /// Does what an operator asks. What a crash may not undo is saved before it is said to be done.
+    /// Does what an operator asks.
     pub(super) fn obey(&mut self, command: Command, reply: oneshot::Sender<Answer>) {
         let (tell, looked) = oneshot::channel();
         let (wish, wanted) = match command {
@@ -144,6 +144,11 @@ impl Reconcile {
                 return;
             }
         };
+        self.answer_once_saved(waits, answer, reply);
+    }
+
+    /// What a crash may not undo is saved before it is said to be done.
+    fn answer_once_saved(&mut self, waits: Waits, answer: Answer, reply: oneshot::Sender<Answer>) {
         if !self.report() {
             self.answer_when(waits, answer, reply);
             return;
@@ -208,7 +213,7 @@ impl Reconcile {
                     }
                     Err(words) => Answer::refused(words),
                 };
-                let _ = reply.send(answer);
+                self.answer_once_saved(Waits::Nothing, answer, reply);
             }
             (Wish::Reload(reply), Err(problems)) => {
                 let words = format!("the file is wrong, what was in force stays:\n{problems}");

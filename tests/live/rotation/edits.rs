@@ -406,6 +406,29 @@ fn c2_an_edit_that_changes_too_much_waits_to_be_accepted() {
 }
 
 #[test]
+fn c2_what_was_accepted_is_written_by_the_next_run_if_this_one_is_killed() {
+    let (mut rota, names) = hoster();
+    rota.eventually("what is owned is saved", |rota| {
+        let state = fs::read_to_string(rota.path().join("state/state")).unwrap_or_default();
+        names.iter().all(|name| state.contains(&format!("\"imap.{name} A\"")))
+    });
+    rota.take_out("node02:");
+    assert_eq!(rota.run(&["reload"]).code, 1);
+    // With BIND out of reach nothing of it is written before rotad is killed.
+    rota.named.pause();
+    let ran = rota.run(&["accept"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    rota.kill_daemon();
+    rota.named.resume();
+    rota.start();
+    for name in &names {
+        rota.expect_a(&format!("imap.{name}"), ["node00", "node01"]);
+    }
+    rota.expect_in_sync();
+    assert!(rota.status()["config"]["held_edit"].is_null());
+}
+
+#[test]
 fn c2_apply_alone_lets_an_edit_through_by_force() {
     let (mut rota, _) = hoster();
     rota.stop();

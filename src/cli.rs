@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     exit::Exit,
     io::{files, journal, keys, state::StateError},
+    text,
 };
 
 pub mod ask;
@@ -156,21 +157,22 @@ impl Failure {
             io::ErrorKind::PermissionDenied => Exit::NoPermission,
             _ => Exit::Failed,
         };
-        let words = format!("{}: the socket cannot be made; status_socket says where", path.display());
+        let words = format!("{}: the socket cannot be made; status_socket says where", text::path(path));
         Self { exit, error: anyhow::Error::new(source).context(words) }
     }
 }
 
 impl From<files::LoadError> for Failure {
     fn from(error: files::LoadError) -> Self {
-        Self { exit: Exit::Config, error: error.into() }
+        let exit = if error.is_forbidden { Exit::NoPermission } else { Exit::Config };
+        Self { exit, error: error.into() }
     }
 }
 
 impl From<keys::LoadError> for Failure {
     fn from(error: keys::LoadError) -> Self {
         let exit = match &error {
-            keys::LoadError::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            keys::LoadError::Unreadable { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
                 Exit::NoPermission
             }
             _ => Exit::Config,

@@ -34,6 +34,7 @@ use crate::{
     rota::Rota,
     state::State,
     status::Clocks,
+    text,
     zone::Identity,
 };
 
@@ -150,7 +151,7 @@ fn started(cluster: &Cluster, me: &Identity, file: &Path) -> Event {
     let words = format!(
         "rotad {} has read {}: cluster {}, {} nodes, {} domains in {} zones on {}, as instance {}",
         env!("CARGO_PKG_VERSION"),
-        file.display(),
+        text::path(file),
         cluster.name,
         cluster.nodes.len(),
         cluster.domains.len(),

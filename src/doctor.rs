@@ -191,6 +191,10 @@ pub fn no_updates(
              key, or it is frozen (`rndc thaw {zone}`); no query tells which, named's log does; if it has no \
              `update-policy` yet, these are its lines:"
         ),
+        // The question has a prerequisite that cannot hold.
+        (Verdict::Applied, _) => "named, or something before it, says that it has applied what it must refuse (NOERROR to a false \
+                                  prerequisite): it is no primary that keeps to RFC 2136, and nothing is known of what may be changed"
+            .to_owned(),
         (other, _) => other.words(zone),
     }
 }

@@ -1,6 +1,6 @@
 //! Words for people: ages, counts, and text of strangers made harmless.
 
-use std::{borrow::Cow, collections::HashMap, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, collections::HashMap, fmt::Write as _, path::Path, time::Duration};
 
 /// An age in its two largest units: `12s`, `5m 10s`, `2h 11m`, `3d 4h`.
 #[must_use]
@@ -126,6 +126,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(harmless)
+}
+
+/// A path as it may stand in a message: whatever a terminal or a reader of lines obeys is escaped.
+#[must_use]
+pub fn path(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
 }
 
 /// The first [`SHOWN`] characters of a text, and dots if there are more.

@@ -122,3 +122,43 @@ fn each_trial_has_a_test_that_exists() {
     let named = tested(&read("tests/FAULTS.md"), "Trials");
     assert!(!named.is_empty());
 }
+
+/// Each advice that has somebody change whose a file is, who may read or write it, or where it is, and why whoever follows it
+/// does not stop the next start of the daemon.
+const ADVICES: &[(&str, &str)] = &[
+    (
+        "chmod g-w,o= {path}`; else give it to a group of that user first (chgrp)",
+        "only where the daemon's user keeps it",
+    ),
+    ("chmod o-w {}` where it is the daemon's user's", "the owner keeps what it has"),
+    ("run `chmod o-w` on it\"", "it stays readable"),
+    ("anybody may write {place}: chmod o-w {place}", "it stays readable"),
+    ("tsig-keygen rotad > {0}) && chown rotad: {0}", "where there is no key at all, of the user of the unit"),
+];
+
+#[test]
+fn h4_each_advice_on_owners_and_modes_is_known_to_let_the_daemon_start() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it is there") {
+            let path = entry.expect("it can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("it is text");
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            if path.file_name().is_some_and(|name| name == "tests.rs") {
+                continue;
+            }
+            let advises = |line: &&str| {
+                let words = ["chown ", "chmod ", "chgrp ", "`mv ", "`rm "];
+                !line.trim_start().starts_with("//") && words.iter().any(|word| line.contains(word))
+            };
+            for line in code.lines().filter(advises) {
+                let is_known = ADVICES.iter().any(|(advice, _)| line.contains(advice));
+                assert!(is_known, "{}: is whoever follows this sure that rotad starts again? {line}", path.display());
+            }
+        }
+    }
+}

@@ -19,6 +19,7 @@ use crate::{
     control::{Command, Question},
     exit::Exit,
     io::{control_server::LONGEST, files, systemd},
+    text,
 };
 
 /// How long the daemon may take.
@@ -31,7 +32,7 @@ const DOCUMENT: u64 = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens: exit code 69.
-    #[error("rotad cannot be asked at {socket}: {cause}; is it running? (systemctl status rotad)", socket = .socket.display())]
+    #[error("rotad cannot be asked at {socket}: {cause}; is it running? (systemctl status rotad)", socket = text::path(.socket))]
     Unreachable {
         /// The socket.
         socket: PathBuf,
@@ -39,13 +40,13 @@ pub enum Error {
         cause: String,
     },
     /// The socket is not for us: exit code 77.
-    #[error("{socket} is not yours to ask: become root, or its owner; its group may ask for the status", socket = .socket.display())]
+    #[error("{socket} is not yours to ask: become root, or its owner; its group may ask for the status", socket = text::path(.socket))]
     Forbidden {
         /// The socket.
         socket: PathBuf,
     },
     /// An answer of another kind.
-    #[error("{socket} answered, but not as rotad does; is another program behind it?", socket = .socket.display())]
+    #[error("{socket} answered, but not as rotad does; is another program behind it?", socket = text::path(.socket))]
     Garbled {
         /// The socket.
         socket: PathBuf,

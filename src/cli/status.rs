@@ -14,6 +14,7 @@ use crate::{
     },
     io::files,
     status::Status,
+    text,
 };
 
 /// Asks the daemon of a file.
@@ -30,12 +31,12 @@ pub async fn run(socket: &Path, file: &Path, json: bool, watch: bool) -> Result<
     loop {
         let (document, status) = ask::<Status>(socket, b"").await?;
         if !files::is_same_file(&status.config.file, file) {
-            let (socket, theirs, file) = (socket.display(), status.config.file.display(), file.display());
+            let (socket, theirs, file) = (text::path(socket), text::path(&status.config.file), text::path(file));
             out::warn(format_args!(
                 "rotad: this is the daemon of {theirs}, which listens at {socket}; {file} is not in force"
             ));
         }
-        let text = if json { document } else { status.human(colour) };
+        let text = if json { out::harmless_json(&document).into_owned() } else { status.human(colour) };
         let clear = if watch && terminal { "\u{1b}[H\u{1b}[2J" } else { "" };
         match write!(stdout, "{clear}{text}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),

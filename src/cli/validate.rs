@@ -157,7 +157,7 @@ pub fn run(file: &Path, json: bool) -> Exit {
         Err(refused) => (refused.problems, refused.more, refused.warnings, None),
     };
     let answer = Answer {
-        file: file.display().to_string(),
+        file: text::path(file),
         valid: problems.is_empty(),
         problems: &problems,
         more,
@@ -185,8 +185,8 @@ fn key_trouble(loaded: &files::Loaded, file: &Path) -> KeyTrouble {
     let bind = &loaded.cluster.bind;
     let Some(key) = bind.key.file() else { return KeyTrouble::None };
     let Err(error) = keys::load(&bind.key, bind.allow_weak_keys) else { return KeyTrouble::None };
-    let problem = |words: String| Problem::of_file(file.display().to_string(), format!("bind: key_file: {words}"));
-    let LoadError::Unreadable { source, .. } = &error else {
+    let problem = |words: String| Problem::of_file(text::path(file), format!("bind: key_file: {words}"));
+    let LoadError::Unreadable { cause: source, .. } = &error else {
         return KeyTrouble::Warning(problem(error.to_string()));
     };
     // A key that is there, and only not ours to see, must not be written over.
@@ -194,14 +194,14 @@ fn key_trouble(loaded: &files::Loaded, file: &Path) -> KeyTrouble {
         ReadError::Io(io) if io.kind() == std::io::ErrorKind::NotFound => format!(
             "make one, of the user that rotad runs as: (umask 077 && tsig-keygen rotad > {0}) && chown rotad: {0}, and \
              include a copy that named can read in named.conf",
-            key.display()
+            text::path(key)
         ),
         ReadError::Io(_) => "the user that rotad runs as must be able to read it".to_owned(),
         ReadError::NotRegular(_) | ReadError::Link | ReadError::TooLarge(_) => {
             return KeyTrouble::Problem(problem(error.to_string()));
         }
     };
-    KeyTrouble::Warning(problem(format!("{}: {source}; {next}", key.display())))
+    KeyTrouble::Warning(problem(format!("{}: {source}; {next}", text::path(key))))
 }
 
 fn print_json(answer: &Answer<'_>) -> std::io::Result<()> {

@@ -44,6 +44,14 @@ impl Cluster {
             .collect()
     }
 
+    /// The same with those settings as `running` was started with.
+    #[must_use]
+    pub fn as_running(self, running: &Self) -> Self {
+        let bind = Bind { server: running.bind.server, ..self.bind };
+        let (state_dir, status_socket) = (running.state_dir.clone(), running.status_socket.clone());
+        Self { name: running.name.clone(), bind, state_dir, status_socket, ..self }
+    }
+
     /// Every setting with what an edit of it takes. Each field is named: one that is new does not compile before it has a
     /// line here.
     fn settings(&self, new: &Self) -> Vec<Setting> {

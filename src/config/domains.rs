@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cluster::{Domain, NodeName, Profile, ProfileId, ServiceName},
     dns::OwnerName,
-    text::cut,
+    text::{self, cut},
 };
 
 /// Characters of a word in a list that its place spans at most.
@@ -202,7 +202,7 @@ pub(super) fn read_lists(
             continue;
         };
         let path = file.path(folder, report);
-        let object = format!("domain list \"{}\"", path.as_deref().unwrap_or(Path::new("")).display());
+        let object = format!("domain list \"{}\"", text::path(path.as_deref().unwrap_or(Path::new(""))));
         let place = services.map_or(item.node.at, |field| field.node.at);
         let profile = profile(&object, Field { key_at: item.node.at, ..item }, services, nodes, given, report)
             .and_then(|profile| domains.profile(profile, place));
@@ -220,7 +220,7 @@ pub(super) fn read_lists(
                         &format!(
                             "{} lists no domain, which would withdraw all that it listed; take the entry out if that \
                              is meant",
-                            path.display()
+                            text::path(&path)
                         ),
                         report,
                     );
@@ -232,7 +232,7 @@ pub(super) fn read_lists(
                     }
                 }
             }
-            Some((_, Err(cause))) => file.problem(&format!("cannot read {}: {cause}", path.display()), report),
+            Some((_, Err(cause))) => file.problem(&format!("cannot read {}: {cause}", text::path(&path)), report),
             None => file.problem("the file was not read", report),
         }
     }

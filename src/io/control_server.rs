@@ -22,7 +22,11 @@ use tokio::{
 use crate::{
     control::{Answer, Command, Question},
     exit::Exit,
-    io::{files, local_socket},
+    io::{
+        files,
+        local_socket::{self, Spoken},
+    },
+    text,
 };
 
 /// Mode of the socket: its owner alone.
@@ -45,25 +49,31 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) {
     let file: Arc<Path> = path::absolute(file).unwrap_or_else(|_| file.to_owned()).into();
-    let answer = |client| answer(client, Arc::clone(&file), requests.clone());
+    let answer = |client, spoken| answer(client, spoken, Arc::clone(&file), requests.clone());
     local_socket::serve(listener, DEADLINE, answer, shutdown).await;
 }
 
-async fn answer(mut client: UnixStream, file: Arc<Path>, requests: mpsc::Sender<Request>) -> io::Result<()> {
+async fn answer(
+    mut client: UnixStream,
+    spoken: Spoken,
+    file: Arc<Path>,
+    requests: mpsc::Sender<Request>,
+) -> io::Result<()> {
     let mut line = String::new();
     let (reader, mut writer) = client.split();
     // One octet more: a longer request is told so, not misunderstood.
     let mut reader = BufReader::new(reader.take(LONGEST as u64 + 1));
     // Whoever connects and says nothing takes nobody's place for long.
     timeout(local_socket::DEADLINE, reader.read_line(&mut line)).await??;
+    spoken.set();
     let answer = match serde_json::from_str(&line) {
         _ if line.len() > LONGEST => Answer::ended(Exit::Usage, format!("a request has at most {} KiB", LONGEST >> 10)),
         Ok(Question { file: other, .. }) if !is_same(&file, &other).await => Answer::ended(
             Exit::Unavailable,
             format!(
                 "the daemon that listens here runs {}, and not {}: nothing was done; --config says which file",
-                file.display(),
-                other.display()
+                text::path(&file),
+                text::path(&other)
             ),
         ),
         Ok(Question { ask: command, .. }) => {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
+    io::ErrorKind,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -54,6 +55,24 @@ impl Loaded {
     #[must_use]
     pub fn key_now(&self) -> Inputs {
         Inputs(self.key.iter().map(|path| (path.clone(), Input::of(path, MAX_KEY))).collect())
+    }
+
+    /// The same if it is of the cluster that runs: a start with another name over the same state ends.
+    ///
+    /// # Errors
+    /// What to do instead.
+    pub fn of_cluster(self, path: &Path, running: &str) -> Result<Self, LoadError> {
+        if self.cluster.name == running {
+            return Ok(self);
+        }
+        let words = format!(
+            "cluster: \"{}\" is another name than \"{running}\", as which rotad runs: the zones' generation records and the state \
+             in {} are of \"{running}\", so that a start would end (78); write \"{running}\" again. To rename it all the same: \
+             stop rotad, give it another state_dir, start it, and run `rotad adopt` for its zones",
+            self.cluster.name,
+            text::path(&self.cluster.state_dir)
+        );
+        Err(LoadError::of(Problem::of_file(text::path(path), words), self.inputs))
     }
 }
 
@@ -109,11 +128,13 @@ pub struct LoadError {
     pub warnings: Vec<Problem>,
     /// The files that were read.
     pub inputs: Inputs,
+    /// Whether we may not read cluster.yaml.
+    pub is_forbidden: bool,
 }
 
 impl LoadError {
     fn of(problem: Problem, inputs: Inputs) -> Self {
-        Self { problems: vec![problem], more: 0, warnings: Vec::new(), inputs }
+        Self { problems: vec![problem], more: 0, warnings: Vec::new(), inputs, is_forbidden: false }
     }
 
     /// How many problems there are.
@@ -155,15 +176,11 @@ impl std::error::Error for LoadError {}
 /// Reads and checks cluster.yaml, its domain lists and its `tls_ca` files.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let mut inputs = Inputs::default();
-    let name = path.display().to_string();
+    let name = text::path(path);
     let content = match read(path, MAX_FILE, &mut inputs) {
         Ok(content) => content,
         Err(cause) => {
-            let problem = match cause {
-                Unreadable::NoText { line, column } => Problem::of_place(name, line, column, NO_TEXT),
-                other => Problem::of_file(name, format!("cannot read it: {other}")),
-            };
-            return Err(LoadError::of(problem, inputs));
+            return Err(load_error(name, cause, inputs));
         }
     };
     let mut digest = Sha256::new();
@@ -182,7 +199,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
             add_to(&mut digest, text.as_bytes());
             Ok(text)
         });
-        let source = text.map(|text| Source::new(path.display().to_string(), &text));
+        let source = text.map(|text| Source::new(text::path(&path), &text));
         let source = source.map_err(|cause| cause.to_string());
         (path, source)
     });
@@ -190,7 +207,9 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let Checked { cluster, more_problems, mut warnings, more_warnings } = draft.check(lists);
     let cluster = match cluster {
         Ok(cluster) => cluster,
-        Err(problems) => return Err(LoadError { problems, more: more_problems, warnings, inputs }),
+        Err(problems) => {
+            return Err(LoadError { problems, more: more_problems, warnings, inputs, is_forbidden: false });
+        }
     };
     if more_warnings > 0 {
         warnings.push(Problem::of_file(&*source.name, format!("and {} warnings more", text::count(more_warnings))));
@@ -205,6 +224,23 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let key = cluster.bind.key.file().map(Path::to_owned);
     let hash = HEXLOWER.encode(&digest.finalize());
     Ok(Loaded { cluster: Arc::new(cluster), warnings, hash, inputs, key })
+}
+
+/// cluster.yaml cannot be read.
+fn load_error(name: String, cause: Unreadable, inputs: Inputs) -> LoadError {
+    let is_forbidden = matches!(&cause, Unreadable::File(error) if error.kind() == ErrorKind::PermissionDenied);
+    let problem = match cause {
+        Unreadable::NoText { line, column } => Problem::of_place(name, line, column, NO_TEXT),
+        other if is_forbidden => Problem::of_file(
+            name,
+            format!(
+                "cannot read it: {other}; run this command as root or as the user that rotad runs as, which must be able \
+                         to read it"
+            ),
+        ),
+        other => Problem::of_file(name, format!("cannot read it: {other}")),
+    };
+    LoadError { is_forbidden, ..LoadError::of(problem, inputs) }
 }
 
 /// Domains that need not be looked at more closely: their names alone fill the memory.
@@ -312,6 +348,40 @@ fn read(path: &Path, most: u64, inputs: &mut Inputs) -> Result<String, Unreadabl
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn h6_a_path_in_a_message_is_escaped_and_one_that_we_may_not_read_is_no_wrong_file() {
+        use crate::{
+            cli::{Failure, ask},
+            cluster::KeySource,
+            exit::Exit,
+            io::{keys, state::StateDir},
+        };
+
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        let hostile = directory.path().join("file").join("\u{1b}[31m\u{202e}x\n2026-11-28T00:00:00Z error: forged");
+        let failures: [Failure; 5] = [
+            load(&hostile).unwrap_err().into(),
+            keys::load(&KeySource::File(hostile.clone()), false).unwrap_err().into(),
+            StateDir::open(&hostile).unwrap_err().into(),
+            ask::Error::Unreachable { socket: hostile.clone(), cause: "gone".to_owned() }.into(),
+            Failure::socket(&hostile, std::io::Error::other("taken")),
+        ];
+        for failure in failures {
+            let words = format!("{:#}", failure.error);
+            assert!(!words.contains(text::is_obeyed) && words.contains("forged"), "{words}");
+            let cause = "Not a directory (os error 20)";
+            assert!(words.matches(cause).count() <= 1, "a cause is said once: {words}");
+        }
+        let unreadable = |kind: ErrorKind| {
+            let error = Unreadable::File(ReadError::Io(kind.into()));
+            let words = load_error("c.yaml".to_owned(), error, Inputs::default());
+            Failure::from(words).exit
+        };
+        assert_eq!(unreadable(ErrorKind::PermissionDenied), Exit::NoPermission);
+        assert_eq!(unreadable(ErrorKind::NotFound), Exit::Config);
+    }
 
     #[test]
     fn one_file_may_have_several_paths() {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::Metadata,
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -11,6 +12,7 @@ use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use super::read_file::{Links, ReadError, read_file};
 use crate::{
     cluster::KeySource,
+    text,
     tsig::{KeyError, Keys},
 };
 
@@ -21,19 +23,19 @@ const LIMIT: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read.
-    #[error("{path}: the key file cannot be read: {source}")]
+    #[error("{}: the key file cannot be read: {cause}{}", text::path(.path), next_step(.cause))]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: ReadError,
+        cause: ReadError,
     },
     /// Its content is no text.
-    #[error("{0}: this is not a file of `key` clauses, such as `tsig-keygen NAME` prints")]
+    #[error("{}: this is not a file of `key` clauses, such as `tsig-keygen NAME` prints", text::path(.0))]
     NotAKeyFile(PathBuf),
     /// Others can read or write it.
     #[error(
-        "{path}: others can read or write the key file (mode {mode:04o}); run `chmod g-w,o= {path}`: its owner and group, which the daemon's user must be or be in, keep what they have"
+        "{path}: others can read or write the key file (mode {mode:04o}); where the user that rotad runs as owns it or is in its group, run `chmod g-w,o= {path}`; else give it to a group of that user first (chgrp), for rotad must read it", path = text::path(.path)
     )]
     Exposed {
         /// The file.
@@ -43,7 +45,7 @@ pub enum LoadError {
     },
     /// It belongs to somebody else.
     #[error(
-        "{path}: the key file belongs to uid {owner}, neither to root nor to the user that rotad runs as (uid {us}); as root, run `chown {us} {path}`, or start rotad as uid {owner}"
+        "{path}: the key file belongs to uid {owner}, and this is uid {us}: run this command as root or as the user that rotad runs as (runuser -u USER -- rotad ...); the key must be root's or that user's, and nobody else's", path = text::path(.path)
     )]
     OthersFile {
         /// The file.
@@ -63,6 +65,16 @@ pub enum LoadError {
     Clauses(#[from] KeyError),
 }
 
+/// What to do about a file that cannot be read.
+fn next_step(cause: &ReadError) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; run this command as root or as the user that rotad runs as, which must be able to read it"
+        }
+        _ => "",
+    }
+}
+
 /// Reads the keys and refuses a file that others can read or write; its group may read (Debian's are `root:bind 0640`).
 /// root may use any owner's key: an operator's `plan` reads what the daemon's user owns.
 ///
@@ -79,11 +91,11 @@ pub fn load(source: &KeySource, allow_weak: bool) -> Result<Keys, LoadError> {
             .map(|directory| Path::new(&directory).join(name))
             .ok_or_else(|| LoadError::NoCredentials(name.clone()))?,
     };
-    let content = read_file(&path, LIMIT, Links::Refuse)
-        .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
+    let content =
+        read_file(&path, LIMIT, Links::Refuse).map_err(|cause| LoadError::Unreadable { path: path.clone(), cause })?;
     check(&path, &content.metadata, geteuid().as_raw())?;
     let text = std::str::from_utf8(&content.bytes).map_err(|_| LoadError::NotAKeyFile(path.clone()))?;
-    Ok(Keys::parse(text, &path.display().to_string(), allow_weak)?)
+    Ok(Keys::parse(text, &text::path(&path), allow_weak)?)
 }
 
 /// A core dump would hold the keys. In the unit `LimitCORE=0` sees to it, and this may be forbidden there.
@@ -188,7 +200,9 @@ mod tests {
         let found = fs::metadata(&path).unwrap();
         let owner = found.uid();
         assert!(check(&path, &found, 0).is_ok() && check(&path, &found, owner).is_ok());
+        // Whoever types a command is not who rotad runs as.
         let words = check(&path, &found, owner + 1).unwrap_err().to_string();
-        assert!(words.contains(&format!("`chown {} ", owner + 1)), "{words}");
+        assert!(words.contains("run this command as root or as the user that rotad runs as"), "{words}");
+        assert!(!words.contains("chown"), "{words}");
     }
 }

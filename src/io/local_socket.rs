@@ -9,8 +9,11 @@ use std::{
         unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -21,16 +24,20 @@ use rustix::{
 };
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
-    task::JoinSet,
-    time::{sleep, timeout},
+    task::{AbortHandle, JoinSet},
+    time::{sleep, sleep_until, timeout},
 };
+
+use super::clock;
 
 /// Clients served at the same time; the others wait in the socket's backlog.
 pub const CLIENTS: usize = 64;
 
 /// From connect to the last byte of an answer that is at hand. A client that does not read is not waited for.
 pub const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a client may say nothing before it gives its place to one that waits.
+const SILENT: Duration = Duration::from_millis(200);
 
 /// Pause after a failed accept, which is a lack of descriptors as a rule.
 const BREATH: Duration = Duration::from_millis(100);
@@ -118,11 +125,26 @@ fn widen(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether a client has said what it wants. One that has not gives its place to one that waits.
+#[derive(Debug, Clone, Default)]
+pub struct Spoken(Arc<AtomicBool>);
+
+impl Spoken {
+    /// It has.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Serves until `shutdown`, each client for so long at most; clients that are being served end with it.
 pub async fn serve<F>(
     listener: UnixListener,
     deadline: Duration,
-    answer: impl Fn(UnixStream) -> F,
+    answer: impl Fn(UnixStream, Spoken) -> F,
     shutdown: impl Future<Output = ()>,
 ) where
     F: Future<Output = io::Result<()>> + Send + 'static,
@@ -133,29 +155,65 @@ pub async fn serve<F>(
     }
 }
 
-async fn accept<F>(listener: UnixListener, deadline: Duration, answer: impl Fn(UnixStream) -> F)
+async fn accept<F>(listener: UnixListener, deadline: Duration, answer: impl Fn(UnixStream, Spoken) -> F)
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let room = Arc::new(Semaphore::new(CLIENTS));
-    let mut clients = JoinSet::new();
+    let mut seats = Seats::default();
     loop {
-        while clients.try_join_next().is_some() {}
-        // The semaphore is never closed.
-        let Ok(seat) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((client, _)) => {
-                let answered = answer(client);
-                clients.spawn(async move {
+                seats.make_room().await;
+                let spoken = Spoken::default();
+                let answered = answer(client, spoken.clone());
+                seats.take(spoken, async move {
                     // A client that leaves or stalls has only itself to blame.
                     let _ = timeout(deadline, answered).await;
-                    drop(seat);
                 });
             }
             Err(error) => {
                 tracing::debug!(target: "rotad", "unix socket: accept: {error}");
                 sleep(BREATH).await;
             }
+        }
+    }
+}
+
+/// The clients that are being served.
+#[derive(Default)]
+struct Seats {
+    clients: JoinSet<()>,
+    /// In the order in which they came.
+    taken: Vec<(Instant, Spoken, AbortHandle)>,
+}
+
+impl Seats {
+    fn take(&mut self, spoken: Spoken, client: impl Future<Output = ()> + Send + 'static) {
+        self.taken.push((clock::now(), spoken, self.clients.spawn(client)));
+    }
+
+    /// Waits until there is a place. The client that has said nothing for the longest time gives its own.
+    async fn make_room(&mut self) {
+        loop {
+            while self.clients.try_join_next().is_some() {}
+            if self.clients.len() < CLIENTS {
+                self.taken.retain(|(_, _, client)| !client.is_finished());
+                return;
+            }
+            let silent = self.taken.iter().find(|(_, spoken, client)| !spoken.is_set() && !client.is_finished());
+            match silent {
+                Some((since, _, client)) if clock::now() >= *since + SILENT => client.abort(),
+                Some((since, ..)) => {
+                    let until = *since + SILENT;
+                    tokio::select! {
+                        _ = self.clients.join_next() => {}
+                        () = sleep_until(until.into()) => {}
+                    }
+                    continue;
+                }
+                None => {}
+            }
+            self.clients.join_next().await;
         }
     }
 }

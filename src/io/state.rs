@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
@@ -26,6 +27,8 @@ use crate::{
     overrides::Hold,
     state::{Damage, State},
     status::Stamp,
+    text,
+    zone::Identity,
 };
 
 #[cfg(test)]
@@ -64,7 +67,7 @@ pub struct Loaded {
 pub enum StateError {
     /// Another rotad has it: exit code 75.
     #[error(
-        "{path}: another rotad holds this state directory (pid {pid}): ask that one (`rotad accept` lets an edit through that waits, `rotad reload` has the file read), or stop it first"
+        "{path}: another rotad holds this state directory (pid {pid}): ask that one (`rotad accept` lets an edit through that waits, `rotad reload` has the file read), or stop it first", path = text::path(.path)
     )]
     Held {
         /// The directory.
@@ -73,7 +76,7 @@ pub enum StateError {
         pid: String,
     },
     /// Exit code 77.
-    #[error("{path}: the state cannot be used: {cause}")]
+    #[error("{}: the state cannot be used: {cause}", text::path(.path))]
     Forbidden {
         /// The directory or file.
         path: PathBuf,
@@ -82,7 +85,7 @@ pub enum StateError {
     },
     /// The state is another cluster's: exit code 78.
     #[error(
-        "{path}: the state is that of cluster \"{theirs}\", and the file says \"{ours}\": give each cluster a state_dir of its own; if this one was renamed, move the state away and adopt its zones (`rotad adopt`)"
+        "{path}: the state is that of cluster \"{theirs}\", and the file says \"{ours}\": give each cluster a state_dir of its own; if this one was renamed, move the state away and adopt its zones (`rotad adopt`)", path = text::path(.path)
     )]
     OtherCluster {
         /// The file.
@@ -93,12 +96,12 @@ pub enum StateError {
         ours: String,
     },
     /// Anything else.
-    #[error("{path}: the state cannot be used: {source}")]
+    #[error("{}: the state cannot be used: {cause}", text::path(.path))]
     Failed {
         /// The directory or file.
         path: PathBuf,
         /// What the system said.
-        source: ReadError,
+        cause: ReadError,
     },
 }
 
@@ -108,15 +111,21 @@ impl StateError {
         match source.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::Forbidden {
                 path,
-                cause: format!("{source}; it must belong to the user that rotad runs as (uid {})", geteuid().as_raw()),
+                cause: format!(
+                    "{source} for uid {}; it must belong to the user that rotad runs as, and a command by hand is run as that \
+                     user or as root (runuser -u USER -- rotad ...)",
+                    geteuid().as_raw()
+                ),
             },
             _ if Errno::from_io_error(&source) == Some(Errno::LOOP) => Self::forbidden(&path, "it is a symbolic link"),
-            _ => Self::Failed { path, source: source.into() },
+            _ => Self::Failed { path, cause: source.into() },
         }
     }
 
     fn forbidden(path: &Path, found: &str) -> Self {
-        let cause = format!("{found}, and a regular file of rotad belongs there: find out who made it, and remove it");
+        let cause = format!(
+            "{found}, and a regular file of rotad belongs there: find out who made it, stop rotad, and move it away"
+        );
         Self::Forbidden { path: path.to_owned(), cause }
     }
 
@@ -127,7 +136,7 @@ impl StateError {
             ReadError::NotRegular(_) | ReadError::Link => {
                 Self::Forbidden { path: path.to_owned(), cause: error.to_string() }
             }
-            ReadError::TooLarge(_) => Self::Failed { path: path.to_owned(), source: error },
+            ReadError::TooLarge(_) => Self::Failed { path: path.to_owned(), cause: error },
         }
     }
 }
@@ -162,7 +171,11 @@ impl StateDir {
         let about = directory.metadata().map_err(failed)?;
         ours(path, &about)?;
         if about.mode() & 0o002 != 0 {
-            let cause = format!("everybody can write it; run `chmod o-w {}`", path.display());
+            let cause = format!(
+                "everybody can write it; run `chmod o-w {}` where it is the daemon's user's, which must be able to write it; \
+                 else give it to that user first",
+                text::path(path)
+            );
             return Err(StateError::Forbidden { path: path.to_owned(), cause });
         }
         for name in ["lock", "state", "state.new", "state.bad"] {
@@ -186,17 +199,21 @@ impl StateDir {
         let file = self.path.join("state");
         let (damage, bytes) = match read(&file, cluster)? {
             Found::State(state) => return Ok(Loaded { state: *state, trouble: None }),
-            Found::Nothing => return Ok(Loaded { state: newcomer(cluster), trouble: None }),
+            Found::Nothing => {
+                let state = newcomer(cluster);
+                let trouble = without_machine_id(&state.me);
+                return Ok(Loaded { state, trouble });
+            }
             Found::Damaged(damage, bytes) => (damage, bytes),
         };
         let kept = match self.set_aside(&bytes) {
-            Ok(name) => format!("a copy is kept as {}", self.path.join(name).display()),
+            Ok(name) => format!("a copy is kept as {}", text::path(&self.path.join(name))),
             Err(error) => {
                 self.is_barred.store(true, Ordering::Relaxed);
                 format!(
                     "no copy of it can be kept: {error}; so it is not written over, and nothing is remembered over a \
                      restart until it can be, or somebody takes {} away",
-                    file.display()
+                    text::path(&file)
                 )
             }
         };
@@ -209,7 +226,7 @@ impl StateDir {
         let words = format!(
             "{}: the state file cannot be used: {damage}; {kept}{}; what was published before and what an operator held is \
              not known, so nothing is written until `rotad release`",
-            file.display(),
+            text::path(&file),
             saved.unwrap_or_default()
         );
         Ok(Loaded { state, trouble: Some(Event::new(Kind::StateTrouble, words).reason(damage.to_string())) })
@@ -263,7 +280,7 @@ impl StateDir {
             let words = format!(
                 "{} is damaged and not written over, for no copy of it can be kept: {error}; make room for a copy, or take \
                  the file away",
-                file.display()
+                text::path(&file)
             );
             io::Error::new(error.kind(), words)
         })?;
@@ -384,7 +401,7 @@ pub fn peek(path: &Path, cluster: &str) -> Result<State, String> {
         Found::Nothing => Ok(newcomer(cluster)),
         Found::Damaged(damage, _) => Err(format!(
             "{}: the state file is damaged: {damage}; the daemon would hold until `rotad release`",
-            path.join("state").display()
+            text::path(&path.join("state"))
         )),
     }
 }
@@ -392,8 +409,34 @@ pub fn peek(path: &Path, cluster: &str) -> Result<State, String> {
 /// Nothing is remembered yet.
 #[must_use]
 pub fn newcomer(cluster: &str) -> State {
-    let ids = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/random/boot_id"];
-    let ids = ids.iter().filter_map(|file| read_file(Path::new(file), MAX_MACHINE_ID, Links::Follow).ok());
-    let mut ids = ids.map(|content| String::from_utf8_lossy(&content.bytes).into_owned());
-    State::new(cluster, &ids.find(|id| !id.trim().is_empty()).unwrap_or_default())
+    let id = machine_id().or_else(|| text_of("/proc/sys/kernel/random/boot_id"));
+    // Where nothing is to be had, a number of our own: two machines must not have one name.
+    State::new(cluster, &id.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()).to_string()))
+}
+
+/// The machine's id: 32 hexadecimal digits, not all of them 0 (machine-id(5)). What else stands there ("uninitialized" before
+/// the first boot is over) is the same on other machines.
+fn machine_id() -> Option<String> {
+    let ids = ["/etc/machine-id", "/var/lib/dbus/machine-id"].into_iter().filter_map(text_of);
+    ids.map(|id| id.trim().to_owned()).find(|id| is_machine_id(id))
+}
+
+fn is_machine_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit()) && text.bytes().any(|digit| digit != b'0')
+}
+
+fn text_of(file: &str) -> Option<String> {
+    let content = read_file(Path::new(file), MAX_MACHINE_ID, Links::Follow).ok()?;
+    let text = String::from_utf8_lossy(&content.bytes).into_owned();
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// That a newcomer's name is not the machine's.
+fn without_machine_id(me: &Identity) -> Option<Event> {
+    let words = format!(
+        "there is no id of this machine in /etc/machine-id (32 hexadecimal digits): the instance {} is made at random and kept in \
+         the state directory; where that is lost, its zones stand by until `rotad adopt` (systemd-machine-id-setup makes an id)",
+        me.owner
+    );
+    machine_id().is_none().then(|| Event::new(Kind::StateTrouble, words))
 }

@@ -18,7 +18,7 @@ pub const MODE: u32 = 0o660;
 
 /// Serves until `shutdown`; clients that are being served end with it.
 pub async fn run(listener: UnixListener, requests: mpsc::Sender<Request>, shutdown: impl Future<Output = ()>) {
-    local_socket::serve(listener, local_socket::DEADLINE, |client| answer(client, requests.clone()), shutdown).await;
+    local_socket::serve(listener, local_socket::DEADLINE, |client, _| answer(client, requests.clone()), shutdown).await;
 }
 
 async fn answer(mut client: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {

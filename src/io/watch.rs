@@ -31,6 +31,7 @@ use super::{
 use crate::{
     cluster::Cluster,
     event::{Event, Kind},
+    text,
 };
 
 /// What is in force.
@@ -46,14 +47,31 @@ pub struct Current {
     pub error: Option<String>,
     /// Grows whenever the content of the key file has changed: who signs reads it again.
     pub key_epoch: u64,
+    /// The keys of the file whose new values wait for a start.
+    pub waits: Vec<&'static str>,
 }
 
 impl Current {
+    /// What the file says that only a start takes, and how; `None`: nothing.
+    #[must_use]
+    pub fn waiting(&self) -> Option<String> {
+        (!self.waits.is_empty()).then(|| {
+            format!("{} changed, which is taken only at a start: systemctl restart rotad", self.waits.join(", "))
+        })
+    }
+
     /// What is in force after the first load.
     #[must_use]
     pub fn new(loaded: &Loaded) -> Self {
         let cluster = Arc::clone(&loaded.cluster);
-        Self { cluster, hash: loaded.hash.clone(), loaded_at: clock::wall(), error: None, key_epoch: 0 }
+        Self {
+            cluster,
+            hash: loaded.hash.clone(),
+            loaded_at: clock::wall(),
+            error: None,
+            key_epoch: 0,
+            waits: Vec::new(),
+        }
     }
 }
 
@@ -157,7 +175,7 @@ impl Eyes {
                     }
                     Err(error) => {
                         if self.blind.insert(directory.clone()) {
-                            warn_blind(&directory.display().to_string(), &error);
+                            warn_blind(&text::path(directory), &error);
                         }
                     }
                 }
@@ -178,6 +196,8 @@ fn warn_blind(what: &str, error: &notify::Error) {
 /// The owner of what is in force.
 struct Watch {
     path: PathBuf,
+    /// The file as it was at the start.
+    started: Arc<Cluster>,
     current: watch::Sender<Arc<Current>>,
     /// cluster.yaml and its lists as they were understood last.
     inputs: Inputs,
@@ -195,7 +215,7 @@ impl Watch {
         (key, keys): (Inputs, KeyLook),
         current: watch::Sender<Arc<Current>>,
     ) -> Self {
-        Self { path, current, inputs: initial.inputs, key, keys, doubted: false }
+        Self { path, started: initial.cluster, current, inputs: initial.inputs, key, keys, doubted: false }
     }
 
     async fn run(mut self, mut eyes: Eyes, touched: &Notify, mut reload: mpsc::Receiver<Look>, pace: Pace) {
@@ -248,7 +268,8 @@ impl Watch {
         let tells = tells || inputs != self.inputs;
         if inputs != self.inputs || asked {
             let path = self.path.clone();
-            let loaded = spawn_blocking(move || files::load(&path)).await.map_err(ended)?;
+            let name = self.started.name.clone();
+            let loaded = spawn_blocking(move || files::load(&path)?.of_cluster(&path, &name)).await.map_err(ended)?;
             match loaded {
                 Ok(loaded) => {
                     if loaded.key != self.key.0.keys().next().cloned() {
@@ -277,31 +298,40 @@ impl Watch {
 
     fn accept(&mut self, loaded: Loaded, other_keys: u64, tells: bool) {
         self.inputs = loaded.inputs;
-        let (old, new) = (Arc::clone(&self.current.borrow().cluster), loaded.cluster);
-        let changes = old.changes(&new);
+        let waits = self.started.needs_restart(&loaded.cluster);
+        let new = if waits.is_empty() {
+            loaded.cluster
+        } else {
+            Arc::new(Arc::unwrap_or_clone(loaded.cluster).as_running(&self.started))
+        };
+        let (old, waited) = {
+            let current = self.current.borrow();
+            (Arc::clone(&current.cluster), current.waits.clone())
+        };
+        let mut changes = old.changes(&new);
+        let is_other = !changes.is_empty();
+        let newly = waits.iter().filter(|key| !waited.contains(key)).map(|key| format!("{key} changed"));
+        let back = waited.iter().filter(|key| !waits.contains(key)).map(|key| format!("{key} taken back"));
+        changes.splice(0..0, newly.chain(back));
         if tells || self.current.borrow().error.is_some() {
             let what = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join(", ") };
-            emit(&Event::new(Kind::ConfigLoaded, format!("{} was read: {what}", self.path.display())));
+            emit(&Event::new(Kind::ConfigLoaded, format!("{} was read: {what}", text::path(&self.path))));
             for warning in &loaded.warnings {
                 emit(&Event::new(Kind::ConfigWarning, warning.headline()));
             }
         }
-        let restart = old.needs_restart(&new);
-        if !restart.is_empty() {
-            let message = format!(
-                "{}: {} changed, which is taken only at a start: systemctl restart rotad",
-                self.path.display(),
-                restart.join(", ")
-            );
-            emit(&Event::new(Kind::ConfigWarning, message));
-        }
+        let is_told = waits == waited;
         self.publish(|current| {
-            current.cluster = if changes.is_empty() { old } else { new };
+            current.cluster = if is_other { new } else { old };
+            current.waits = waits;
             current.hash = loaded.hash;
             current.key_epoch += other_keys;
             current.loaded_at = clock::wall();
             current.error = None;
         });
+        if let Some(waiting) = self.current.borrow().waiting().filter(|_| !is_told) {
+            emit(&Event::new(Kind::ConfigWarning, format!("{}: {waiting}", text::path(&self.path))));
+        }
     }
 
     fn refuse(&mut self, refused: LoadError, tells: bool) {

@@ -52,9 +52,7 @@ pub enum Unusable {
     )]
     Refused,
     /// The answer is not authoritative, or has another zone's SOA.
-    #[error(
-        "named does not serve the zone: define it in named.conf, or correct `bind.server`, or set `zone:` of the domain if another zone holds its names"
-    )]
+    #[error("named does not serve the zone: define it in named.conf, or correct `bind.server`")]
     NotServed,
     /// Whether the zone is served is hidden.
     #[error("{0} {1}; until then the zone cannot be managed")]

@@ -178,7 +178,7 @@ impl Verdict {
             Self::ServFail => {
                 "named could not apply it (SERVFAIL) and changed nothing: its log has the cause, often a full disk, a \
                  directory in which it may not write the zone's journal (on Debian AppArmor lets it write below \
-                 /var/lib/bind, not /etc/bind), or more records or types than `max-records`, `max-records-per-type` or \
+                 /var/lib/bind, not /etc/bind), or more records or types at a name than `max-records-per-type` or \
                  `max-types-per-name` allow"
                     .into()
             }

@@ -152,6 +152,11 @@ pub(super) fn ignored(change: &Change, found: &Rrsets) -> String {
              CNAME: they are left as they are, and the rest of the zone goes on; delete them, or take the alias out of the \
              file"
         ),
+        Some(kept) if change.after.as_ref().is_some_and(|after| kept.rdata == after.rdata) => format!(
+            "{id}: BIND answered NOERROR, but holds TTL {} instead of {}; its log may have the cause",
+            kept.ttl,
+            change.after.as_ref().map_or(kept.ttl, |after| after.ttl),
+        ),
         Some(kept) if is_part(kept) => format!(
             "{id}: BIND kept {} of {} records: a quota in `update-policy`, such as A(2), drops the rest in silence; raise it",
             kept.rdata.len(),

@@ -9,7 +9,7 @@ use super::{
     Word,
 };
 use crate::check::tls::{Authorities, Begin, Tls};
-use crate::text::cut;
+use crate::text::{self, cut};
 
 /// What `tls` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +91,8 @@ fn host_name(field: Field<'_>) -> Option<ServerName<'static>> {
 fn authorities(field: Field<'_>, folder: &Path, texts: &Texts, report: &mut Report) -> Option<Authorities> {
     let path = field.path(folder, report)?;
     let parsed = match &texts.get(&path)?.1 {
-        Ok(text) => Authorities::parse(text).map_err(|error| format!("{}: {error}", path.display())),
-        Err(error) => Err(format!("{}: cannot read it: {error}", path.display())),
+        Ok(text) => Authorities::parse(text).map_err(|error| format!("{}: {error}", text::path(&path))),
+        Err(error) => Err(format!("{}: cannot read it: {error}", text::path(&path))),
     };
     parsed.map_err(|problem| field.problem(&format!("{problem}; name a file of PEM certificates"), report)).ok()
 }

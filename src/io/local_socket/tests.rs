@@ -82,3 +82,35 @@ async fn d6_a_socket_that_somebody_listens_on_is_not_taken_and_only_our_own_is_r
     place.remove();
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn h6_who_says_nothing_gives_its_place_to_one_that_waits_and_who_has_spoken_keeps_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let (listener, _) = bind(&path, 0o600).unwrap();
+    let answer = |mut client: UnixStream, spoken: Spoken| async move {
+        let mut word = [0];
+        tokio::io::AsyncReadExt::read_exact(&mut client, &mut word).await?;
+        spoken.set();
+        if word == *b"w" {
+            sleep(DEADLINE).await;
+        }
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"answer").await
+    };
+    let server = tokio::spawn(serve(listener, Duration::from_mins(1), answer, std::future::pending()));
+    let mut waits = UnixStream::connect(&path).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut waits, b"w").await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..3 * CLIENTS {
+        idle.push(UnixStream::connect(&path).await.unwrap());
+    }
+    let mut asks = UnixStream::connect(&path).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut asks, b"a").await.unwrap();
+    let mut answer = String::new();
+    let answered = timeout(DEADLINE, tokio::io::AsyncReadExt::read_to_string(&mut asks, &mut answer)).await;
+    assert!(answered.is_ok() && answer == "answer", "{answer:?}");
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut waits, &mut answer).await.unwrap();
+    assert_eq!(answer, "answer");
+    server.abort();
+}

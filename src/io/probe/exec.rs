@@ -31,13 +31,14 @@ use crate::{
     },
     cluster::NodeName,
     io::clock,
+    text,
 };
 
 /// Where a plugin finds the tools of the system. All else of our environment stays here.
 const PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 pub(super) async fn run(plugin: &Exec, node: &NodeName, address: IpAddr, patience: Duration) -> Outcome {
-    let program = plugin.program.display();
+    let program = text::path(&plugin.program);
     let begun = clock::now();
     let started = timeout(patience, start(plugin.clone(), node.clone(), address)).await;
     let mut running = match started {
@@ -69,12 +70,12 @@ const STARTING: usize = 32;
 /// hangs.
 async fn start(plugin: Exec, node: NodeName, address: IpAddr) -> Result<Running, String> {
     static ROOM: Semaphore = Semaphore::const_new(STARTING);
-    let program = plugin.program.display().to_string();
+    let program = text::path(&plugin.program);
     let Ok(room) = ROOM.acquire().await else { return Err(format!("{program} is not run: rotad stops")) };
     let start = move || {
         // It is given back when the thread is, whoever still waits for it.
         let _room = room;
-        let program = plugin.program.display();
+        let program = text::path(&plugin.program);
         if let Some(refusal) = is_anybodys(&plugin.program) {
             return Err(format!("{program} is not run: {refusal}"));
         }
@@ -89,7 +90,7 @@ fn is_anybodys(program: &Path) -> Option<String> {
     // What is not there is told when it is run.
     let real = program.canonicalize().ok()?;
     for path in real.ancestors().chain(program.ancestors()) {
-        let (place, Ok(status), Ok(link)) = (path.display(), path.metadata(), path.symlink_metadata()) else {
+        let (place, Ok(status), Ok(link)) = (text::path(path), path.metadata(), path.symlink_metadata()) else {
             continue;
         };
         let is_sticky = status.is_dir() && status.mode() & Mode::SVTX.bits() != 0;

@@ -23,6 +23,7 @@ use crate::{
         watch::{Look, Looked},
     },
     rota::{Judged, Reply, Ticket},
+    text,
     tsig::Keys,
 };
 
@@ -222,7 +223,9 @@ impl Reconcile {
             (Wish::Reload(reply), Ok(_)) => {
                 self.read_keys_again();
                 self.rota.read_all();
-                let answer = Answer::done(format!("{} is in force", self.file.display()));
+                let waiting = self.current.borrow().waiting();
+                let waiting = waiting.map_or_else(String::new, |words| format!(", but for what waits: {words}"));
+                let answer = Answer::done(format!("{} is in force{waiting}", text::path(&self.file)));
                 self.answer_when(Waits::Judgement, answer, reply);
             }
         }

@@ -165,3 +165,31 @@ fn a_directory_of_somebody_else_or_of_everybody_is_refused() {
     chown(&path, Some(65_534), None).unwrap();
     assert!(refused(&path).contains("belongs to uid 65534"));
 }
+
+#[test]
+fn h6_what_other_machines_have_as_well_is_no_id_of_this_one() {
+    for (text, is_id) in [
+        ("0123456789abcdef0123456789abcdef", true),
+        ("uninitialized", false),
+        ("00000000000000000000000000000000", false),
+        ("0123456789abcdef0123456789abcde", false),
+        ("0123456789abcdef0123456789abcdef0", false),
+        ("0123456789abcdef0123456789abcdeg", false),
+        ("", false),
+    ] {
+        assert_eq!(is_machine_id(text), is_id, "{text}");
+    }
+    // Without one: the same until the next boot, by which time it has been saved.
+    assert_eq!(newcomer("mail").me, newcomer("mail").me);
+    assert_eq!(without_machine_id(&newcomer("mail").me).is_none(), machine_id().is_some());
+}
+
+#[test]
+fn h4_who_types_a_command_is_not_who_rotad_runs_as() {
+    let system = |kind: ErrorKind| StateError::system(Path::new("/var/lib/rotad"), io::Error::from(kind)).to_string();
+    let words = [system(ErrorKind::PermissionDenied), system(ErrorKind::ReadOnlyFilesystem)];
+    for words in words {
+        assert!(words.contains("run as that user or as root") && !words.contains("chown"), "{words}");
+        assert!(!words.contains("rotad runs as (uid"), "{words}");
+    }
+}

@@ -188,6 +188,39 @@ fn c7_how_bind_is_used_is_live_and_what_is_not_says_so() {
     rota.expect_journal("no answer in 1s");
     rota.named.resume();
     rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    // What is taken only at a start is told, by `reload` too; not once more when it is taken back.
+    let wants = |rota: &Rota| rota.journal().matches("only at a start: systemctl restart rotad").count();
+    let (before, socket) = (rota.yaml(), rota.path().join("other.sock"));
+    rota.edit("status_socket: ", &format!("status_socket: {} # ", socket.display()));
+    rota.expect_journal("status_socket changed, which is taken only at a start: systemctl restart rotad");
+    rota.edit("timeout: 1s", "timeout: 2s");
+    rota.expect_journal("was read: bind.timeout changed");
+    assert_eq!(wants(&rota), 1, "{}", rota.journal());
+    rota.write(&before);
+    rota.expect_journal("was read: status_socket taken back");
+    assert_eq!(wants(&rota), 1, "{}", rota.journal());
+    let ran = rota.run(&["reload"]);
+    assert!(ran.code == 0 && !ran.out.contains("restart"), "{ran:?}");
+    rota.edit("server: \"127.0.0.1:", "server: \"127.0.0.2:");
+    let ran = rota.run(&["reload"]);
+    assert!(ran.code == 0 && ran.out.contains("bind.server changed, which is taken only at a start"), "{ran:?}");
+}
+
+#[test]
+fn h5_another_name_of_the_cluster_is_refused_while_it_runs_for_no_start_would_take_it() {
+    let mut rota = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]").start();
     rota.edit("cluster: mail", "cluster: other");
-    rota.expect_journal("cluster changed, which is taken only at a start: systemctl restart rotad");
+    rota.expect_journal("an edit is refused, what was in force stays: ");
+    let ran = rota.run(&["reload"]);
+    assert_eq!(ran.code, 78, "{ran:?}");
+    let said = ran.out + &ran.err;
+    assert!(said.contains("is another name than \"mail\", as which rotad runs"), "{said}");
+    assert!(!rota.journal().contains("systemctl restart"), "{}", rota.journal());
+    rota.kill("node01");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    rota.edit("cluster: other", "cluster: mail");
+    assert_eq!(rota.run(&["reload"]).code, 0);
+    rota.eventually("no error is left", |rota| rota.status()["config"]["error"].is_null());
+    rota.restart();
+    rota.expect_a("imap.mydomain.org", ["node00"]);
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     dns::{OwnerName, RrType},
     exit::Exit,
+    text,
 };
 
 /// The file name of the socket, which lies beside the status socket.
@@ -73,7 +74,7 @@ pub enum Command {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
-    /// Those of this name and of the names below it; `None`: all.
+    /// Those of this name, or of names that fit this pattern, and of the names below; `None`: all.
     name: Option<String>,
     /// Those of this name alone, of this type.
     rtype: Option<String>,
@@ -88,28 +89,50 @@ impl Selection {
     /// # Errors
     /// In words.
     pub fn new(name: &str, rtype: Option<&str>) -> Result<Self, String> {
-        let name = OwnerName::parse(name).map_err(|error| format!("{name:?} is no domain name: {error}"))?;
+        let name = if name.contains('*') {
+            name.to_ascii_lowercase()
+        } else {
+            let name = OwnerName::parse(name).map_err(|error| format!("{name:?} is no domain name: {error}"))?;
+            name.to_string()
+        };
         let known = |text: &str| RrType::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(text));
         let rtype = match rtype {
             None => None,
             Some(text) => Some(known(text).ok_or_else(|| format!("{text:?} is no type that rotad publishes"))?),
         };
-        Ok(Self { name: Some(name.to_string()), rtype: rtype.map(|rtype| rtype.as_str().to_owned()) })
+        Ok(Self { name: Some(name), rtype: rtype.map(|rtype| rtype.as_str().to_owned()) })
+    }
+
+    /// The name or pattern, if not all are meant.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// The name, if one is meant.
     #[must_use]
     pub fn name(&self) -> Option<OwnerName> {
-        self.name.as_deref().map(OwnerName::from_presentation)
+        self.text().filter(|text| !text.contains('*')).map(OwnerName::from_presentation)
+    }
+
+    /// Whether an `RRset` of a domain can be meant.
+    #[must_use]
+    pub fn takes_of(&self, domain: &OwnerName) -> bool {
+        self.text().is_none_or(|text| {
+            text.contains('*')
+                || self.name().is_some_and(|name| name.is_at_or_below(domain) || domain.is_at_or_below(&name))
+        })
     }
 
     /// Whether an `RRset` is meant.
     #[must_use]
     pub fn takes(&self, owner: &OwnerName, rtype: &str) -> bool {
+        let Some(text) = self.text() else { return true };
         match (self.name(), &self.rtype) {
-            (None, _) => true,
             (Some(name), None) => owner.is_at_or_below(&name),
             (Some(name), Some(only)) => *owner == name && only == rtype,
+            (None, None) => text::fits(text, owner.as_str()) || owner.ancestors().any(|above| text::fits(text, above)),
+            (None, Some(only)) => text::fits(text, owner.as_str()) && only == rtype,
         }
     }
 }
@@ -194,6 +217,17 @@ mod tests {
             ("a.test", Some("A"), "a.test", "A", true),
             ("a.test", Some("A"), "a.test", "MX", false),
             ("a.test", Some("A"), "imap.a.test", "A", false),
+        ] {
+            assert_eq!(takes(name, rtype, owner, of), taken, "{name} {rtype:?} {owner} {of}");
+        }
+        for (name, rtype, owner, of, taken) in [
+            ("*", None, "a.test", "A", true),
+            ("*.Test.", None, "imap.a.test", "A", true),
+            ("b*.test", None, "imap.ba.test", "A", true),
+            ("b*.test", None, "imap.ab.test", "A", false),
+            ("imap.*", Some("A"), "imap.a.test", "A", true),
+            ("imap.*", Some("A"), "imap.a.test", "AAAA", false),
+            ("a*.test", Some("A"), "imap.a.test", "A", false),
         ] {
             assert_eq!(takes(name, rtype, owner, of), taken, "{name} {rtype:?} {owner} {of}");
         }

@@ -149,7 +149,7 @@ kinds! {
     HoldEnded = Info, "874d81ab24a646698a87323f67cff416";
     /// An operator took over a set of strangers, or a zone that was foreign or on standby.
     ZoneAdopted = Warning, "0b651a2203ef4babad6f8124ca1a28b7";
-    /// What the file no longer gives stays in DNS.
+    /// What the file no longer gives stays in DNS, or was withdrawn or restored.
     LeftOver = Warning, "6cca5389956d80303856fb4e1118dc39";
     /// The journal did not take lines in time: they are lost.
     LinesLost = Warning, "229b2204e5954149bc08856437c638a2";

@@ -26,6 +26,7 @@ use crate::{
 
 mod adopt;
 mod alarms;
+mod asking;
 mod calls;
 mod edits;
 mod gap;
@@ -44,14 +45,18 @@ mod tally;
 mod tests;
 mod told;
 
-pub use self::edits::{HeldEdit, Judged};
 use self::{
     alarms::Alarms,
+    asking::Asking,
     edits::Edits,
     queue::Queue,
     server::{Heard, Server},
     sync::Sync,
     tally::Tally,
+};
+pub use self::{
+    asking::{Sets, summary},
+    edits::{HeldEdit, Judged},
 };
 
 /// What becomes of a command.
@@ -116,6 +121,8 @@ pub struct Rota {
     writing: BTreeSet<OwnerName>,
     /// Who waits for zones to be read.
     syncs: BTreeMap<Ticket, Sync>,
+    /// Who waits for what becomes of `withdraw` and `restore`.
+    askings: BTreeMap<Ticket, Asking>,
     /// How many tickets there have been.
     tickets: u64,
     /// When BIND last ended a connection, and every zone was looked at for that.
@@ -159,6 +166,7 @@ impl Rota {
             let_through: None,
             writing: BTreeSet::new(),
             syncs: BTreeMap::new(),
+            askings: BTreeMap::new(),
             tickets: 0,
             broke_at: None,
             looks_only: false,
@@ -298,8 +306,11 @@ impl Rota {
         }
         if !self.first_round_done && (self.health.first_round_done || now >= self.patience_ends) {
             self.first_round_done = true;
-            events.push(self.tell_first_round());
-            events.extend(self.tell_shortages());
+            // Who does one thing and ends makes no checks for it.
+            if self.scope == Scope::Everything {
+                events.push(self.tell_first_round());
+                events.extend(self.tell_shortages());
+            }
             self.call_all();
         }
         if self.edits == Edits::Unjudged && self.first_round_done && self.tally.is_settled() {
@@ -320,7 +331,10 @@ impl Rota {
                 Some(at).filter(|_| self.queue.under_way() == 0 && anybody())
             }
         };
-        [next, patience, self.overrides.wake_at(), self.syncs_wake_at()].into_iter().flatten().min()
+        [next, patience, self.overrides.wake_at(), self.syncs_wake_at(), self.askings_wake_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next step that may be taken now, and its events.
@@ -334,6 +348,7 @@ impl Rota {
             let Some((step, told)) = self.with_zone(&name, now, Zone::next) else { continue };
             self.note_for_syncs(&name, &told);
             events.extend(told);
+            events.extend(self.note_outcomes(&name));
             if step == Step::Rest {
                 self.rests_for_syncs(&name);
                 self.put_down(&name);
@@ -369,6 +384,7 @@ impl Rota {
         events.extend(self.server.update_heard(now, (name, heard), is_done, |zone| self.zones.contains_key(zone)));
         self.note_for_syncs(name, &told);
         events.extend(told);
+        events.extend(self.note_outcomes(name));
         let wants_reading = self.zones.get(name).is_some_and(Zone::wants_reading);
         let later = self.zones.get(name).and_then(Zone::wake_at);
         match later {

@@ -177,6 +177,35 @@ pub fn line(message: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}{GAP}{}", part(0..head), part(tail..whole.len())))
 }
 
+/// Whether a name fits a pattern, in which `*` stands for any text. Case does not matter, nor does a dot at the end.
+#[must_use]
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let pattern = pattern.strip_suffix('.').unwrap_or(pattern).to_ascii_lowercase();
+    matches(pattern.as_bytes(), name.to_ascii_lowercase().as_bytes())
+}
+
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    // Where to go on if what follows the last `*` does not fit: with one octet more for that `*`.
+    let (mut at, mut from, mut last) = (0, 0, None);
+    while from < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                last = Some((at, from));
+                at += 1;
+            }
+            octet if octet.is_some() && octet == text.get(from) => (at, from) = (at + 1, from + 1),
+            _ => match last {
+                Some((star, taken)) => {
+                    last = Some((star, taken + 1));
+                    (at, from) = (star + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(at).all(|octet| *octet == b'*')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,7 @@ mod strangers;
 mod tests;
 mod trouble;
 mod turn;
+mod wishes;
 mod words;
 
 use self::{
@@ -56,10 +57,10 @@ use self::{
     trouble::{Portion, Trouble, skip_troubles},
 };
 pub use self::{
-    left_over::Wish,
     look::{EARLY, SERIAL_EVERY},
     memory::{LeftOver, Mark, Memory, Owned},
     turn::{Done, Failure, Identity, Preview, Scope, Silence, Step, Turn, UNSIGNED},
+    wishes::{Outcome, Wish},
 };
 
 /// First and longest wait before something that BIND refused is tried again.
@@ -134,6 +135,8 @@ pub struct Zone {
     wishes: BTreeMap<RrsetId, Wish>,
     /// The TTL that BIND lowered one of ours to, or somebody else did: the next message tells.
     ttl_suspect: Option<Ttl>,
+    /// What became of such wishes, until somebody is told.
+    outcomes: Vec<(RrsetId, Outcome)>,
     /// Whether nothing is left of it but what the file no longer gives.
     dormant: bool,
     /// Whether it may still be as it was left by an earlier run.
@@ -225,6 +228,7 @@ impl Zone {
             may_be_as_left: memory.mark.is_some(),
             wishes: BTreeMap::new(),
             ttl_suspect: None,
+            outcomes: Vec::new(),
             dormant: memory.owned.is_empty() && !memory.left_over.is_empty(),
             memory,
             sent: None,
@@ -411,6 +415,8 @@ impl Zone {
         let whole = Update { zone, guard, record, changes, exact, is_last: false };
         let Some(update) = whole.split().into_iter().next() else { return (Step::Rest, events) };
         let changes = update.changes.clone();
+        // Nobody's health has decided it.
+        let is_restored = matches!(turn.scope, Scope::Restore(_));
         let update = match self.checked(turn, recipes, &attempt, update) {
             Ok(checked) => checked,
             Err(violation) => {
@@ -419,7 +425,7 @@ impl Zone {
             }
         };
         self.sent = Some(Sent {
-            why: changes.iter().map(|change| recipes.remove(&change.id)).collect(),
+            why: changes.iter().map(|change| recipes.remove(&change.id).filter(|_| !is_restored)).collect(),
             changes,
             guard: attempt.guard,
             exact: attempt.exact,
@@ -453,7 +459,9 @@ impl Zone {
         here.map(|id| id.owner.clone()).chain(above).chain(self.hosts_to_restore().cloned()).collect()
     }
 
-    fn read_all(&mut self, turn: Turn<'_>, names: BTreeSet<OwnerName>) -> Step {
+    /// What is left over is read with the rest: nobody reads a zone for it alone, but who is shown it is shown what is.
+    fn read_all(&mut self, turn: Turn<'_>, mut names: BTreeSet<OwnerName>) -> Step {
+        names.extend(self.memory.left_over.keys().map(|id| id.owner.clone()));
         self.asked.clone_from(&names);
         self.asked_at = Some(turn.now);
         self.reads_back = false;

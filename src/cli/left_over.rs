@@ -3,47 +3,38 @@
 //! The running daemon does it; without one they take the state directory's lock and do it themselves. `restore` then
 //! also puts back the members of every set of the file, whatever the health: what is to be done before rotad is removed.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
 
 use anyhow::anyhow;
-use tokio::time::sleep;
 
 use crate::{
     check::targets,
     cli::{
         Failure,
-        ask::{ask, daemon_of, line},
-        once,
+        ask::{ask_patiently, daemon_of, line},
+        once, out,
     },
     cluster::Cluster,
     control::{Answer, Command, Selection},
-    dns::OwnerName,
-    event::Event,
+    dns::{OwnerName, RrType, RrsetId},
+    event::{Event, Kind},
     exit::Exit,
     health::{Health, HealthView, State as Stands},
     io::{
-        clock, files, journal,
+        clock,
+        control_server::DEADLINE,
+        files, journal,
         progress::Progress,
         pulse::Pulse,
         state::{Loaded, StateDir, may_make},
         systemd,
     },
     overrides::Overrides,
-    rota::Rota,
+    rota::{Reply, Rota, Sets, summary},
     state::State,
-    status::{Clocks, LeftOver, Status, ZoneState},
+    status::{Clocks, ZoneState},
     zone::Scope,
 };
-
-/// How long the command waits for the daemon to have it done in DNS.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it looks.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// `rotad withdraw`.
 ///
@@ -54,14 +45,12 @@ pub async fn withdraw(file: &Path, name: Option<&str>, rtype: Option<&str>, forg
         None => Selection::ALL,
         Some(name) => Selection::new(name, rtype).map_err(usage)?,
     };
-    let command = Command::Withdraw { selection: selection.clone(), forget };
-    let is_open = |left: &LeftOver| is_taken(&selection, left);
-    if let Some(exit) = by_daemon(file, &command, is_open).await? {
+    if let Some(exit) = by_daemon(file, &Command::Withdraw { selection: selection.clone(), forget }).await? {
         return Ok(exit);
     }
     let mut alone = Alone::new(file)?;
     let rota = alone.rota(HealthView::default()).limited_to(Scope::Wishes);
-    alone.carry_out(rota, |rota| rota.withdraw(&selection, forget), is_open, false).await
+    alone.carry_out(rota, |rota, now| rota.withdraw(now, &selection, forget), None).await
 }
 
 /// `rotad restore`.
@@ -73,10 +62,7 @@ pub async fn restore(file: &Path, names: &[String]) -> Result<Exit, Failure> {
         [] => vec![Selection::ALL],
         names => names.iter().map(|name| Selection::new(name, None)).collect::<Result<_, _>>().map_err(usage)?,
     };
-    let command = Command::Restore { selections: selections.clone() };
-    let takes = |left: &LeftOver| selections.iter().any(|selection| is_taken(selection, left));
-    let is_open = |left: &LeftOver| !left.missing.is_empty() && takes(left);
-    if let Some(exit) = by_daemon(file, &command, is_open).await? {
+    if let Some(exit) = by_daemon(file, &Command::Restore { selections: selections.clone() }).await? {
         return Ok(exit);
     }
     let mut alone = Alone::new(file)?;
@@ -85,85 +71,33 @@ pub async fn restore(file: &Path, names: &[String]) -> Result<Exit, Failure> {
         targets(&alone.cluster).into_iter().map(|target| (target, Arc::clone(&up))).collect();
     let health = HealthView { targets: everyone, ..HealthView::default() };
     let rota = alone.rota(health).limited_to(Scope::Restore(selections.clone()));
-    // What is in the file is not left over, and restored all the same.
-    let ask = |rota: &mut Rota| match rota.restore(&selections) {
-        (Answer { done: false, .. }, event) => (Answer::done("every set of the file is restored"), event),
-        (answer, event) => (answer, event),
-    };
-    alone.carry_out(rota, ask, is_open, true).await
+    alone.carry_out(rota, |rota, now| rota.restore(now, &selections), Some(&selections)).await
 }
 
 fn usage(words: String) -> Failure {
     Failure { exit: Exit::Usage, error: anyhow!(words) }
 }
 
-fn is_taken(selection: &Selection, left: &LeftOver) -> bool {
-    selection.takes(&OwnerName::from_presentation(&left.owner), &left.rtype)
-}
-
-/// Has the daemon do it, and waits until nothing of what was asked is open. `None`: there is no daemon.
-async fn by_daemon(
-    file: &Path,
-    command: &Command,
-    is_open: impl Fn(&LeftOver) -> bool,
-) -> Result<Option<Exit>, Failure> {
-    let before = match daemon_of(file, async |socket| ask::<Status>(socket, b"").await).await {
-        Ok((_, status)) => status.left_over.into_iter().filter(&is_open).collect(),
-        Err(failure) if failure.exit == Exit::Unavailable => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
-    let before: Vec<LeftOver> = if matches!(command, Command::Restore { .. }) { before } else { Vec::new() };
+/// Has the daemon do it, which answers with what became of it. `None`: there is no daemon.
+async fn by_daemon(file: &Path, command: &Command) -> Result<Option<Exit>, Failure> {
     let line = line(file, command)?;
-    let asked = daemon_of(file, async |socket| ask::<Answer>(&systemd::control_socket(socket), &line).await).await;
-    let words = match asked {
-        Ok((_, Answer { done: true, words, .. })) => words,
-        Ok((_, Answer { done: false, words, exit })) => {
-            eprintln!("rotad: {words}");
-            return Ok(Some(exit.map_or(Exit::Failed, Exit::of)));
-        }
-        Err(failure) if failure.exit == Exit::Unavailable => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
-    println!("{words}");
-    let (end, progress) = (clock::now() + PATIENCE, Progress::on_terminal());
-    loop {
-        let (_, status) = daemon_of(file, async |socket| ask::<Status>(socket, b"").await).await?;
-        let open: Vec<_> = status.left_over.iter().filter(|left| is_open(left)).collect();
-        if open.is_empty() {
-            let is_back = tell_lacking(&before, &status.left_over);
-            return Ok(Some(if is_back { Exit::Done } else { Exit::Failed }));
-        }
-        if clock::now() >= end {
-            drop(progress);
-            let first = open.first().map(|left| format!("{} {}", left.owner, left.rtype)).unwrap_or_default();
-            eprintln!(
-                "rotad: {} are under way still, {first} among them: `rotad status` and the journal tell what they wait for",
-                open.len()
-            );
-            return Ok(Some(Exit::Failed));
-        }
-        progress.say(|| format!("{} RRsets are under way", open.len()));
-        sleep(LOOK_EVERY).await;
+    let ask = async |socket: &Path| ask_patiently::<Answer>(&systemd::control_socket(socket), &line, DEADLINE).await;
+    let waits = || "rotad is at it".to_owned();
+    match Progress::on_terminal().during(waits, daemon_of(file, ask)).await {
+        Ok((_, answer)) => Ok(Some(say(&answer)?)),
+        Err(failure) if failure.exit == Exit::Unavailable => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
-/// Tells what should have come back and has not: its cause is in the journal. Whether all of it has.
-fn tell_lacking(before: &[LeftOver], now: &[LeftOver]) -> bool {
-    let mut is_back = true;
-    for left in before {
-        let is_same =
-            |other: &&LeftOver| (&other.zone, &other.owner, &other.rtype) == (&left.zone, &left.owner, &left.rtype);
-        let lacks: Vec<_> = match now.iter().find(is_same) {
-            Some(now) => left.missing.iter().filter(|rdata| !now.data.contains(rdata)).map(String::as_str).collect(),
-            None => left.missing.iter().map(String::as_str).collect(),
-        };
-        if !lacks.is_empty() {
-            let (LeftOver { owner, rtype, .. }, lacks) = (left, lacks.join(", "));
-            eprintln!("rotad: {owner} {rtype} is not whole, {lacks} did not come back: the journal tells why");
-            is_back = false;
-        }
+/// What became of it goes to standard output, also of what was not done; that nothing was tried does not.
+fn say(Answer { done, words, exit }: &Answer) -> Result<Exit, Failure> {
+    if *done || *exit == Some(Exit::Failed as u8) {
+        out::print(format_args!("{words}\n"))?;
+    } else {
+        out::warn(format_args!("rotad: {words}"));
     }
-    is_back
+    Ok(if *done { Exit::Done } else { exit.map_or(Exit::Failed, Exit::of) })
 }
 
 /// Without a daemon.
@@ -201,40 +135,90 @@ impl Alone {
         rota
     }
 
-    /// Does what is asked, and says what is left of it: `counts` tells whether a zone that is not as it should be is a
-    /// failure of the command.
+    /// Does what is asked, and says what became of it. `restored`: the sets of the file among them are made whole, too.
     async fn carry_out(
         &mut self,
         mut rota: Rota,
-        ask: impl FnOnce(&mut Rota) -> (Answer, Vec<Event>),
-        is_open: impl Fn(&LeftOver) -> bool,
-        counts: bool,
+        ask: impl FnOnce(&mut Rota, Instant) -> (Reply, Vec<Event>),
+        restored: Option<&[Selection]>,
     ) -> Result<Exit, Failure> {
         let primary = once::primary(&self.cluster)?;
         rota.sort_left_over(self.now).iter().for_each(journal::emit);
-        let before: Vec<_> = rota.left_over().filter(|left| counts && is_open(left)).collect();
-        let (answer, _) = ask(&mut rota);
-        if !answer.done {
-            eprintln!("rotad: {}", answer.words);
-            return Ok(Exit::Failed);
-        }
-        let rota = once::run(rota, &primary, &mut Pulse::start()).await?;
+        let (reply, _) = ask(&mut rota, self.now);
+        let ticket = match (reply, restored) {
+            (Reply::Later(ticket), _) => Some(ticket),
+            // What is in the file is not left over, and restored all the same.
+            (Reply::Now(Answer { done: false, .. }), Some(_)) => None,
+            (Reply::Now(answer), _) => {
+                self.directory.save(&State { zones: rota.remembered(), ..self.state.clone() })?;
+                return say(&answer);
+            }
+        };
+        let mut written = Sets::new();
+        let tell = |event: &Event| {
+            journal::emit(event);
+            written.extend(set_of(event));
+        };
+        let mut rota = once::run(rota, &primary, &mut Pulse::start(), tell).await?;
         self.directory.save(&State { zones: rota.remembered(), ..self.state.clone() })?;
-        let wrong = rota.zones().iter().filter(|(_, zone)| counts && zone.state() != ZoneState::InSync);
-        let wrong = wrong.inspect(|(name, zone)| {
-            eprintln!("{name}: {}: {}", zone.state().as_str(), zone.error().unwrap_or("not written"));
-        });
-        let wrong = wrong.count();
-        let left_over: Vec<_> = rota.left_over().collect();
-        let open = left_over.iter().filter(|left| is_open(left)).count();
+        let answer = ticket.and_then(|ticket| rota.answer_of(ticket));
+        let mut exit = Exit::Done;
+        if let Some(answer) = &answer {
+            exit = say(answer)?;
+        }
+        if let Some(selections) = restored {
+            // What is left over has its own lines.
+            let given = |(zone, id): &(OwnerName, RrsetId)| {
+                rota.zones().get(zone).is_some_and(|zone| zone.memory().owned.contains_key(id))
+            };
+            written.retain(given);
+            let lines = self.of_the_file(&rota, selections, &written);
+            if lines.iter().any(|(is_wrong, _)| *is_wrong) {
+                exit = if exit == Exit::Done { Exit::Failed } else { exit };
+            }
+            for (_, line) in lines {
+                out::print(format_args!("{line}\n"))?;
+            }
+        }
         if let Some(words) = rota.server_trouble() {
-            eprintln!("rotad: {}: {words}", self.cluster.bind.server);
+            out::warn(format_args!("rotad: {}: {words}", self.cluster.bind.server));
             return Ok(Exit::Unavailable);
         }
-        if open == 0 && wrong == 0 && tell_lacking(&before, &left_over) {
-            println!("{}", answer.words);
-            return Ok(Exit::Done);
-        }
-        Ok(Exit::Failed)
+        Ok(exit)
     }
+
+    /// What was restored of the sets of the file, and what is not as it should be: that comes with `true`.
+    fn of_the_file(&self, rota: &Rota, selections: &[Selection], written: &Sets) -> Vec<(bool, String)> {
+        let is_meant = |zone: &OwnerName| {
+            self.cluster.domains.iter().any(|(name, domain)| {
+                domain.zone == *zone && selections.iter().any(|selection| selection.takes_of(name))
+            })
+        };
+        let zones = rota.zones().iter().filter(|(name, _)| is_meant(name));
+        let mut lines = Vec::new();
+        for (name, zone) in zones {
+            let is_meant = |id: &RrsetId| selections.iter().any(|one| one.takes(&id.owner, id.rtype.as_str()));
+            let foreign = zone.foreign_told().iter().filter(|(id, _)| is_meant(id));
+            lines.extend(foreign.map(|(_, words)| (true, format!("not restored: {words}"))));
+            if zone.state() != ZoneState::InSync {
+                let words = zone.error().unwrap_or("not written");
+                lines.push((true, format!("not restored: {name}: {}: {words}", zone.state().as_str())));
+            }
+        }
+        let is_whole = lines.is_empty();
+        if !written.is_empty() {
+            lines.push((false, format!("restored of the file: {}", summary(written))));
+        } else if is_whole {
+            lines.push((false, "nothing is missing in the sets of the file".to_owned()));
+        }
+        lines
+    }
+}
+
+/// The set that an event tells the new content of.
+fn set_of(event: &Event) -> Option<(OwnerName, RrsetId)> {
+    let zone = event.zone.as_deref().filter(|_| event.kind == Kind::Published)?;
+    let rtype = RrType::ALL.into_iter().find(|rtype| Some(rtype.as_str()) == event.rrtype)?;
+    let owner = OwnerName::from_presentation(event.owner.as_deref()?);
+    Some((OwnerName::from_presentation(zone), RrsetId { owner, rtype }))
 }

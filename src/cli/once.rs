@@ -11,6 +11,7 @@ use tokio::{
 use crate::{
     cli::{Failure, ask, out, report::Report},
     cluster::Cluster,
+    event::Event,
     exit::Exit,
     flap::Past,
     health::PastWish,
@@ -43,7 +44,7 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     let mut pulse = Pulse::start();
     let waits = waits(&cluster, state.hold.as_ref()).await;
     let rota = rota(&cluster, &mut state, false, &mut pulse).await.of_file(&hash, state.file.clone()).looking_only();
-    let rota = run(rota, &primary, &mut pulse).await?;
+    let rota = run(rota, &primary, &mut pulse, journal::emit).await?;
     let report = Report::new(&rota, &state.me, clock::now()).waiting_for(waits);
     if json {
         out::print_json(&report)?;
@@ -94,7 +95,7 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
         .await
         .of_file(&hash, state.file.clone())
         .with_overrides(overrides);
-    let rota = run(rota, &primary, &mut pulse).await?;
+    let rota = run(rota, &primary, &mut pulse, journal::emit).await?;
     let (hold, file) = (rota.overrides().hold().cloned(), rota.let_through().map(str::to_owned));
     directory.save(&State { zones: rota.remembered(), hold, file, ..state })?;
     let wrong: Vec<_> = rota.zones().iter().filter(|(_, zone)| zone.state() != ZoneState::InSync).collect();
@@ -142,8 +143,13 @@ async fn rota(cluster: &Arc<Cluster>, state: &mut State, force: bool, pulse: &mu
     rota
 }
 
-/// Lets the rota run until it has nothing to do, or BIND does not answer.
-pub(super) async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Pulse) -> Result<Rota, Failure> {
+/// Lets the rota run until it has nothing to do, or BIND does not answer. `tell` takes what happens.
+pub(super) async fn run(
+    mut rota: Rota,
+    primary: &Arc<Primary>,
+    pulse: &mut Pulse,
+    mut tell: impl FnMut(&Event),
+) -> Result<Rota, Failure> {
     let mut steps = JoinSet::new();
     let progress = Progress::on_terminal();
     loop {
@@ -154,9 +160,9 @@ pub(super) async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Puls
         let clocks = Clocks { now: clock::now(), wall: clock::wall() };
         let now = clocks.now;
         rota.set_clocks(clocks);
-        rota.tick(now).iter().for_each(journal::emit);
+        rota.tick(now).iter().for_each(&mut tell);
         while let (Some((name, step)), events) = rota.take(now) {
-            events.iter().for_each(journal::emit);
+            events.iter().for_each(&mut tell);
             let primary = Arc::clone(primary);
             steps.spawn(async move {
                 let done = perform(&primary, &name, step).await;
@@ -165,7 +171,7 @@ pub(super) async fn run(mut rota: Rota, primary: &Arc<Primary>, pulse: &mut Puls
         }
         let Ok(ended) = timeout(EVERY, steps.join_next()).await else { continue };
         match ended {
-            Some(Ok((name, Some(done)))) => rota.done(clock::now(), &name, done).iter().for_each(journal::emit),
+            Some(Ok((name, Some(done)))) => rota.done(clock::now(), &name, done).iter().for_each(&mut tell),
             Some(_) => {}
             // An inline-signing zone shows what was written a moment later: until then it is not known to be right.
             None => match rota.wake_at().filter(|_| rota.zones().values().any(|zone| zone.is_being_read_back(now))) {

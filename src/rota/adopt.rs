@@ -10,7 +10,7 @@ use crate::{
     event::{Event, Kind},
     plan::grant,
     status::ZoneState,
-    text::printable,
+    text::{self, printable},
     zone::Zone,
 };
 
@@ -43,8 +43,7 @@ impl<'a> Selection<'a> {
 
     /// Whether it means a name. Case does not matter, nor does a dot at the end.
     fn means(&self, name: &OwnerName) -> bool {
-        let text = self.text.strip_suffix('.').unwrap_or(self.text).to_ascii_lowercase();
-        matches(text.as_bytes(), name.as_str().as_bytes())
+        text::fits(self.text, name.as_str())
     }
 
     fn means_set(&self, id: &RrsetId) -> bool {
@@ -52,34 +51,13 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Whether a text fits a pattern, in which `*` stands for any text.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    // Where to go on if what follows the last `*` does not fit: with one octet more for that `*`.
-    let (mut at, mut from, mut last) = (0, 0, None);
-    while from < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                last = Some((at, from));
-                at += 1;
-            }
-            octet if octet.is_some() && octet == text.get(from) => (at, from) = (at + 1, from + 1),
-            _ => match last {
-                Some((star, taken)) => {
-                    last = Some((star, taken + 1));
-                    (at, from) = (star + 1, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.iter().skip(at).all(|octet| *octet == b'*')
-}
-
 /// What was found for a selection.
 #[derive(Default)]
 struct Found {
     zones: BTreeSet<OwnerName>,
     sets: BTreeSet<(OwnerName, RrsetId)>,
+    /// Zones that nobody can take over, and why.
+    spent: Vec<String>,
 }
 
 impl Rota {
@@ -93,6 +71,7 @@ impl Rota {
                 Ok(found) => {
                     all.zones.extend(found.zones);
                     all.sets.extend(found.sets);
+                    refused.extend(found.spent);
                 }
                 Err(words) => refused.push(words),
             }
@@ -145,13 +124,19 @@ impl Rota {
             }
         }
         for (name, zone) in &self.zones {
-            if is_takeable(zone) && selection.rtype.is_none() && selection.means(name) {
-                found.zones.insert(name.clone());
+            if selection.rtype.is_none() && selection.means(name) {
+                match zone.is_at_the_end() {
+                    true => found.spent.push(cannot_be_taken(name, zone)),
+                    false if is_takeable(zone) => {
+                        found.zones.insert(name.clone());
+                    }
+                    false => {}
+                }
             }
             let sets = zone.foreign().keys().filter(|id| selection.means_set(id));
             found.sets.extend(sets.map(|id| (name.clone(), id.clone())));
         }
-        if !found.zones.is_empty() || !found.sets.is_empty() {
+        if !found.zones.is_empty() || !found.sets.is_empty() || !found.spent.is_empty() {
             return Ok(found);
         }
         let holder = self
@@ -199,11 +184,15 @@ fn is_unmanaged(zone: &Zone, selection: &Selection<'_>) -> bool {
     is_foreign && !zone.foreign().keys().any(|id| selection.means(&id.owner))
 }
 
+fn cannot_be_taken(name: &OwnerName, zone: &Zone) -> String {
+    format!("{name}: {}", zone.error().unwrap_or("cannot be taken over"))
+}
+
 /// A zone that was named: it as a whole, or all that is foreign in it.
 fn one_zone(name: &OwnerName, zone: &Zone) -> Result<Found, String> {
     let sets: BTreeSet<_> = zone.foreign().keys().map(|id| (name.clone(), id.clone())).collect();
     match zone.state() {
-        _ if zone.is_at_the_end() => Err(format!("{name}: {}", zone.error().unwrap_or("cannot be taken over"))),
+        _ if zone.is_at_the_end() => Err(cannot_be_taken(name, zone)),
         _ if is_takeable(zone) => Ok(Found { zones: [name.clone()].into(), ..Found::default() }),
         _ if !sets.is_empty() => Ok(Found { sets, ..Found::default() }),
         state => Err(format!(

@@ -1,21 +1,22 @@
 //! `withdraw` and `restore`: what operators want of what the file no longer gives.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Instant,
-};
+use std::time::Instant;
 
-use super::Rota;
+use super::{
+    Reply, Rota, Ticket,
+    asking::{Asking, Sets, by_zone, listed},
+};
 use crate::{
     control::{Answer, Selection},
-    dns::{OwnerName, RrsetId},
+    dns::OwnerName,
     event::{Event, Kind},
     status,
+    text::printable,
     zone::{Scope, Wish, Zone},
 };
 
-/// How many `RRsets` an answer names.
-const NAMED: usize = 20;
+#[cfg(test)]
+mod tests;
 
 impl Rota {
     /// What the file no longer gives and stands in DNS.
@@ -31,58 +32,58 @@ impl Rota {
         Self { scope, ..self }
     }
 
-    /// Sorts out what is left over before anything is read: the file may have been edited since it was looked at last.
+    /// Sorts out what is left over before the zones have their turn: the file may have been edited since.
     pub fn sort_left_over(&mut self, now: Instant) -> Vec<Event> {
-        let names: Vec<_> = self.zones.keys().cloned().collect();
+        let names: Vec<_> = self.queue.ready().chain(self.queue.busy()).cloned().collect();
         let told = names.iter().filter_map(|name| self.with_zone(name, now, Zone::sort_left_over)?);
         told.collect()
     }
 
     /// Deletes what is left over, or with `forget` forgets it and leaves DNS alone.
-    pub fn withdraw(&mut self, selection: &Selection, forget: bool) -> (Answer, Vec<Event>) {
+    pub fn withdraw(&mut self, now: Instant, selection: &Selection, forget: bool) -> (Reply, Vec<Event>) {
         let chosen = match self.choose(selection, Wish::Withdraw) {
             Ok(chosen) => chosen,
-            Err(words) => return (Answer::refused(words), Vec::new()),
+            Err(words) => return (Reply::Now(Answer::refused(words)), Vec::new()),
         };
-        let list = listed(&chosen);
-        for (zone, ids) in chosen {
-            if forget {
-                self.revision += 1;
-                self.ask_of(&zone, |zone| zone.forget_left_over(&ids));
-            } else {
-                self.ask_of(&zone, |zone| zone.wish(ids, Wish::Withdraw));
-            }
+        if !forget {
+            return (Reply::Later(self.ask_for(now, Wish::Withdraw, chosen)), Vec::new());
         }
-        let words = if forget {
-            format!("forgotten, and left in DNS as it is: {list}")
-        } else {
-            format!("withdrawn{}: {list}", self.when())
-        };
-        (Answer::done(words.clone()), vec![Event::new(Kind::LeftOver, words)])
+        let mut events = Vec::new();
+        for (zone, ids) in by_zone(&chosen) {
+            self.revision += 1;
+            self.ask_of(&zone, |zone| zone.forget_left_over(&ids));
+            events.extend(self.note_outcomes(&zone));
+        }
+        let words = format!("forgotten, and left in DNS as it is: {}", listed(&chosen));
+        events.push(Event::new(Kind::LeftOver, words.clone()));
+        (Reply::Now(Answer::done(words)), events)
     }
 
-    /// Gives what is left over the members back that were out.
-    pub fn restore(&mut self, selections: &[Selection]) -> (Answer, Vec<Event>) {
-        let mut all: BTreeMap<OwnerName, BTreeSet<RrsetId>> = BTreeMap::new();
+    /// Gives what is left over the members back that are out.
+    pub fn restore(&mut self, now: Instant, selections: &[Selection]) -> (Reply, Vec<Event>) {
+        let mut all = Sets::new();
         for selection in selections {
             match self.choose(selection, Wish::Restore) {
-                Ok(chosen) => chosen.into_iter().for_each(|(zone, ids)| all.entry(zone).or_default().extend(ids)),
-                Err(words) => return (Answer::refused(words), Vec::new()),
+                Ok(chosen) => all.extend(chosen),
+                Err(words) => return (Reply::Now(Answer::refused(words)), Vec::new()),
             }
         }
-        for (zone, ids) in &mut all {
-            let left_over = self.zones.get(zone).map(|zone| &zone.memory().left_over);
-            ids.retain(|id| left_over.and_then(|all| all.get(id)).is_some_and(|left| !left.missing.is_empty()));
+        (Reply::Later(self.ask_for(now, Wish::Restore, all)), Vec::new())
+    }
+
+    /// Asks the zones, and has whoever asked wait for what becomes of it.
+    fn ask_for(&mut self, now: Instant, wish: Wish, sets: Sets) -> Ticket {
+        for asking in self.askings.values_mut() {
+            asking.is_asked_again(wish, &sets);
         }
-        all.retain(|_, ids| !ids.is_empty());
-        if all.is_empty() {
-            return (Answer::done("nothing is missing in what is left over"), Vec::new());
+        self.server.ask_now(now);
+        for (zone, ids) in by_zone(&sets) {
+            self.ask_of(&zone, |zone| zone.wish(ids, wish));
         }
-        let words = format!("restored{}: {}", self.when(), listed(&all));
-        for (zone, ids) in all {
-            self.ask_of(&zone, |zone| zone.wish(ids, Wish::Restore));
-        }
-        (Answer::done(words.clone()), vec![Event::new(Kind::LeftOver, words)])
+        let tries = self.tries_by_now();
+        self.tickets = self.tickets.wrapping_add(1);
+        self.askings.insert(Ticket(self.tickets), Asking::new(now, wish, sets, tries));
+        Ticket(self.tickets)
     }
 
     fn ask_of(&mut self, name: &OwnerName, ask: impl FnOnce(&mut Zone)) {
@@ -93,50 +94,39 @@ impl Rota {
         self.call(name);
     }
 
-    /// What of that which is left over a selection takes, by zone.
-    fn choose(&self, selection: &Selection, wish: Wish) -> Result<BTreeMap<OwnerName, BTreeSet<RrsetId>>, String> {
-        let mut chosen = BTreeMap::new();
+    /// What of that which is left over a selection takes.
+    fn choose(&self, selection: &Selection, wish: Wish) -> Result<Sets, String> {
+        let mut chosen = Sets::new();
         for (name, zone) in &self.zones {
-            let ids: BTreeSet<_> = zone
-                .memory()
-                .left_over
-                .keys()
-                .filter(|id| selection.takes(&id.owner, id.rtype.as_str()))
-                .cloned()
-                .collect();
-            if !ids.is_empty() {
-                chosen.insert(name.clone(), ids);
-            }
+            let ids = zone.memory().left_over.keys().filter(|id| selection.takes(&id.owner, id.rtype.as_str()));
+            chosen.extend(ids.map(|id| (name.clone(), id.clone())));
         }
-        let Some(name) = selection.name().filter(|_| chosen.is_empty()) else {
-            return match wish {
-                _ if !chosen.is_empty() => Ok(chosen),
-                Wish::Withdraw => Err("nothing is left over".to_owned()),
-                Wish::Restore => Err("nothing is left over; without the daemon `rotad restore --all` puts back all members of every set of the file, too".to_owned()),
-            };
+        if !chosen.is_empty() {
+            return Ok(chosen);
+        }
+        let Some(text) = selection.text() else {
+            return Err(match wish {
+                Wish::Withdraw => "nothing is left over".to_owned(),
+                Wish::Restore => "nothing is left over; without the daemon `rotad restore --all` puts back all members of every set of the file, too".to_owned(),
+            });
         };
-        let is_given = self.cluster.domain_of(&name).is_some()
-            || self.cluster.domains.keys().any(|domain| domain.is_at_or_below(&name));
+        let is_given = selection.name().is_some_and(|name| {
+            self.cluster.domain_of(&name).is_some()
+                || self.cluster.domains.keys().any(|domain| domain.is_at_or_below(&name))
+        });
+        let waits = self.held_edit().map_or_else(String::new, |held| {
+            format!("; the edit {} is not in force: it waits for `rotad accept {}`", held.id, held.id)
+        });
         Err(match wish {
             Wish::Withdraw if is_given => format!(
-                "{name} is in the file, and nothing of it is left over: take it out of the file first; `rotad status` lists what is left over"
+                "{text} is in the file, and nothing of it is left over: take it out of the file first{waits}; `rotad status` lists what is left over"
             ),
             Wish::Restore if is_given => format!(
-                "{name} is in the file, and rotad publishes who is healthy: stop the daemon to restore every set of it (`rotad restore {name}`)"
+                "{text} is in the file, and rotad publishes who is healthy: stop the daemon to restore every set of it (`rotad restore {text}`){waits}"
             ),
             Wish::Withdraw | Wish::Restore => {
-                format!("nothing is left over at {name}; `rotad status` lists what is")
+                format!("nothing is left over at {}; `rotad status` lists what is", printable(text))
             }
         })
     }
-}
-
-/// The `RRsets` in one line.
-fn listed(chosen: &BTreeMap<OwnerName, BTreeSet<RrsetId>>) -> String {
-    let all = chosen.values().flatten();
-    let mut words: Vec<_> = all.clone().take(NAMED).map(ToString::to_string).collect();
-    if let Some(more @ 1..) = all.count().checked_sub(NAMED) {
-        words.push(format!("and {more} more"));
-    }
-    words.join(", ")
 }

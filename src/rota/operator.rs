@@ -48,8 +48,8 @@ impl Rota {
                 let event = self.overrides.begin(Hold::new(clocks, lasting, by, reason), clocks);
                 (Answer::done(event.message.clone()), vec![event])
             }
-            Command::Restore { selections } => self.restore(&selections),
-            Command::Withdraw { selection, forget } => self.withdraw(&selection, forget),
+            Command::Restore { selections } => return self.restore(clocks.now, &selections),
+            Command::Withdraw { selection, forget } => return self.withdraw(clocks.now, &selection, forget),
             Command::Release => {
                 let event = self.overrides.release().map(|event| self.tell_released(event));
                 self.call_all();

@@ -75,7 +75,6 @@ impl Queue {
     }
 
     /// The zones that want a turn.
-    #[cfg(test)]
     pub(super) fn ready(&self) -> impl Iterator<Item = &OwnerName> {
         self.0.iter().flat_map(|lane| &lane.ready).map(|(_, zone)| zone)
     }

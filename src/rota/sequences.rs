@@ -290,7 +290,10 @@ impl Life {
             Event::Sync(at) => world.clients[at].rota.begin_all_anew(),
             Event::Withdraw(at) => self.withdraw(at),
             Event::PutBack(at) => {
-                world.clients[at].rota.restore(&[Selection::ALL]);
+                let rota = &mut world.clients[at].rota;
+                rota.restore(world.now, &[Selection::ALL]);
+                // Who asked does not wait.
+                rota.answers(world.now + Duration::from_hours(1));
             }
             Event::StandStill(at) => world.stand_still(at),
             Event::Save(at) => self.saved[at] = world.clients[at].remembered(),
@@ -340,7 +343,8 @@ impl Life {
         let rota = &mut self.world.clients[at].rota;
         let all = rota.zones().values().flat_map(|zone| zone.memory().left_over.keys());
         self.world.withdrawn.extend(all.cloned());
-        rota.withdraw(&Selection::ALL, false);
+        rota.withdraw(self.world.now, &Selection::ALL, false);
+        rota.answers(self.world.now + Duration::from_hours(1));
     }
 
     fn thaw(&mut self) {

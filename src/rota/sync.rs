@@ -46,6 +46,15 @@ impl Rota {
     pub(super) fn sync(&mut self, now: Instant, names: &[String]) -> Result<Ticket, String> {
         let mut waiting = BTreeSet::new();
         for text in names {
+            if text.contains('*') {
+                let fit: Vec<_> = self.zones.keys().filter(|name| text::fits(text, name.as_str())).collect();
+                let fit: Vec<_> = fit.into_iter().filter(|name| self.is_followed(name)).cloned().collect();
+                if fit.is_empty() {
+                    return Err(format!("no zone of the file in force fits {}", printable(text)));
+                }
+                waiting.extend(fit);
+                continue;
+            }
             let name = OwnerName::parse(text).ok().filter(|name| self.is_followed(name));
             let unknown =
                 || format!("{} is no zone of the file in force; `rotad status --json` lists them", printable(text));
@@ -59,7 +68,7 @@ impl Rota {
         }
         self.server.ask_now(now);
         let (repaired, wrong, unread) = (Vec::new(), Vec::new(), Vec::new());
-        let tries = self.server.tries().saturating_add(u32::from(self.queue.under_way() > 0));
+        let tries = self.tries_by_now();
         let sync = Sync { begun: now, tries, waiting, read: 0, repaired, wrong, unread };
         self.tickets = self.tickets.wrapping_add(1);
         self.syncs.insert(Ticket(self.tickets), sync);
@@ -118,16 +127,24 @@ impl Rota {
 
     /// Answers that were waited for.
     pub fn answers(&mut self, now: Instant) -> Vec<(Ticket, Answer)> {
+        // A zone that has nothing of ours any more was read for that, and is not followed from then on.
+        for sync in self.syncs.values_mut() {
+            let before = sync.waiting.len();
+            sync.waiting.retain(|name| self.zones.contains_key(name));
+            sync.read += before - sync.waiting.len();
+        }
         let (silence, tries) = (self.server.trouble(), self.server.tries());
         let over = |sync: &Sync| {
-            let is_gone = |name: &OwnerName| !self.zones.contains_key(name);
             // One question without an answer is enough: the others would not be asked before the next try.
             let is_in_vain = silence.is_some() && (!sync.unread.is_empty() || tries > sync.tries);
-            now >= sync.begun + PATIENCE || is_in_vain || sync.waiting.iter().all(is_gone)
+            now >= sync.begun + PATIENCE || is_in_vain || sync.waiting.is_empty()
         };
         let over: Vec<_> = self.syncs.iter().filter(|(_, sync)| over(sync)).map(|(ticket, _)| *ticket).collect();
-        let over = over.into_iter().filter_map(|ticket| Some((ticket, self.syncs.remove(&ticket)?.answer(silence))));
-        over.collect()
+        let answered =
+            over.into_iter().filter_map(|ticket| Some((ticket, self.syncs.remove(&ticket)?.answer(silence))));
+        let mut answered: Vec<_> = answered.collect();
+        answered.extend(self.answers_of_askings(now));
+        answered
     }
 
     /// When somebody has waited long enough.

@@ -57,6 +57,13 @@ impl Zone {
             self.has_ended();
             return self.tell_end().into_iter().collect();
         }
+        let is_answered = done.failure().is_some_and(|failure| failure.code.is_some() && !failure.is_of_key());
+        let mut events = self.answered(turn, done, was_at_rest);
+        self.leave_failing(turn, is_answered, &mut events);
+        events
+    }
+
+    fn answered(&mut self, turn: Turn<'_>, done: Done, was_at_rest: bool) -> Vec<Event> {
         match done {
             Done::Read(Ok(reading)) => match (std::mem::take(&mut self.reads_back), self.seen.is_some()) {
                 (true, true) => self.read_back(turn, reading),
@@ -233,7 +240,9 @@ impl Zone {
     fn went_back(&self, generation: u64) -> Option<Event> {
         let known = self.memory.generation.filter(|known| generation < *known)?;
         let words = format!(
-            "{}: the generation went back from {known} to {generation}: was the zone restored from a backup? it is brought up to date",
+            "{}: the generation went back from {known} to {generation}: was the zone restored from a backup? what the file \
+             gives is brought up to date; what was withdrawn or deleted since the backup may be back, and rotad does not look \
+             for that: compare the zone with the file",
             self.name
         );
         Some(Event::new(Kind::Drift, words).zone(&self.name).generation(generation))
@@ -384,7 +393,15 @@ impl Zone {
 
     /// No answer that can be used. One that is lost is not told; but a zone that gets none while others do is.
     fn no_answer(&mut self, now: Instant, failure: Failure) -> Vec<Event> {
+        let is_answer = failure.code.is_some() && !failure.is_of_key();
         let Failure { words, code, silence, .. } = failure;
+        if is_answer {
+            let zone = &self.name;
+            let why = format!("{words}; if the zone is gone for good, `rotad withdraw {zone} --forget` forgets it");
+            let mut events: Vec<_> = self.give_up_wishes(&why).into_iter().collect();
+            events.extend(self.fail(now, words, code));
+            return events;
+        }
         if silence != Silence::Zone || self.failures == 0 {
             return self.fail(now, words, code);
         }
@@ -408,11 +425,14 @@ impl Zone {
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
         let told = self.told;
-        let events = self.enter(ZoneState::Failing, Some(words), rcode);
+        // What has an answer is told to whoever asked, and not tried again and again.
+        let given_up = rcode.as_ref().filter(|_| !of_server).and_then(|_| self.give_up_wishes(&words));
+        let mut events = self.enter(ZoneState::Failing, Some(words), rcode);
         if of_server {
             self.told = told;
             return Vec::new();
         }
+        events.extend(given_up);
         events
     }
 

@@ -10,40 +10,26 @@ use std::{
 };
 
 use super::{
-    Attempt, LeftOver, Memory, Owned, Scope, Seen, Sent, Step, Turn, Zone,
+    Attempt, LeftOver, Memory, Outcome, Owned, Sent, Step, Turn, Wish, Zone,
     owner::{is_known, is_me},
     words,
 };
 use crate::{
     cluster::LeftOvers,
     desired::Recipe,
-    dns::{OwnerName, Rdata, RrType, Rrset, RrsetId},
+    dns::{OwnerName, RdataSet, RrType, RrsetId},
     event::{Event, Kind},
-    plan::{self, Change, Plan, Rrsets},
+    plan::{self, Rrsets},
     status::ZoneState,
     update::Update,
 };
 
-/// What an operator wants of an `RRset` that is left over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
-    /// It is deleted.
-    Withdraw,
-    /// The members that were out come back.
-    Restore,
-}
-
 impl Zone {
-    /// Asks for something of what is left over; it is done at the zone's next turns.
-    pub fn wish(&mut self, ids: BTreeSet<RrsetId>, wish: Wish) {
-        self.wishes.extend(ids.into_iter().map(|id| (id, wish)));
-        self.dormant = false;
-        self.at_rest = false;
-    }
-
     /// Forgets what is left over under some names, and leaves it in DNS: the zone may be gone.
     pub fn forget_left_over(&mut self, ids: &BTreeSet<RrsetId>) {
-        self.wishes.retain(|id, _| !ids.contains(id));
+        for id in ids {
+            self.conclude(id, Outcome::Left(format!("{id} was forgotten by `rotad withdraw --forget` meanwhile")));
+        }
         let mut memory = (*self.memory).clone();
         memory.left_over.retain(|id, _| !ids.contains(id));
         self.keep(memory);
@@ -122,7 +108,7 @@ impl Zone {
         Some(Event::new(Kind::ZoneRecovered, words).zone(&self.name))
     }
 
-    fn has_nothing_under_way(&self) -> bool {
+    pub(super) fn has_nothing_under_way(&self) -> bool {
         self.sent.is_none() && self.lost.is_none() && self.pending.is_empty()
     }
 
@@ -157,12 +143,30 @@ impl Zone {
         let ours = back.into_iter().filter(|(id, left)| seen.is_hidden(id) || is_as_left(turn, &seen.rrsets, id, left));
         memory.owned.extend(ours.map(|(id, left)| (id, left.data)));
         memory.mark = None;
-        self.wishes.retain(|id, _| memory.left_over.contains_key(id));
+        let gone: Vec<_> = self.wishes.keys().filter(|id| !memory.left_over.contains_key(*id)).cloned().collect();
+        for id in gone {
+            self.conclude(&id, Outcome::Left(format!("{id} is in the file again")));
+        }
         self.keep(memory);
     }
 
-    /// What the file no longer gives is left over from now on, if it is to be kept. What is to be told of it.
+    /// What the file no longer gives is left over from now on, if it is to be kept: as the zone shows it, so that is read
+    /// first, for what is remembered may be older than DNS. What is to be told of it.
     pub(super) fn part_with(&mut self, turn: Turn<'_>, recipes: &BTreeMap<RrsetId, Recipe>) -> Option<Event> {
+        let seen = self.seen.as_ref()?;
+        let mut leaving = self.memory.owned.keys().filter(|id| !is_given(id, recipes));
+        if leaving.any(|id| !seen.names.contains(&id.owner)) {
+            return None;
+        }
+        self.part_with_remembered(turn, recipes)
+    }
+
+    /// The same by what is remembered, where the zone is not read: it is read before anything is done about it.
+    pub(super) fn part_with_remembered(
+        &mut self,
+        turn: Turn<'_>,
+        recipes: &BTreeMap<RrsetId, Recipe>,
+    ) -> Option<Event> {
         let goes = |id: &RrsetId| !is_given(id, recipes);
         if turn.cluster.safety.left_over == LeftOvers::Delete
             || !self.has_nothing_under_way()
@@ -181,17 +185,14 @@ impl Zone {
             let missing = memory.missing.remove(&id).unwrap_or_default();
             let left = LeftOver { since, data: ours, missing };
             // Unless it is known to be gone, or to be somebody else's by now.
-            let data = match &self.seen {
+            let left = match &self.seen {
                 Some(seen) if !seen.is_hidden(&id) && seen.names.contains(&id.owner) => {
-                    let published = seen.rrsets.get(&id).map(|set| set.rdata.clone());
-                    published.filter(|_| is_as_left(turn, &seen.rrsets, &id, &left))
+                    let published = seen.rrsets.get(&id).filter(|_| is_as_left(turn, &seen.rrsets, &id, &left));
+                    published.map(|set| left.as_published(&id, &set.rdata))
                 }
-                _ => Some(left.data.clone()),
+                _ => Some(left),
             };
-            if let Some(data) = data {
-                let missing = left.missing.difference(&data).cloned().collect();
-                memory.left_over.insert(id, LeftOver { since, data, missing });
-            }
+            memory.left_over.extend(left.map(|left| (id, left)));
         }
         let is_new = |id: &&RrsetId| !self.memory.left_over.contains_key(*id);
         let new: Vec<_> = memory.left_over.keys().filter(is_new).cloned().collect();
@@ -200,135 +201,63 @@ impl Zone {
         Some(Event::new(Kind::LeftOver, words).zone(&self.name))
     }
 
-    /// Adds to a plan what operators want of what is left over. What cannot be done is told, and given up.
-    pub(super) fn add_wishes(&mut self, turn: Turn<'_>, published: &Rrsets, plan: &mut Plan) -> Vec<Event> {
-        let Some(seen) = self.seen.as_ref().filter(|_| !self.wishes.is_empty()) else { return Vec::new() };
-        let mut memory: Option<Memory> = None;
-        let mut events = Vec::new();
-        let mut done = Vec::new();
-        for (id, wish) in &self.wishes {
-            let Some(left) = self.memory.left_over.get(id) else {
-                done.push(id.clone());
-                continue;
-            };
-            if let Some(why) = seen.hidden.get(&id.owner) {
-                let words = format!("{id} stays as it is: {why}");
-                events.push(Event::new(Kind::LeftOver, words).zone(&self.name).rrset(id));
-                done.push(id.clone());
-                continue;
-            }
-            let before = published.get(id).filter(|_| is_as_left(turn, published, id, left));
-            let Some(before) = before else {
-                // It is no longer what we left: not ours to touch, and nothing to remember.
-                let words = words::not_as_left(id, published.get(id));
-                events.push(Event::new(Kind::LeftOver, words).zone(&self.name).rrset(id));
-                memory.get_or_insert_with(|| (*self.memory).clone()).left_over.remove(id);
-                done.push(id.clone());
-                continue;
-            };
-            let after = match wish {
-                Wish::Withdraw => None,
-                Wish::Restore => {
-                    let (bare, back): (Vec<_>, Vec<_>) =
-                        left.missing.iter().cloned().partition(|rdata| self.is_bare(seen, published, plan, rdata));
-                    if !bare.is_empty() {
-                        // It is said once: what cannot come back is missing no longer.
-                        let words = words::bare(id, &bare);
-                        events.push(Event::new(Kind::LeftOver, words).zone(&self.name).rrset(id));
-                        let memory = memory.get_or_insert_with(|| (*self.memory).clone());
-                        if let Some(left) = memory.left_over.get_mut(id) {
-                            left.missing = back.iter().cloned().collect();
-                        }
-                    }
-                    Some(Rrset { ttl: before.ttl, rdata: before.rdata.iter().cloned().chain(back).collect() })
+    /// What a reading shows of what is left over is what is left over: members that are not there are missing. What is
+    /// no longer what we left is not ours to touch, and nothing to remember.
+    pub(super) fn follow_left_over(&mut self, turn: Turn<'_>) -> Vec<Event> {
+        let Some(seen) = self.seen.as_ref().filter(|_| !self.memory.left_over.is_empty()) else { return Vec::new() };
+        let is_known = |id: &RrsetId| seen.names.contains(&id.owner) && !seen.is_hidden(id) && !self.is_under_way(id);
+        let (mut left_over, mut gone) = (BTreeMap::new(), Vec::new());
+        for (id, left) in &self.memory.left_over {
+            let set = seen.rrsets.get(id);
+            let left = match set.filter(|_| is_as_left(turn, &seen.rrsets, id, left)) {
+                _ if !is_known(id) => left.clone(),
+                Some(set) => left.as_published(id, &set.rdata),
+                None => {
+                    let alias = plan::in_the_way(id).find(|other| set.is_none() && seen.rrsets.contains_key(other));
+                    gone.push((id.clone(), words::not_as_left(id, set, alias.as_ref())));
+                    continue;
                 }
             };
-            if after.as_ref() == Some(before) {
-                done.push(id.clone());
-            } else {
-                plan.changes.push(Change { id: id.clone(), before: Some(before.clone()), after });
-            }
+            left_over.insert(id.clone(), left);
         }
-        self.wishes.retain(|id, _| !done.contains(id));
-        if let Some(memory) = memory {
-            self.keep(memory);
-        }
-        events
-    }
-
-    /// The hosts in this zone of exchanges that are to come back.
-    pub(super) fn hosts_to_restore(&self) -> impl Iterator<Item = &OwnerName> {
-        let restored = self.wishes.iter().filter(|(_, wish)| **wish == Wish::Restore);
-        let missing = restored.filter_map(|(id, _)| self.memory.left_over.get(id)).flat_map(|left| &left.missing);
-        missing.filter_map(plan::exchange).filter(|host| host.is_at_or_below(&self.name))
-    }
-
-    /// Whether some data is an exchange in this zone without addresses, because they were withdrawn, say: BIND refuses it.
-    fn is_bare(&self, seen: &Seen, published: &Rrsets, plan: &Plan, rdata: &Rdata) -> bool {
-        let Some(host) = plan::exchange(rdata).filter(|host| host.is_at_or_below(&self.name)) else { return false };
-        let comes = |id: &RrsetId| plan.changes.iter().any(|change| change.id == *id && change.after.is_some());
-        let stands = |rtype| {
-            let id = RrsetId { owner: host.clone(), rtype };
-            published.contains_key(&id) || comes(&id)
-        };
-        !seen.hidden.contains_key(host) && ![RrType::A, RrType::Aaaa].into_iter().any(stands)
-    }
-
-    /// What of a plan operators want.
-    pub(super) fn wished(&self, plan: &Plan) -> Vec<RrsetId> {
-        let ids = plan.changes.iter().map(|change| &change.id);
-        ids.filter(|id| self.wishes.contains_key(*id)).cloned().collect()
+        self.keep(Memory { left_over, ..(*self.memory).clone() });
+        let told = gone.into_iter().map(|(id, words)| {
+            let event = Event::new(Kind::LeftOver, words.clone()).zone(&self.name).rrset(&id);
+            self.conclude(&id, Outcome::Left(words));
+            event
+        });
+        told.collect()
     }
 
     /// The same as if the zone had a turn, before it is read.
     pub fn sort_left_over(&mut self, turn: Turn<'_>) -> Option<Event> {
-        self.part_with(turn, &turn.recipes())
+        self.part_with_remembered(turn, &turn.recipes())
     }
 
-    /// Takes out of a plan what is not to be written now.
-    pub(super) fn limit(&self, scope: &Scope, plan: &mut Plan) {
-        let is_wished = |change: &Change| self.wishes.contains_key(&change.id);
-        match scope {
-            Scope::Everything => {}
-            Scope::Wishes => {
-                plan.changes.retain(is_wished);
-                plan.blocked.clear();
-                plan.foreign.clear();
-            }
-            Scope::Restore(selections) => {
-                let is_meant =
-                    |id: &RrsetId| selections.iter().any(|selection| selection.takes(&id.owner, id.rtype.as_str()));
-                plan.changes.retain(|change| is_wished(change) || change.after.is_some() && is_meant(&change.id));
-                plan.blocked.retain(|id, _| is_meant(id));
-                plan.foreign.retain(|id, _| is_meant(id));
-            }
+    /// A step brought an answer that is none of the zone, such as that it is not served: what leaves the file is left
+    /// over by what is remembered, and a zone that has nothing else does not fail.
+    pub(super) fn leave_failing(&mut self, turn: Turn<'_>, is_answered: bool, events: &mut Vec<Event>) {
+        if self.state != ZoneState::Failing || turn.layout.is_some() {
+            return;
+        }
+        if is_answered && self.seen.is_none() {
+            events.extend(self.part_with_remembered(turn, &BTreeMap::new()));
+        }
+        if self.has_nothing_to_do(turn) && !self.memory.left_over.is_empty() {
+            let told = events.len();
+            events.retain(|event| event.kind != Kind::ZoneFailing);
+            self.told &= told == events.len();
+            self.wake_at = None;
         }
     }
+}
 
-    /// What an MX of the zone still points to stays, and is not waited for. `wished` was in the plan before the rails.
-    pub(super) fn give_up_targets(&mut self, wished: Vec<RrsetId>, plan: &Plan) -> Vec<Event> {
-        let stays = |id: &RrsetId| !plan.waiting.contains(id) && plan.changes.iter().all(|change| change.id != *id);
-        let stays: Vec<_> = wished.into_iter().filter(stays).collect();
-        let events = stays.iter().map(|id| {
-            self.wishes.remove(id);
-            let words = format!("{id} stays as it is: an MX that stays in the zone points to it");
-            Event::new(Kind::LeftOver, words).zone(&self.name).rrset(id)
-        });
-        events.collect()
-    }
-
-    /// BIND does not do what an operator wants of it: it stays left over, and is not tried again and again.
-    pub(super) fn give_up(&mut self, id: &RrsetId, why: &str) -> Option<Event> {
-        self.wishes.remove(id)?;
-        Some(Event::new(Kind::LeftOver, format!("{id} stays as it is: {why}")).zone(&self.name).rrset(id))
-    }
-
-    /// The zone is not ours: nothing of what operators want is done.
-    pub(super) fn give_up_wishes(&mut self, why: &str) -> Option<Event> {
-        let wishes = std::mem::take(&mut self.wishes);
-        let first = wishes.keys().next()?;
-        let words = format!("{first} and {} more stay as they are: {why}", wishes.len() - 1);
-        Some(Event::new(Kind::LeftOver, words).zone(&self.name))
+impl LeftOver {
+    /// The same, where this is what is published of it. An alias has one target, and lacks none.
+    fn as_published(&self, id: &RrsetId, published: &RdataSet) -> Self {
+        let missing = self.data.iter().chain(&self.missing).filter(|data| !published.contains(*data));
+        let missing = missing.filter(|_| id.rtype != RrType::Cname).cloned().collect();
+        Self { since: self.since, data: published.clone(), missing }
     }
 }
 
@@ -342,8 +271,10 @@ fn is_replaced(id: &RrsetId, recipes: &BTreeMap<RrsetId, Recipe>) -> bool {
     plan::in_the_way(id).any(|other| recipes.contains_key(&other))
 }
 
-/// Whether a zone still holds what was left in it, or other data of our nodes.
+/// Whether a zone still holds what was left in it, or other data of our nodes: also of those that are out of the file.
 fn is_as_left(turn: Turn<'_>, published: &Rrsets, id: &RrsetId, left: &LeftOver) -> bool {
-    let set = published.get(id);
-    set.is_some_and(|set| plan::is_ours(id, set, &left.data, &|id, rdata| is_known(turn, id, rdata)))
+    let is_ours = |id: &RrsetId, rdata: &_| {
+        left.data.iter().chain(&left.missing).any(|ours| ours == rdata) || is_known(turn, id, rdata)
+    };
+    published.get(id).is_some_and(|set| plan::is_ours(id, set, &left.data, &is_ours))
 }

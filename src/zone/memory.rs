@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Identity, READ_EVERY, Seen, Turn, Zone,
+    Identity, Outcome, READ_EVERY, Seen, Turn, Zone,
     hidden::Hidden,
     owner::{is_known, is_me},
 };
@@ -53,9 +53,9 @@ pub struct Memory {
 pub struct LeftOver {
     /// When it left the file.
     pub since: Stamp,
-    /// What was published then.
+    /// What was published when the zone was last read.
     pub data: RdataSet,
-    /// The members that were out at that moment.
+    /// The members that were out then.
     pub missing: RdataSet,
 }
 
@@ -86,14 +86,15 @@ impl Memory {
 }
 
 impl Mark {
-    /// `None`: the zone holds other data beside what is owned, or is not ours. Nor is there one of a zone with names that are
-    /// hidden: what hides them (a zone below on the same server) comes and goes without a new serial, so that the serial does
-    /// not tell what the zone shows.
-    fn new(seen: &Seen, owned: &Owned, me: &Identity) -> Option<Self> {
+    /// `None`: the zone holds other data beside what is owned and what is left over, or is not ours. Nor is there one of a
+    /// zone with names that are hidden: what hides them (a zone below on the same server) comes and goes without a new serial,
+    /// so that the serial does not tell what the zone shows.
+    fn new(seen: &Seen, owned: &Owned, left_over: &BTreeMap<RrsetId, LeftOver>, me: &Identity) -> Option<Self> {
         let record = seen.generation.record().filter(|record| is_me(record, me) && seen.hidden.is_empty())?;
-        let same = seen.rrsets.len() == owned.len()
-            && seen.rrsets.iter().zip(owned).all(|((id, set), (owned, rdata))| id == owned && set.rdata == *rdata);
-        let ttls = seen.rrsets.values().map(|set| set.ttl.0);
+        let sets = || seen.rrsets.iter().filter(|(id, _)| !left_over.contains_key(*id));
+        let same = sets().count() == owned.len()
+            && sets().zip(owned).all(|((id, set), (owned, rdata))| id == owned && set.rdata == *rdata);
+        let ttls = sets().map(|(_, set)| set.ttl.0);
         same.then(|| Self { serial: seen.serial, generation: record.generation, ttls: ttls.collect() })
     }
 }
@@ -122,7 +123,7 @@ impl Zone {
     /// A zone that was read and found otherwise is not recognized any more: a zone out of a backup can have the serial,
     /// but not the data.
     pub(super) fn forget_other_mark(&mut self, me: &Identity) {
-        let now = self.seen.as_ref().and_then(|seen| Mark::new(seen, &self.memory.owned, me));
+        let now = self.seen.as_ref().and_then(|seen| Mark::new(seen, &self.memory.owned, &self.memory.left_over, me));
         if self.memory.mark != now {
             self.keep(Memory { mark: None, ..(*self.memory).clone() });
         }
@@ -154,7 +155,7 @@ impl Zone {
         let listed = recipes.keys().filter(|id| is_certain && !owned.contains_key(*id));
         let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &RdataSet::default())?.rdata.clone())));
         let owned: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
-        let mark = if is_right { Mark::new(seen, &owned, turn.me) } else { None };
+        let mark = if is_right { Mark::new(seen, &owned, &self.memory.left_over, turn.me) } else { None };
         let out =
             |id: &RrsetId| Some(recipes.get(id)?.members().difference(&published.get(id)?.rdata).cloned().collect());
         let missing = owned.keys().filter_map(|id| Some((id.clone(), out(id)?)));
@@ -167,7 +168,7 @@ impl Zone {
     pub(super) fn own<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) {
         let mut memory = Memory { mark: None, ..(*self.memory).clone() };
         for Change { id, after, .. } in changes {
-            self.wishes.remove(id);
+            self.conclude(id, Outcome::Done);
             match (after, memory.left_over.get_mut(id)) {
                 (Some(set), Some(left)) => {
                     left.missing = left.missing.difference(&set.rdata).cloned().collect();

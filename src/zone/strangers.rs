@@ -27,6 +27,12 @@ impl Zone {
         &self.foreign
     }
 
+    /// What is told of what is left for strangers.
+    #[must_use]
+    pub const fn foreign_told(&self) -> &BTreeMap<RrsetId, String> {
+        &self.foreign_told
+    }
+
     /// An operator takes sets over.
     pub fn adopt_sets(&mut self, ids: impl IntoIterator<Item = RrsetId>) {
         self.adopted.extend(ids);

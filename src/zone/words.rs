@@ -67,7 +67,8 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
         }
     };
     part("removed", before.difference(after).collect(), " (not in the file)");
-    part("added", after.difference(before).collect(), "");
+    // What comes is in the file, or somebody wants it back.
+    part("added", after.difference(before).collect(), " (restored, whatever the health)");
     if let (Some(before), Some(after)) = (&change.before, &change.after)
         && before.ttl != after.ttl
     {
@@ -192,12 +193,14 @@ pub(super) fn bare(id: &RrsetId, bare: &[Rdata]) -> String {
     )
 }
 
-/// Not what we left there.
-pub(super) fn not_as_left(id: &RrsetId, found: Option<&Rrset>) -> String {
-    format!(
-        "{id} was left over, and holds {} by now, which rotad did not leave there: it is not touched, and forgotten",
-        set(found)
-    )
+/// Not what we left there. `instead`: what stands in its place.
+pub(super) fn not_as_left(id: &RrsetId, found: Option<&Rrset>, instead: Option<&RrsetId>) -> String {
+    let now = match (found, instead) {
+        (Some(_), _) => format!("holds {} by now, which rotad did not leave there", printable(&set(found))),
+        (None, Some(other)) => format!("somebody has put a {} there instead", other.rtype),
+        (None, None) => "somebody has deleted it".to_owned(),
+    };
+    format!("{id} was left over, and {now}: it is not touched, and forgotten")
 }
 
 /// An address that goes when the last MX has gone.

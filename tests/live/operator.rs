@@ -6,6 +6,7 @@ mod gap;
 mod hold;
 mod keys;
 mod left_over;
+mod restored;
 mod said;
 mod sync;
 

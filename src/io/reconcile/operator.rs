@@ -56,6 +56,8 @@ pub(super) enum Later {
 #[derive(Debug)]
 pub(super) enum Wish {
     Accept(Option<String>, oneshot::Sender<Answer>),
+    /// `withdraw` or `restore`.
+    LeftOver(Command, oneshot::Sender<Answer>),
     Reload(oneshot::Sender<Answer>),
 }
 
@@ -121,7 +123,11 @@ impl Reconcile {
         let (wish, wanted) = match command {
             Command::Accept { id } => (Wish::Accept(id, reply), Look::Accept(tell)),
             Command::Reload => (Wish::Reload(reply), Look::Reload(tell)),
-            command => return self.obey_at_once(command, reply),
+            // What has just been taken out of the file is left over.
+            command @ (Command::Restore { .. } | Command::Withdraw { .. }) => {
+                (Wish::LeftOver(command, reply), Look::Accept(tell))
+            }
+            command => return self.obey_at_once(command, reply, None),
         };
         let (look, later) = (self.look.clone(), self.pending.later.clone());
         tokio::spawn(async move {
@@ -134,13 +140,17 @@ impl Reconcile {
         });
     }
 
-    fn obey_at_once(&mut self, command: Command, reply: oneshot::Sender<Answer>) {
+    /// `beside`: what is to be said where it is refused.
+    fn obey_at_once(&mut self, command: Command, reply: oneshot::Sender<Answer>, beside: Option<String>) {
         let waits = if matches!(command, Command::Hold { .. }) { Waits::Quiet } else { Waits::Nothing };
         let (answer, events) = self.rota.obey(command, clocks());
         events.iter().for_each(journal::emit);
-        let answer = match answer {
-            Reply::Now(answer) => answer,
-            Reply::Later(ticket) => {
+        let answer = match (answer, beside) {
+            (Reply::Now(answer @ Answer { done: false, .. }), Some(beside)) => {
+                Answer { words: format!("{}; {beside}", answer.words), ..answer }
+            }
+            (Reply::Now(answer), _) => answer,
+            (Reply::Later(ticket), _) => {
                 self.pending.tickets.insert(ticket, reply);
                 return;
             }
@@ -215,6 +225,14 @@ impl Reconcile {
                     Err(words) => Answer::refused(words),
                 };
                 self.answer_once_saved(Waits::Nothing, answer, reply);
+            }
+            (Wish::LeftOver(command, reply), looked) => {
+                self.rota.set_clocks(clocks());
+                self.rota.sort_left_over(clock::now()).iter().for_each(journal::emit);
+                let beside = looked.err().map(|problems| {
+                    format!("that is so by the file that is in force, for the newest is wrong:\n{problems}")
+                });
+                self.obey_at_once(command, reply, beside);
             }
             (Wish::Reload(reply), Err(problems)) => {
                 let words = format!("the file is wrong, what was in force stays:\n{problems}");

@@ -220,6 +220,43 @@ domains:
 }
 
 #[test]
+fn a_zone_that_is_tidied_away_was_read() {
+    let mut world = world();
+    let (zone, now) = (name("d0.test"), world.now);
+    world.us().rota.layout.zones.remove(&zone);
+    world.us().rota.with_zone(&zone, now, |zone, turn| {
+        let ids = zone.memory().owned.keys().cloned().collect();
+        zone.sort_left_over(turn);
+        zone.forget_left_over(&ids);
+        zone.read_anew();
+    });
+    // It ends while somebody waits for it and for another one.
+    let waiting = [zone.clone(), name("d1.test")].into();
+    let (repaired, wrong, unread) = (Vec::new(), Vec::new(), Vec::new());
+    let sync = Sync { begun: now, tries: 0, waiting, read: 0, repaired, wrong, unread };
+    world.us().rota.syncs.insert(Ticket(1), sync);
+    world.us().rota.zones.get_mut(&name("d1.test")).unwrap().read_anew();
+    world.us().rota.call_all();
+    let answers = answer(&mut world, Duration::ZERO);
+    assert!(!world.us().rota.zones.contains_key(&zone), "it is tidied away");
+    assert_eq!(answers, [(true, "2 zones read: nothing had been changed by anybody else".to_owned())]);
+}
+
+#[test]
+fn a_pattern_means_every_zone_that_fits() {
+    let mut world = world();
+    for (zones, read) in [(&["*"][..], "3 zones"), (&["d[0]*", "D1*"], ""), (&["*1.test", "d2.test"], "2 zones")] {
+        let reply = ask(&mut world, zones);
+        if read.is_empty() {
+            assert!(matches!(reply, Reply::Now(answer) if answer.words.contains("fits d[0]*")));
+            continue;
+        }
+        let answers = answer(&mut world, Duration::from_secs(1));
+        assert!(matches!(&answers[..], [(true, words)] if words.starts_with(read)), "{zones:?} {answers:?}");
+    }
+}
+
+#[test]
 fn nobody_waits_for_ever() {
     let mut world = world();
     ask(&mut world, &[]);

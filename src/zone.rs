@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod answer;
+mod confirm;
 mod drift;
 mod guard;
 mod hidden;
@@ -113,6 +114,9 @@ pub struct Zone {
     pending: Pending,
     /// Guards that did not hold since the record was last read as `read`.
     tried: Vec<Attempt>,
+    /// Up to which generation a copy of this machine may have written behind what is read: the record of a message that
+    /// BIND has acknowledged is not there any more.
+    sought: Option<u64>,
     /// The record as BIND let us read it last.
     read: Option<GenerationRrset>,
     /// Somebody else writes under our name: a copy of this machine.
@@ -151,7 +155,7 @@ pub struct Zone {
     failures: u32,
     /// Guards that did not hold, in a row.
     overtaken: u32,
-    /// Whether the record alone was written since, for all else was put off.
+    /// Whether BIND has taken the record alone since, for all else was put off.
     proved_alone: bool,
     wake_at: Option<Instant>,
     read_at: Option<Instant>,
@@ -217,6 +221,7 @@ impl Zone {
             lost: None,
             pending: Pending::default(),
             tried: Vec::new(),
+            sought: None,
             read: None,
             twin: false,
             waits: false,
@@ -373,7 +378,6 @@ impl Zone {
             }
             // The record alone is written, once, until a reading shows the sets as they are.
             claim = true;
-            self.proved_alone |= plan.changes.is_empty() && turn.may_write;
         }
         events.extend(self.tell_strangers(foreign, &mut plan.foreign));
         if plan.changes.is_empty() && !claim && !proves {
@@ -386,8 +390,11 @@ impl Zone {
                 None if !self.pending.is_empty() => (ZoneState::Pending, self.behind(turn.now)),
                 None => (ZoneState::InSync, None),
             };
-            self.failures = 0;
-            (self.overtaken, self.proved_alone) = (0, false);
+            // What was put off is not settled before the record that was written for it is shown.
+            if !self.proved_alone || self.pending.is_empty() {
+                self.failures = 0;
+                (self.overtaken, self.proved_alone) = (0, false);
+            }
             self.portion = Portion::Whole;
             self.remember(turn, recipes, state == ZoneState::InSync);
             events.extend(self.enter(state, words, None));

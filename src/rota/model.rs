@@ -196,6 +196,10 @@ pub(crate) struct World {
     pub sent: Vec<Sent>,
     /// What operators have withdrawn so far.
     pub withdrawn: BTreeSet<RrsetId>,
+    /// Sets that any message has written.
+    pub written: BTreeSet<RrsetId>,
+    /// Sets of strangers that operators let us take over; `None`: nobody looks.
+    pub adopted: Option<BTreeSet<RrsetId>>,
 }
 
 /// A message and the file in force when it was made.
@@ -220,6 +224,8 @@ impl World {
             late: Vec::new(),
             sent: Vec::new(),
             withdrawn: BTreeSet::new(),
+            written: BTreeSet::new(),
+            adopted: None,
         };
         for zone in cluster.zones.keys() {
             world.bind.zones.insert(zone.clone(), Content { serial: 1, ..Content::default() });
@@ -367,6 +373,7 @@ impl World {
         let verdict = self.bind.update(&sent.update);
         if verdict == Verdict::Applied {
             self.check(&before, sent);
+            self.written.extend(sent.update.changes.iter().map(|change| change.id.clone()));
             if sent.update.is_last {
                 // A message for a zone without a record would be applied: by then it is too old for TSIG.
                 let is_first = |sent: &Sent| sent.update.guard == GenerationRrset::Absent;
@@ -421,8 +428,25 @@ impl World {
         for id in old.rrsets.keys().chain(new.rrsets.keys()) {
             assert!(changed.contains(id) || old.rrsets.get(id) == new.rrsets.get(id), "{id} changed unasked");
         }
+        // Of these, none that strangers hold, nobody of ours has ever written, and no operator lets us take over.
+        if let Some(adopted) = &self.adopted {
+            let is_theirs = |id: &RrsetId| old.rrsets.get(id).is_some_and(|set| set.rdata.iter().any(is_strange));
+            let never_ours = |id: &RrsetId| !self.written.contains(id) && !adopted.contains(id);
+            let hit = changed
+                .iter()
+                .find(|id| is_theirs(id) && never_ours(id) && old.rrsets.get(**id) != new.rrsets.get(**id));
+            assert!(hit.is_none(), "{hit:?} was a stranger's before {update:?}");
+        }
         // And never an empty set.
         assert!(new.rrsets.values().all(|set| !set.rdata.is_empty()));
+    }
+
+    /// What strangers hold is taken over as far as a rota sees it.
+    pub fn adopt_all_sets(&mut self, at: usize) {
+        let rota = &mut self.clients[at].rota;
+        let foreign = rota.zones().values().flat_map(|zone| zone.foreign().keys().cloned());
+        self.adopted.get_or_insert_default().extend(foreign);
+        rota.adopt_all_sets();
     }
 
     /// Lets one step that is under way end.
@@ -498,6 +522,15 @@ impl World {
             }
         }
         self.now = until;
+    }
+}
+
+/// Whether no file of a test gives this data: documentation addresses and names that stand for strangers.
+fn is_strange(rdata: &Rdata) -> bool {
+    match rdata {
+        Rdata::A(address) => address.octets().starts_with(&[203, 0, 113]),
+        Rdata::Aaaa(address) => address.segments()[7] == 0x99,
+        Rdata::Mx { exchange: host, .. } | Rdata::Cname(host) => host.as_str().contains("elsewhere"),
     }
 }
 

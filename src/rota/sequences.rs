@@ -195,6 +195,7 @@ impl Life {
         world.zone("a.test").edit("mail.a.test A", "3600 203.0.113.1");
         world.health = FILES.iter().flat_map(|file| targets(file)).map(|target| (target, State::Unknown)).collect();
         world.clients = owners.iter().map(|owner| Client::new(world.now, owner, &FILES[0], BTreeMap::new())).collect();
+        world.adopted = Some(BTreeSet::new());
         world.tell_health();
         let kept = world.bind.zones.clone();
         let rotas = owners.len();
@@ -286,7 +287,7 @@ impl Life {
             Event::Uncut => self.uncut(),
             Event::Lower(limit) => world.bind.max_ttl = limit.map(Ttl),
             Event::Beside(comes) => self.beside(comes),
-            Event::Adopt(at) => world.clients[at].rota.adopt_all_sets(),
+            Event::Adopt(at) => world.adopt_all_sets(at),
             Event::Sync(at) => world.clients[at].rota.begin_all_anew(),
             Event::Withdraw(at) => self.withdraw(at),
             Event::PutBack(at) => {
@@ -395,8 +396,8 @@ impl Life {
             client.rota.begin_all_anew();
         }
         // What strangers hold is taken over.
-        for client in &mut world.clients {
-            client.rota.adopt_all_sets();
+        for at in 0..world.clients.len() {
+            world.adopt_all_sets(at);
         }
         world.pass(Duration::from_mins(20));
     }
@@ -501,5 +502,41 @@ proptest! {
         let writes = life.world.sent.len();
         life.world.pass(Duration::from_hours(1));
         prop_assert_eq!(life.world.sent.len(), writes, "they go on writing");
+    }
+}
+
+#[test]
+fn twins_of_which_one_starts_anew_behind_an_old_copy_end_in_standby() {
+    let events = [
+        Event::Node(0, State::Up),
+        Event::Run(0),
+        Event::Node(1, State::Up),
+        Event::Probe(0, pass()),
+        Event::Behind("a.test"),
+        Event::Run(0),
+        Event::Run(1),
+        Event::Kill(1, 0),
+    ];
+    let mut life = live(&["us", "us"], &events);
+    let writes = life.world.sent.len();
+    life.world.pass(Duration::from_hours(1));
+    assert_eq!(life.world.sent.len(), writes, "they go on writing");
+    // Who starts anew takes for its own what it finds, and one message that may have been late.
+    for state in [State::Down, State::Up] {
+        life.world.node("n0", state);
+        life.world.pass(Duration::from_hours(1));
+    }
+    let states = [0, 1].map(|at| life.world.clients[at].state("a.test"));
+    assert!(states.contains(&ZoneState::InSync) && states.contains(&ZoneState::Standby), "{states:?}");
+}
+
+#[test]
+fn a_record_and_a_set_that_go_behind_an_old_copy_stop_nothing() {
+    for after_gap in [false, true] {
+        let mut events = vec![Event::Alias, Event::Node(0, State::Up), Event::Behind("a.test"), Event::Run(0)];
+        events.push(Event::Adopt(0));
+        events.extend(after_gap.then_some(Event::StandStill(0)));
+        events.extend([Event::NoRecord, Event::Behind("a.test")]);
+        live(&["us"], &events).check_right(0);
     }
 }

@@ -1,33 +1,19 @@
 //! What an answer changes: in what we believe of the zone, and in what we tell.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use super::{
-    Done, Failure, PATIENCE, Portion, READ_EVERY, RETRY, SERIAL_EVERY, Seen, Sent, Silence, Trouble, Turn, Zone,
-    guard::Attempt, hidden::Hidden, owner::is_ours, pending::View, turn::UNSIGNED, turn::is_of_server, words,
+    Done, Failure, PATIENCE, Portion, RETRY, Seen, Sent, Silence, Trouble, Turn, Zone, confirm::Found,
+    drift::is_drift_of, guard::Attempt, owner::is_ours, pending::View, turn::UNSIGNED, turn::is_of_server, words,
 };
 use crate::{
-    dns::{OwnerName, RrType, RrsetId},
     event::{Event, Kind},
-    plan::{self, Change, Rrsets},
+    plan::Change,
     status::ZoneState,
     update::{GenerationRrset, Reading, Verdict},
 };
-
-/// What a reading shows of a message that BIND has acknowledged.
-#[derive(Clone, Copy)]
-struct Found<'a> {
-    rrsets: &'a Rrsets,
-    others: &'a BTreeMap<OwnerName, String>,
-    hidden: &'a Hidden,
-    /// Whether nobody else has changed the zone until it was read.
-    is_ours_alone: bool,
-}
 
 impl Zone {
     /// What was seen of it is stale: it is to be read before anything else. A message under way may have been applied.
@@ -118,6 +104,9 @@ impl Zone {
         let mut events = Vec::new();
         let ours = is_ours(&reading.generation, turn.me);
         let is_others = ours.is_none() && reading.generation != GenerationRrset::Absent;
+        self.proved_alone &= ours == known;
+        // Nothing that was written before this is hidden any more.
+        self.sought = self.sought.filter(|_| ours < self.memory.generation);
         match self.pending.view(&reading.generation, turn.me) {
             View::Behind => events.extend(self.is_shown_late(turn.now)),
             View::UpTo(_) | View::Other => events.extend(self.now_is(turn, ours, &reading)),
@@ -127,7 +116,10 @@ impl Zone {
         }
         self.doubt_limit(&reading.rrsets);
         if known.is_some() && known == self.generation && !self.twin && (!is_others || !self.pending.is_empty()) {
-            events.extend(self.drift(turn, &reading));
+            let drift = self.drift(turn, &reading);
+            let is_told = |event: &Event| events.iter().any(|told| is_drift_of(told, event));
+            let news: Vec<_> = drift.into_iter().filter(|event| !is_told(event)).collect();
+            events.extend(news);
         }
         self.believed = None;
         // What it says is as old as its beginning.
@@ -159,7 +151,7 @@ impl Zone {
         }
         let Some(generation) = ours else { return events };
         if let Some(sent) = shown {
-            events.extend(self.confirm(turn.now, sent, found));
+            events.extend(self.confirm(turn, sent, found));
         }
         let is_forward = self.generation.is_some_and(|known| generation > known);
         let has_grace = self.has_grace;
@@ -174,7 +166,7 @@ impl Zone {
         if let Some(sent) = self.lost.take_if(|sent| sent.generation <= generation)
             && sent.generation == generation
         {
-            events.extend(self.confirm(turn.now, sent, found));
+            events.extend(self.confirm(turn, sent, found));
         }
         events
     }
@@ -195,8 +187,7 @@ impl Zone {
             Verdict::GuardFailed => {
                 self.tried.extend(sent.map(|sent| Attempt { guard: sent.guard, exact: sent.exact }));
                 if self.seen.as_ref().is_some_and(|seen| self.attempt(turn.me, seen).is_none()) {
-                    // What BIND has acknowledged is not there any more: the zone is what is read.
-                    self.pending.take_up_to(u64::MAX);
+                    self.is_gone();
                 }
                 self.lose_sight();
                 self.overtaken = self.overtaken.saturating_add(1);
@@ -224,8 +215,10 @@ impl Zone {
         self.reach = self.reach.max(Some(sent.generation.saturating_add(late)));
         self.learn(sent.generation);
         self.tried.clear();
-        if !sent.changes.is_empty() {
-            (self.overtaken, self.proved_alone) = (0, false);
+        self.sought = None;
+        self.proved_alone = sent.changes.is_empty();
+        if !self.proved_alone {
+            self.overtaken = 0;
         }
         self.has_grace = false;
         self.twin = false;
@@ -296,98 +289,6 @@ impl Zone {
             self.troubles.insert(id.clone(), trouble);
         }
         self.portion = Portion::Parts(usize::MAX);
-        events
-    }
-
-    /// NOERROR is not "applied" (measured): what was changed is read, and only then told.
-    fn read_back(&mut self, turn: Turn<'_>, reading: Reading) -> Vec<Event> {
-        let generation = match self.pending.view(&reading.generation, turn.me) {
-            View::Behind => return self.is_shown_late(turn.now),
-            View::UpTo(generation) => generation,
-            // Somebody wrote after us: the whole reading tells who, and what is left of ours.
-            View::Other => {
-                self.lose_sight();
-                return Vec::new();
-            }
-        };
-        let names = std::mem::take(&mut self.asked);
-        let changes = self.pending.messages().flat_map(|sent| &sent.changes);
-        let ours: BTreeSet<_> = changes.map(|change| change.id.clone()).collect();
-        let (Some(sent), Some(seen)) = (self.pending.take_up_to(generation), &mut self.seen) else { return Vec::new() };
-        let is_ours_alone = reading.soa.serial == seen.serial.wrapping_add(sent.steps);
-        if !is_ours_alone {
-            // A hand edit beside our message, perhaps: the serial will not tell of it again. Or BIND takes the date for
-            // the serial, or signs; so it is the next look that reads, not this one.
-            self.reread_at.get_or_insert(turn.now + SERIAL_EVERY);
-        }
-        seen.serial = reading.soa.serial;
-        seen.hidden.retain(|name, _| !names.contains(name));
-        seen.hidden.extend(reading.blocked.clone());
-        seen.others.retain(|name, _| !names.contains(name));
-        seen.others.extend(reading.others.clone());
-        // What stands in the way of ours counts at once, or ours would be sent again.
-        let is_about_ours = |id: &RrsetId| ours.contains(id) || plan::in_the_way(id).any(|other| ours.contains(&other));
-        let beside = |id: &RrsetId| names.contains(&id.owner) && !is_about_ours(id);
-        let mut published = reading.rrsets;
-        let is_other = seen.rrsets.iter().any(|(id, set)| beside(id) && published.get(id) != Some(set))
-            || published.keys().any(|id| beside(id) && !seen.rrsets.contains_key(id));
-        if is_other {
-            // What is not ours to tell of here is told by the whole reading.
-            self.read_at = None;
-        }
-        published.retain(|id, _| !beside(id));
-        published
-            .extend(seen.rrsets.iter().filter(|(id, _)| !is_about_ours(id)).map(|(id, set)| (id.clone(), set.clone())));
-        let found = published.clone();
-        self.pending.apply(self.memory.ttl_limit, &mut published);
-        seen.rrsets = published;
-        self.polled_at = Some(turn.now);
-        let (others, hidden) = (&reading.others, &reading.blocked);
-        self.confirm(turn.now, sent, Found { rrsets: &found, others, hidden, is_ours_alone })
-    }
-
-    /// Tells of the changes of an applied message that are there, and notes those that are not.
-    fn confirm(&mut self, now: Instant, sent: Sent, found: Found<'_>) -> Vec<Event> {
-        let Found { rrsets: found, others, hidden, is_ours_alone } = found;
-        let Sent { changes, why, generation, .. } = sent;
-        let learned = self.learn_limit(&changes, found, is_ours_alone);
-        let mut events: Vec<_> = learned.event.into_iter().collect();
-        let is_there = |change: &Change| {
-            found.get(&change.id) == change.after.as_ref() || self.is_there_lowered(change, found, learned.is_doubtful)
-        };
-        let (there, ignored): (Vec<_>, Vec<_>) = changes.into_iter().zip(why).partition(|(change, _)| is_there(change));
-        self.own(there.iter().map(|(change, _)| change));
-        for (mut change, why) in there {
-            self.troubles.remove(&change.id);
-            // With the TTL that BIND let it have.
-            change.after = found.get(&change.id).cloned();
-            if change.before == change.after {
-                continue;
-            }
-            let words = words::change(&change, why.as_ref());
-            let event = Event::new(Kind::Published, format!("{words} (generation {generation})"));
-            events.push(event.zone(&self.name).rrset(&change.id).generation(generation));
-        }
-        // What is hidden may well have been applied.
-        for (change, _) in ignored.into_iter().filter(|(change, _)| !hidden.contains_key(&change.id.owner)) {
-            let words = words::ignored(&change, found);
-            if let Some(event) = self.give_up(&change.id, &words) {
-                events.push(event);
-                continue;
-            }
-            let is_alias = change.id.rtype == RrType::Cname;
-            if plan::in_the_way(&change.id).any(|id| found.contains_key(&id))
-                || is_alias && others.contains_key(&change.id.owner)
-            {
-                // Somebody was quicker: what is seen in the way is told by what is planned next.
-                continue;
-            }
-            let is_foreign = is_alias && change.after.is_some();
-            let change_now = (found.get(&change.id).cloned(), change.after);
-            let until = now + READ_EVERY;
-            let trouble = Trouble { words, tries: 1, until, change: change_now, is_foreign, is_refused: false };
-            self.troubles.insert(change.id, trouble);
-        }
         events
     }
 

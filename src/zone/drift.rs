@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{Turn, Zone, words};
 use crate::{
-    dns::RrsetId,
+    dns::{Rrset, RrsetId},
     event::{Event, Kind},
     plan::{Plan, rails::Rails},
     update::Reading,
@@ -27,13 +27,17 @@ impl Zone {
         let wanted = self.wanted(turn, now, &recipes);
         let mut plan = wanted.clone();
         Rails { others: &reading.others, ..self.rails(turn, now, &recipes) }.keep(&mut plan);
-        let events = edited.into_iter().map(|id| {
-            let (before, after) = words::from_to(believed.get(id), now.get(id));
-            let then = then(turn, id, &wanted, &plan);
-            let words = format!("{id} was changed by somebody else, from {before} to {after}: {then}");
-            Event::new(Kind::Drift, words).zone(&self.name).rrset(id)
-        });
+        let events = edited
+            .into_iter()
+            .map(|id| self.edited(id, (believed.get(id), now.get(id)), &then(turn, id, &wanted, &plan)));
         events.collect()
+    }
+
+    /// Tells of an edit by hand, and what becomes of it.
+    pub(super) fn edited(&self, id: &RrsetId, sets: (Option<&Rrset>, Option<&Rrset>), then: &str) -> Event {
+        let (before, after) = words::from_to(sets.0, sets.1);
+        let words = format!("{id} was changed by somebody else, from {before} to {after}: {then}");
+        Event::new(Kind::Drift, words).zone(&self.name).rrset(id)
     }
 }
 
@@ -41,7 +45,7 @@ impl Zone {
 fn then(turn: Turn<'_>, id: &RrsetId, wanted: &Plan, plan: &Plan) -> Cow<'static, str> {
     let is_in = |plan: &Plan| plan.changes.iter().any(|change| change.id == *id);
     if is_in(plan) {
-        return if turn.may_write { "it is put back" } else { "it is put back once rotad may write again" }.into();
+        return is_put_back(turn).into();
     }
     if let Some(why) = plan.foreign.get(id).or_else(|| plan.blocked.get(id)) {
         return format!("it cannot be put back: {}", why.strip_prefix(&format!("{id}: ")).unwrap_or(why)).into();
@@ -50,4 +54,13 @@ fn then(turn: Turn<'_>, id: &RrsetId, wanted: &Plan, plan: &Plan) -> Cow<'static
         return "it is put back as soon as the names that it points to have an address again".into();
     }
     "that is what it should be, or may be for now".into()
+}
+
+pub(super) const fn is_put_back(turn: Turn<'_>) -> &'static str {
+    if turn.may_write { "it is put back" } else { "it is put back once rotad may write again" }
+}
+
+/// Whether both tell of an edit of one set.
+pub(super) fn is_drift_of(told: &Event, event: &Event) -> bool {
+    told.kind == Kind::Drift && (&told.owner, told.rrtype) == (&event.owner, event.rrtype)
 }

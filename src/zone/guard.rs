@@ -38,12 +38,21 @@ impl Zone {
         let lost = self.lost.as_ref().map(|sent| sent.generation);
         // What was refused, and what an earlier life has sent, may have been applied since.
         let known = self.memory.generation.max(read).unwrap_or(0);
-        let later = (known.saturating_add(1)..=self.reach.unwrap_or(0)).take(GUESSES);
+        let later = (known.saturating_add(1)..=self.reach.max(self.sought).unwrap_or(0)).take(GUESSES);
         let maybe = [lost, self.memory.generation, self.generation].into_iter().flatten().chain(later);
         let maybe = maybe.filter(|generation| is_ours && Some(*generation) > read);
         let maybe = maybe.map(|generation| Attempt { guard: (&me.record(generation)).into(), exact: false });
         let whole = Attempt { exact: false, ..first.clone() };
         [first].into_iter().chain(maybe).chain([whole]).find(|attempt| !self.tried.contains(attempt))
+    }
+
+    /// What BIND has acknowledged is not there any more: the zone is what is read. Or a copy of this machine has written
+    /// after us, and that is not shown either: if both were to wait for it, nobody would ever wake the signed copy. The
+    /// record of the copy is tried; once one of ours is on top of it, the copy stands by.
+    pub(super) fn is_gone(&mut self) {
+        let Some(last) = self.pending.generation() else { return };
+        self.pending.take_up_to(u64::MAX);
+        self.sought = Some(last.saturating_add(GUESSES as u64)).filter(|last| *last < SPENT);
     }
 
     /// The generation that the next message writes: above any that we know to have been ours, for a record that was
@@ -94,7 +103,11 @@ impl Zone {
 
     /// Nothing is left to try: the zone waits, and is read again.
     pub(super) fn is_not_what_is_read(&mut self, now: Instant) -> Vec<Event> {
-        self.fail(now, words::not_what_is_read(&self.name), Some(Verdict::GuardFailed.code().to_owned()))
+        // A record that was written and shown, and did not help, is not written anew each time.
+        let proved_alone = self.proved_alone;
+        let events = self.fail(now, words::not_what_is_read(&self.name), Some(Verdict::GuardFailed.code().to_owned()));
+        self.proved_alone = proved_alone;
+        events
     }
 
     /// Whether our record is older than one that we wrote: the zone is out of a backup, or what is read is behind. One

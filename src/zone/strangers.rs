@@ -45,7 +45,7 @@ impl Zone {
         if self.adopt || !record.is_some_and(|record| is_me(record, turn.me)) {
             return BTreeMap::new();
         }
-        let not_owned = |id: &&RrsetId| !self.is_ours_to_change(id);
+        let not_owned = |id: &&RrsetId| !self.is_ours_to_change(id, published);
         let strange = |id: &RrsetId| {
             let set = published.get(id)?;
             let is_strange = set.rdata.iter().any(|rdata| !is_known(turn, id, rdata));
@@ -65,7 +65,8 @@ impl Zone {
         let mut foreign = self.strangers(turn, published, recipes);
         for blocked in plan.blocked.keys().chain(plan.foreign.keys()) {
             let theirs = in_the_way(blocked);
-            let theirs = theirs.filter(|id| !self.is_ours_to_change(id) && !self.memory.left_over.contains_key(id));
+            let theirs =
+                theirs.filter(|id| !self.is_ours_to_change(id, published) && !self.memory.left_over.contains_key(id));
             foreign.extend(theirs.filter_map(|id| Some((id.clone(), published.get(&id)?.rdata.clone()))));
         }
         foreign
@@ -85,9 +86,12 @@ impl Zone {
         plan.foreign.extend(unseen.map(|(id, trouble)| (id.clone(), trouble.words.clone())));
     }
 
-    /// Whether a set is owned, or a message of ours may have written it, or an operator lets us take it over.
-    fn is_ours_to_change(&self, id: &RrsetId) -> bool {
-        self.memory.owned.contains_key(id) || self.sent_to(id).is_some() || self.adopted.contains(id)
+    /// Whether a set is owned, or a message of ours has written it, or an operator lets us take it over. What a message
+    /// without an answer was to write is ours if that is what stands there; other data may be why it was not applied.
+    fn is_ours_to_change(&self, id: &RrsetId, published: &Rrsets) -> bool {
+        let sent = || self.sent_to(id).is_some_and(|sent| published.get(id).is_some_and(|set| set.rdata == *sent));
+        let acknowledged = || self.pending.messages().flat_map(|sent| &sent.changes).any(|change| change.id == *id);
+        self.memory.owned.contains_key(id) || self.adopted.contains(id) || acknowledged() || sent()
     }
 
     /// What a message of ours that was not read back has written to a set.

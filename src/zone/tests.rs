@@ -7,10 +7,11 @@ use crate::{
     cluster::Cluster,
     event::Kind,
     health::State::{Down, Unknown, Up},
-    rota::model::{Client, Fate, World, cluster, name},
+    rota::model::{Client, Fate, World, cluster, id, name},
     update::{GenerationRecord, Txt, Verdict},
 };
 
+mod edited;
 mod late;
 mod left_over;
 mod numbers;

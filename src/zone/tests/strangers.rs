@@ -288,3 +288,15 @@ fn what_was_taken_over_and_may_not_be_deleted_is_told_with_the_grant() {
     assert_eq!(world.zone(ZONE).get("smtp.example.org A"), BOTH);
     assert_eq!(world.us().state(ZONE), ZoneState::InSync, "{}", world.us().error(ZONE));
 }
+
+#[test]
+fn what_a_stranger_has_where_a_message_without_an_answer_was_to_write_is_left() {
+    let mut world = published("smtp");
+    world.edit(0, &file("imap, smtp"));
+    until_write(&mut world);
+    world.zone(ZONE).edit("imap.example.org A", "60 203.0.113.9");
+    world.finish(0, 0, Fate::AnswerLost);
+    world.pass(Duration::from_mins(3));
+    assert_eq!(world.zone(ZONE).get("imap.example.org A"), "203.0.113.9");
+    assert_eq!(foreign(&mut world).len(), 1);
+}

@@ -540,3 +540,17 @@ fn a_record_and_a_set_that_go_behind_an_old_copy_stop_nothing() {
         live(&["us"], &events).check_right(0);
     }
 }
+
+#[test]
+fn a_message_of_a_twin_makes_no_strangers_set_ours() {
+    let events = [
+        Event::Run(1),
+        Event::Node(0, State::Up),
+        Event::Refuse("imap.a.test"),
+        Event::ByHand(3),
+        Event::Start(1),
+        Event::Deliver(0),
+        Event::StandStill(1),
+    ];
+    live(&["us", "us"], &events);
+}

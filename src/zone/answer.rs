@@ -139,7 +139,7 @@ impl Zone {
     /// The record is not behind what BIND has acknowledged: takes in a generation of our own, if it has one.
     fn now_is(&mut self, turn: Turn<'_>, ours: Option<u64>, reading: &Reading) -> Vec<Event> {
         let Reading { rrsets, others, blocked: hidden, .. } = reading;
-        let found = Found { rrsets, others, hidden, is_ours_alone: false };
+        let found = Found { rrsets, others, hidden, is_ours_alone: false, is_acknowledged: true };
         let mut events = Vec::new();
         let shown = self.pending.take_up_to(ours.unwrap_or(u64::MAX));
         let lost = self.lost.as_ref().map(|sent| sent.generation);
@@ -166,7 +166,7 @@ impl Zone {
         if let Some(sent) = self.lost.take_if(|sent| sent.generation <= generation)
             && sent.generation == generation
         {
-            events.extend(self.confirm(turn, sent, found));
+            events.extend(self.confirm(turn, sent, Found { is_acknowledged: false, ..found }));
         }
         events
     }

@@ -21,6 +21,8 @@ pub(super) struct Found<'a> {
     pub(super) hidden: &'a Hidden,
     /// Whether nobody else has changed the zone until it was read.
     pub(super) is_ours_alone: bool,
+    /// Whether BIND has acknowledged it. The record of one without an answer may be that of a copy of this machine.
+    pub(super) is_acknowledged: bool,
 }
 
 impl Zone {
@@ -68,12 +70,12 @@ impl Zone {
         seen.rrsets = published;
         self.polled_at = Some(turn.now);
         let (others, hidden) = (&reading.others, &reading.blocked);
-        self.confirm(turn, sent, Found { rrsets: &found, others, hidden, is_ours_alone })
+        self.confirm(turn, sent, Found { rrsets: &found, others, hidden, is_ours_alone, is_acknowledged: true })
     }
 
     /// Tells of the changes of an applied message that are there, and notes those that are not.
     pub(super) fn confirm(&mut self, turn: Turn<'_>, sent: Sent, found: Found<'_>) -> Vec<Event> {
-        let Found { rrsets: found, others, hidden, is_ours_alone } = found;
+        let Found { rrsets: found, others, hidden, is_ours_alone, is_acknowledged } = found;
         let Sent { changes, why, generation, .. } = sent;
         let learned = self.learn_limit(&changes, found, is_ours_alone);
         let mut events: Vec<_> = learned.event.into_iter().collect();
@@ -98,9 +100,12 @@ impl Zone {
             if was_edited_since(&change, found) {
                 // It was applied, and what somebody made of it since is put back like any edit by hand. What stands where
                 // we have deleted ours is theirs.
-                self.own(std::iter::once(&change));
                 self.troubles.remove(&change.id);
-                if change.after.is_some() {
+                let is_certain = is_acknowledged || self.memory.owned.contains_key(&change.id);
+                if is_certain || change.after.is_none() {
+                    self.own(std::iter::once(&change));
+                }
+                if is_certain && change.after.is_some() {
                     let sets = (change.after.as_ref(), found.get(&change.id));
                     events.push(self.edited(&change.id, sets, is_put_back(turn)));
                 }

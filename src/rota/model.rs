@@ -534,6 +534,24 @@ fn is_strange(rdata: &Rdata) -> bool {
     }
 }
 
+/// A file of so many nodes, n0 at 192.0.2.10 and so on, that serve `imap` and `pop` of each domain.
+pub(crate) fn imap_and_pop(nodes: usize, domains: impl IntoIterator<Item = impl std::fmt::Display>) -> Arc<Cluster> {
+    let nodes: Vec<_> = (0..nodes).map(|at| format!("n{at}: {{ addresses: [192.0.2.1{at}] }}")).collect();
+    let domains: Vec<_> = domains.into_iter().map(|domain| format!("{domain}: {{ services: [imap, pop] }}")).collect();
+    cluster(&format!(
+        "nodes: {{ {} }}
+checks: {{ imap: {{ kind: imap }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+  pop: {{ publish: address, name: pop, checks: [imap] }}
+domains:
+  {}
+",
+        nodes.join(", "),
+        domains.join("\n  ")
+    ))
+}
+
 /// Every target of a file.
 pub(crate) fn targets(cluster: &Cluster) -> impl Iterator<Item = Target> {
     let checks: Vec<CheckName> = cluster.checks.keys().cloned().collect();

@@ -7,7 +7,7 @@ use crate::{
     control::Command,
     rota::{
         Reply,
-        model::{World, cluster, name},
+        model::{World, cluster, imap_and_pop, name},
     },
     update::Txt,
 };
@@ -16,19 +16,7 @@ const DOMAINS: [&str; 4] = ["a.test", "b.test", "c.example.org", "d.example.org"
 
 /// Two foreign zones, one on standby, and one of ours with two sets of strangers.
 fn world() -> World {
-    let domains: Vec<_> = DOMAINS.iter().map(|domain| format!("{domain}: {{ services: [imap, pop] }}")).collect();
-    let file = cluster(&format!(
-        "nodes: {{ n0: {{ addresses: [192.0.2.10] }} }}
-checks: {{ imap: {{ kind: imap }} }}
-services:
-  imap: {{ publish: address, name: imap, checks: [imap] }}
-  pop: {{ publish: address, name: pop, checks: [imap] }}
-domains:
-  {}
-",
-        domains.join("\n  ")
-    ));
-    let mut world = World::new(&file);
+    let mut world = World::new(&imap_and_pop(1, DOMAINS));
     let record = |owner: &str| Txt(vec![format!("v=1 cluster=mail owner={owner} generation=7").into_bytes()]);
     world.zone("a.test").edit("imap.a.test A", "60 203.0.113.1");
     world.zone("c.example.org").edit("imap.c.example.org A", "60 203.0.113.1");

@@ -6,24 +6,13 @@ use crate::{
     control::Command,
     exit::Exit,
     health::State::{Down, Up},
-    rota::model::{Fate, World, cluster, id, name},
+    rota::model::{Fate, World, cluster, id, imap_and_pop, name},
     status::ZoneState,
 };
 
 /// `d0.test` to `d2.test`, of which the first are left out.
 fn file(first: usize) -> Arc<Cluster> {
-    let domains: Vec<_> = (first..3).map(|at| format!("d{at}.test: {{ services: [imap, pop] }}")).collect();
-    cluster(&format!(
-        "nodes: {{ n0: {{ addresses: [192.0.2.10] }}, n1: {{ addresses: [192.0.2.11] }}, n2: {{ addresses: [192.0.2.12] }} }}
-checks: {{ imap: {{ kind: imap }} }}
-services:
-  imap: {{ publish: address, name: imap, checks: [imap] }}
-  pop: {{ publish: address, name: pop, checks: [imap] }}
-domains:
-  {}
-",
-        domains.join("\n  ")
-    ))
+    imap_and_pop(3, (first..3).map(|at| format!("d{at}.test")))
 }
 
 /// `d0.test` and `d1.test` are left over, without n1, and nothing is told yet.

@@ -6,25 +6,13 @@ use crate::{
     health::State::Down,
     rota::{
         Reply,
-        model::{World, cluster, name},
+        model::{World, cluster, imap_and_pop, name},
     },
     zone::{Done, Step},
 };
 
 fn world() -> World {
-    let domains: Vec<_> = (0..3).map(|at| format!("d{at}.test: {{ services: [imap, pop] }}")).collect();
-    let file = cluster(&format!(
-        "nodes: {{ n0: {{ addresses: [192.0.2.10] }}, n1: {{ addresses: [192.0.2.11] }} }}
-checks: {{ imap: {{ kind: imap }} }}
-services:
-  imap: {{ publish: address, name: imap, checks: [imap] }}
-  pop: {{ publish: address, name: pop, checks: [imap] }}
-domains:
-  {}
-",
-        domains.join("\n  ")
-    ));
-    let mut world = World::new(&file);
+    let mut world = World::new(&imap_and_pop(2, (0..3).map(|at| format!("d{at}.test"))));
     world.run();
     world
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs};
 
 use super::*;
-use crate::support::named::Named;
+use crate::support::{named::Named, rota::Builder};
 
 /// What must never be said of a copy that is behind.
 fn expect_no_alarm(rota: &Rota) {
@@ -56,15 +56,10 @@ fn e2_updates_while_the_signed_copy_is_made_are_followed_to_the_last() {
     expect_no_alarm(&rota);
 }
 
-#[test]
-fn e3_a_secondary_that_forwards_updates_and_hears_late_is_waited_for() {
+/// A rota whose server is a secondary that forwards updates to a primary, running.
+fn behind_a_secondary(builder: Builder) -> (Named, Rota) {
     let primary = Named::builder().zone(Zone::new(ZONE)).option("allow-transfer { any; };").start();
-    let mut rota = Rota::new()
-        .nodes(2)
-        .service(IMAP)
-        .domain(ZONE, "services: [imap]")
-        .zone(ZONE, Zone::forwarding(ZONE, primary.port))
-        .build();
+    let mut rota = builder.domain(ZONE, "services: [imap]").zone(ZONE, Zone::forwarding(ZONE, primary.port)).build();
     // Both know the same key: the message goes on as it was signed.
     fs::copy(rota.named.key_file("rotad"), primary.key_file("rotad")).unwrap();
     primary.rndc(&["reconfig"]).unwrap();
@@ -72,6 +67,12 @@ fn e3_a_secondary_that_forwards_updates_and_hears_late_is_waited_for() {
         !rota.named.query(ZONE, hickory_proto::rr::RecordType::SOA).answers.is_empty()
     });
     rota.start();
+    (primary, rota)
+}
+
+#[test]
+fn e3_a_secondary_that_forwards_updates_and_hears_late_is_waited_for() {
+    let (primary, mut rota) = behind_a_secondary(Rota::new().nodes(2).service(IMAP));
     rota.eventually("the primary has it", |rota| {
         primary.a("imap.mydomain.org").len() == 2 && rota.named.a("imap.mydomain.org").is_empty()
     });
@@ -91,20 +92,8 @@ fn e3_a_secondary_that_forwards_updates_and_hears_late_is_waited_for() {
 
 #[test]
 fn e3_what_a_late_secondary_does_not_show_is_not_replaced() {
-    let primary = Named::builder().zone(Zone::new(ZONE)).option("allow-transfer { any; };").start();
-    let mut rota = Rota::new()
-        .nodes(2)
-        .service(IMAP)
-        .service("pop: { publish: address, name: pop, checks: [imap] }")
-        .domain(ZONE, "services: [imap]")
-        .zone(ZONE, Zone::forwarding(ZONE, primary.port))
-        .build();
-    fs::copy(rota.named.key_file("rotad"), primary.key_file("rotad")).unwrap();
-    primary.rndc(&["reconfig"]).unwrap();
-    rota.eventually("the secondary has the zone", |rota| {
-        !rota.named.query(ZONE, hickory_proto::rr::RecordType::SOA).answers.is_empty()
-    });
-    rota.start();
+    let pop = "pop: { publish: address, name: pop, checks: [imap] }";
+    let (primary, mut rota) = behind_a_secondary(Rota::new().nodes(2).service(IMAP).service(pop));
     rota.eventually("the primary has it", |_| primary.a("imap.mydomain.org").len() == 2);
     rota.named.rndc(&["refresh", ZONE]).unwrap();
     rota.expect_in_sync();

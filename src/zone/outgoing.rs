@@ -33,6 +33,7 @@ impl Zone {
             GenerationRrset::Absent => None,
             GenerationRrset::Present { raw, .. } => Some(raw),
         };
+        let held = self.published(turn.me, seen, attempt);
         Checked::new(
             update,
             Evidence {
@@ -40,12 +41,12 @@ impl Zone {
                 cluster: turn.cluster,
                 writer: (&turn.me.cluster, &turn.me.owner),
                 guard,
-                held: &self.published(turn.me, seen, attempt),
+                held: &held,
                 is_certain: attempt.exact,
                 is_given: &|id| recipes.contains_key(id),
                 ours: &|id| {
                     let wished = || Some(&self.memory.left_over.get(id).filter(|_| self.wishes.contains_key(id))?.data);
-                    self.memory.owned.get(id).or_else(wished).or_else(|| self.sent_to(id))
+                    self.memory.owned.get(id).or_else(wished).or_else(|| self.sent_to(id, &held))
                 },
                 comes_back: &|id, rdata| {
                     let restored = self.wishes.get(id) == Some(&Wish::Restore);

@@ -86,19 +86,27 @@ impl Zone {
         plan.foreign.extend(unseen.map(|(id, trouble)| (id.clone(), trouble.words.clone())));
     }
 
-    /// Whether a set is owned, or a message of ours has written it, or an operator lets us take it over. What a message
-    /// without an answer was to write is ours if that is what stands there; other data may be why it was not applied.
+    /// Whether a set is owned, or a message of ours has written it, or an operator lets us take it over.
     fn is_ours_to_change(&self, id: &RrsetId, published: &Rrsets) -> bool {
-        let sent = || self.sent_to(id).is_some_and(|sent| published.get(id).is_some_and(|set| set.rdata == *sent));
-        let acknowledged = || self.pending.messages().flat_map(|sent| &sent.changes).any(|change| change.id == *id);
-        self.memory.owned.contains_key(id) || self.adopted.contains(id) || acknowledged() || sent()
+        self.memory.owned.contains_key(id)
+            || self.adopted.contains(id)
+            || self.is_acknowledged(id)
+            || self.sent_to(id, published).is_some()
     }
 
-    /// What a message of ours that was not read back has written to a set.
-    pub(super) fn sent_to(&self, id: &RrsetId) -> Option<&RdataSet> {
+    /// Whether a message that BIND has acknowledged, and that was not read back, changes a set.
+    fn is_acknowledged(&self, id: &RrsetId) -> bool {
+        self.pending.messages().flat_map(|sent| &sent.changes).any(|change| change.id == *id)
+    }
+
+    /// What a message of ours that was not read back has written to a set. What one without an answer was to write is ours
+    /// if that is what stands there; other data may be why it was not applied.
+    pub(super) fn sent_to(&self, id: &RrsetId, published: &Rrsets) -> Option<&RdataSet> {
         let changes = self.pending.messages().chain(&self.lost).flat_map(|sent| &sent.changes);
         let last = changes.filter(|change| change.id == *id).last()?;
-        last.after.as_ref().map(|set| &set.rdata)
+        let sent = last.after.as_ref().map(|set| &set.rdata)?;
+        let stands = || published.get(id).is_some_and(|set| set.rdata == *sent);
+        (self.is_acknowledged(id) || stands()).then_some(sent)
     }
 
     /// Sets that an operator took over because they stand in the way of one of ours: they go.

@@ -196,7 +196,7 @@ pub(crate) struct World {
     pub sent: Vec<Sent>,
     /// What operators have withdrawn so far.
     pub withdrawn: BTreeSet<RrsetId>,
-    /// Sets that any message has written.
+    /// Sets that any message has written, or taken over because their data were known.
     pub written: BTreeSet<RrsetId>,
     /// Sets of strangers that operators let us take over; `None`: nobody looks.
     pub adopted: Option<BTreeSet<RrsetId>>,
@@ -374,6 +374,10 @@ impl World {
         if verdict == Verdict::Applied {
             self.check(&before, sent);
             self.written.extend(sent.update.changes.iter().map(|change| change.id.clone()));
+            // With the record comes what is known: whatever people make of it later is put back.
+            let sets = self.bind.zones.get(&sent.update.zone).into_iter().flat_map(|zone| &zone.rrsets);
+            let known = sets.filter(|(_, set)| !set.rdata.iter().any(is_strange)).map(|(id, _)| id.clone());
+            self.written.extend(known);
             if sent.update.is_last {
                 // A message for a zone without a record would be applied: by then it is too old for TSIG.
                 let is_first = |sent: &Sent| sent.update.guard == GenerationRrset::Absent;

@@ -214,14 +214,17 @@ impl Health {
                     (self.was_up, self.hold, self.failing_since) = (true, None, None);
                     (self.wish, self.was_busy) = (AdminState::Ready, false);
                 }
-                State::Down if std::mem::take(&mut self.was_up) && !self.wish_stands() => {
-                    self.flaps.down(now);
-                    self.fell = Some(now);
+                State::Down => {
+                    let was_up = std::mem::take(&mut self.was_up);
+                    // It may have gone down while nobody watched.
+                    if !self.wish_stands() && (was_up || before.is_some_and(|before| before.up)) {
+                        self.flaps.down(now);
+                    }
+                    if !self.wish_stands() && (was_up || was_well) {
+                        self.fell = Some(now);
+                    }
                 }
-                State::Down if was_well && !self.wish_stands() => self.fell = Some(now),
-                // It went down while nobody watched.
-                State::Down if before.is_some_and(|before| before.up) && !self.wish_stands() => self.flaps.down(now),
-                State::Down | State::Unknown => {}
+                State::Unknown => {}
             }
             let is_news = self.told.take() != Some(to);
             Transition { from, to, lasted, reason: outcome.reason().to_owned(), row, is_news }

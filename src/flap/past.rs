@@ -113,7 +113,10 @@ mod tests {
     use super::*;
     use crate::{
         check::{Outcome, Timing},
-        health::State::{Down, Unknown, Up},
+        health::{
+            State::{Down, Unknown, Up},
+            Trial,
+        },
         io::clock,
     };
 
@@ -162,7 +165,9 @@ mod tests {
             let past = Past::of(&self.health, self.clocks);
             self.pass_time(after);
             self.clocks.wall -= put_back;
-            let new = Health::new(self.clocks.now);
+            // As the schedule begins with a target that nobody has watched.
+            let trial = Some(Trial::new(self.clocks.now, 60 * SECOND, true));
+            let new = Health { trial, ..Health::new(self.clocks.now) };
             self.health = past.map_or(new.clone(), |past| past.resume(new, self.clocks));
             assert_eq!(self.health.state, Unknown, "nothing is known before it is asked");
             self

@@ -16,7 +16,7 @@ pub mod rails;
 #[cfg(test)]
 mod tests;
 
-pub use self::rails::{grant, in_the_way};
+pub use self::rails::{grant, has_address, in_the_way};
 
 /// The `RRsets` of a zone, by name and type.
 pub type Rrsets = BTreeMap<RrsetId, Rrset>;

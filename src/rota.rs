@@ -413,6 +413,12 @@ impl Rota {
         previews.collect()
     }
 
+    /// A ticket that nobody has.
+    fn ticket(&mut self) -> Ticket {
+        self.tickets = self.tickets.wrapping_add(1);
+        Ticket(self.tickets)
+    }
+
     /// Lets a zone work with the newest snapshot.
     fn with_zone<T>(
         &mut self,

@@ -52,6 +52,12 @@ pub fn zones(names: &[&str]) -> String {
     }
 }
 
+/// `1 zone`, `2 zones`.
+#[must_use]
+pub fn number_of(many: usize, one: &str) -> String {
+    format!("{} {one}{}", count(many), if many == 1 { "" } else { "s" })
+}
+
 /// What is said of several zones, each cause once, in the order in which the causes came. Of several zones with one cause
 /// the words say ZONE where they named one of them.
 #[must_use]

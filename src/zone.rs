@@ -87,6 +87,8 @@ pub struct Zone {
     believed: Option<Seen>,
     /// The names that are being read.
     asked: BTreeSet<OwnerName>,
+    /// Whether they are those of messages that BIND has acknowledged.
+    reads_back: bool,
     /// When the whole reading under way was begun, or the last one.
     asked_at: Option<Instant>,
     /// Somebody wants it read whole, and no reading has begun since.
@@ -95,8 +97,6 @@ pub struct Zone {
     begins_anew: bool,
     /// Somebody wants its serial looked at, and no look has begun since.
     wants_look: bool,
-    /// Whether they are those of messages that BIND has acknowledged.
-    reads_back: bool,
     /// The generation that we know to be ours.
     generation: Option<u64>,
     /// The highest generation that a message of ours may have written: also one whose answer was lost, in this run or in
@@ -137,10 +137,10 @@ pub struct Zone {
     memory: Arc<Memory>,
     /// What operators want of what is left over.
     wishes: BTreeMap<RrsetId, Wish>,
-    /// The TTL that BIND lowered one of ours to, or somebody else did: the next message tells.
-    ttl_suspect: Option<Ttl>,
     /// What became of such wishes, until somebody is told.
     outcomes: Vec<(RrsetId, Outcome)>,
+    /// The TTL that BIND lowered one of ours to, or somebody else did: the next message tells.
+    ttl_suspect: Option<Ttl>,
     /// Whether nothing is left of it but what the file no longer gives.
     dormant: bool,
     /// Whether it may still be as it was left by an earlier run.

@@ -16,9 +16,14 @@ use tokio::{
 
 use crate::{
     cli::Failure,
-    control::{Command, Question},
+    control::{Answer, Command, Question},
     exit::Exit,
-    io::{control_server::LONGEST, files, systemd},
+    io::{
+        control_server::{DEADLINE, LONGEST},
+        files,
+        progress::Progress,
+        systemd,
+    },
     text,
 };
 
@@ -75,6 +80,19 @@ pub async fn daemon_of<T>(file: &Path, ask: impl AsyncFnOnce(&Path) -> Result<T,
     }
 }
 
+/// Has the daemon of a file obey a command, and shows on a terminal that it is at it.
+///
+/// # Errors
+/// [`Failure`]: it is longer than the daemon takes, or the daemon cannot be asked.
+pub(super) async fn command(file: &Path, command: &Command) -> Result<Answer, Failure> {
+    let line = line(file, command)?;
+    // It answers in time itself: a hold waits for what is under way, a reload and a restore for the zones.
+    let ask = async |socket: &Path| ask_patiently(&systemd::control_socket(socket), &line, DEADLINE).await;
+    let waits = || "rotad is at it".to_owned();
+    let (_, answer) = Progress::on_terminal().during(waits, daemon_of(file, ask)).await?;
+    Ok(answer)
+}
+
 /// A command to the daemon of a file, as it takes it.
 ///
 /// # Errors
@@ -102,7 +120,7 @@ pub async fn ask<T: DeserializeOwned>(socket: &Path, question: &[u8]) -> Result<
 }
 
 /// The same with as much patience as the question takes.
-pub(super) async fn ask_patiently<T: DeserializeOwned>(
+async fn ask_patiently<T: DeserializeOwned>(
     socket: &Path,
     question: &[u8],
     patience: Duration,

@@ -9,11 +9,7 @@ use anyhow::anyhow;
 
 use crate::{
     check::targets,
-    cli::{
-        Failure,
-        ask::{ask_patiently, daemon_of, line},
-        once, out,
-    },
+    cli::{Failure, ask, once, out},
     cluster::Cluster,
     control::{Answer, Command, Selection},
     dns::{OwnerName, RrType, RrsetId},
@@ -21,10 +17,7 @@ use crate::{
     exit::Exit,
     health::{Health, HealthView, State as Stands},
     io::{
-        clock,
-        control_server::DEADLINE,
-        files, journal,
-        progress::Progress,
+        clock, files, journal,
         pulse::Pulse,
         state::{Loaded, StateDir, may_make},
         systemd,
@@ -80,11 +73,8 @@ fn usage(words: String) -> Failure {
 
 /// Has the daemon do it, which answers with what became of it. `None`: there is no daemon.
 async fn by_daemon(file: &Path, command: &Command) -> Result<Option<Exit>, Failure> {
-    let line = line(file, command)?;
-    let ask = async |socket: &Path| ask_patiently::<Answer>(&systemd::control_socket(socket), &line, DEADLINE).await;
-    let waits = || "rotad is at it".to_owned();
-    match Progress::on_terminal().during(waits, daemon_of(file, ask)).await {
-        Ok((_, answer)) => Ok(Some(say(&answer)?)),
+    match ask::command(file, command).await {
+        Ok(answer) => Ok(Some(say(&answer)?)),
         Err(failure) if failure.exit == Exit::Unavailable => Ok(None),
         Err(failure) => Err(failure),
     }

@@ -136,7 +136,7 @@ async fn rota(cluster: &Arc<Cluster>, state: &mut State, force: bool, pulse: &mu
     let remembered = (&state.damping, &state.wishes);
     let health = monitor::settle(cluster, remembered, pulse, &Progress::on_terminal()).await;
     let clocks = Clocks { now: clock::now(), wall: clock::wall() };
-    // What was learnt of the nodes is not forgotten, as little as by the daemon.
+    // What was learnt of the nodes is saved with the rest, as the daemon does.
     (state.damping, state.wishes) = (Past::of_all(&health, clocks), PastWish::of_all(&health, clocks));
     let mut rota = Rota::new(clock::now(), state.me.clone(), Arc::clone(cluster), state.zones.clone(), force);
     rota.set_health(Arc::new(health)).iter().for_each(journal::emit);

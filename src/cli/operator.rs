@@ -5,14 +5,10 @@ use std::{path::Path, time::Duration};
 use anyhow::anyhow;
 
 use crate::{
-    cli::{
-        Failure,
-        ask::{ask_patiently, daemon_of, line},
-        out,
-    },
+    cli::{Failure, ask, out},
     control::{Answer, Command},
     exit::Exit,
-    io::{control_server, files, progress::Progress, systemd},
+    io::files,
     overrides::LONGEST_REASON,
     text,
 };
@@ -20,18 +16,12 @@ use crate::{
 /// The longest hold that ends by itself; who needs more leaves its end open.
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 
-/// How long the daemon may take: a hold waits for what is under way, a reload for the zones.
-const PATIENCE: Duration = control_server::DEADLINE;
-
 /// Asks, and says what became of it.
 ///
 /// # Errors
 /// [`Failure`] when the daemon cannot be asked.
 pub async fn run(file: &Path, command: &Command) -> Result<Exit, Failure> {
-    let line = line(file, command)?;
-    let ask = async |socket: &Path| ask_patiently::<Answer>(&systemd::control_socket(socket), &line, PATIENCE).await;
-    let waits = || "rotad is at it".to_owned();
-    let (_, Answer { done, words, exit }) = Progress::on_terminal().during(waits, daemon_of(file, ask)).await?;
+    let Answer { done, words, exit } = ask::command(file, command).await?;
     if done {
         out::print(format_args!("{words}\n"))?;
         Ok(Exit::Done)
@@ -76,6 +66,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ask::line;
 
     #[test]
     fn a_reason_has_a_bound() {

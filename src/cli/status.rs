@@ -28,9 +28,11 @@ pub async fn run(socket: &Path, file: &Path, json: bool, watch: bool) -> Result<
     let mut stdout = io::stdout();
     let terminal = stdout.is_terminal();
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let mut is_looked_at = false;
     loop {
         let (document, status) = ask::<Status>(socket, b"").await?;
-        if !files::is_same_file(&status.config.file, file) {
+        // One daemon has one file.
+        if !std::mem::replace(&mut is_looked_at, true) && !files::is_same_file(&status.config.file, file) {
             let (socket, theirs, file) = (text::path(socket), text::path(&status.config.file), text::path(file));
             out::warn(format_args!(
                 "rotad: this is the daemon of {theirs}, which listens at {socket}; {file} is not in force"

@@ -50,8 +50,8 @@ pub(super) fn between(
     Some(Clash::Refused(refused))
 }
 
-/// Whether two claims on one owner name meet whatever else is claimed there alike, so that one of them tells for both: of
-/// claims that stand together no more than a handful are not, however many services share the name.
+/// Whether two claims on one owner name come to the same beside any third one, so that the third need be compared with
+/// one of them alone: thousands of services may share a name.
 pub(super) fn are_alike((one, first): (&Claim<'_>, &Service), (other, second): (&Claim<'_>, &Service)) -> bool {
     let same = match (one.what, other.what) {
         (Claimed::Shared, Claimed::Shared)

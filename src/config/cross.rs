@@ -16,7 +16,7 @@ use crate::{
 
 mod sizes;
 
-/// More kinds of claims do not stand together on one owner name.
+/// Claims on one owner name that are told apart: fewer than this can stand together there.
 const KINDS: usize = 8;
 /// First label of the generation record's owner name.
 const RESERVED: &str = "_rotad";

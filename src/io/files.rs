@@ -229,16 +229,10 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// cluster.yaml cannot be read.
 fn load_error(name: String, cause: Unreadable, inputs: Inputs) -> LoadError {
     let is_forbidden = matches!(&cause, Unreadable::File(error) if error.kind() == ErrorKind::PermissionDenied);
+    let next = if let Unreadable::File(error) = &cause { error.next_step() } else { "" };
     let problem = match cause {
         Unreadable::NoText { line, column } => Problem::of_place(name, line, column, NO_TEXT),
-        other if is_forbidden => Problem::of_file(
-            name,
-            format!(
-                "cannot read it: {other}; run this command as root or as the user that rotad runs as, which must be able \
-                         to read it"
-            ),
-        ),
-        other => Problem::of_file(name, format!("cannot read it: {other}")),
+        other => Problem::of_file(name, format!("cannot read it: {other}{next}")),
     };
     LoadError { is_forbidden, ..LoadError::of(problem, inputs) }
 }

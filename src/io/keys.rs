@@ -2,7 +2,6 @@
 
 use std::{
     fs::Metadata,
-    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -23,7 +22,7 @@ const LIMIT: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read.
-    #[error("{}: the key file cannot be read: {cause}{}", text::path(.path), next_step(.cause))]
+    #[error("{}: the key file cannot be read: {cause}{}", text::path(.path), .cause.next_step())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -63,16 +62,6 @@ pub enum LoadError {
     /// Its content is wrong.
     #[error(transparent)]
     Clauses(#[from] KeyError),
-}
-
-/// What to do about a file that cannot be read.
-fn next_step(cause: &ReadError) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "; run this command as root or as the user that rotad runs as, which must be able to read it"
-        }
-        _ => "",
-    }
 }
 
 /// Reads the keys and refuses a file that others can read or write; its group may read (Debian's are `root:bind 0640`).

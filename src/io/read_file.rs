@@ -58,6 +58,17 @@ impl ReadError {
             Self::TooLarge(_) => io::ErrorKind::FileTooLarge,
         }
     }
+
+    /// What to do about it, to be said after it; empty where it says so itself.
+    #[must_use]
+    pub fn next_step(&self) -> &'static str {
+        match self.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "; run this command as root or as the user that rotad runs as, which must be able to read it"
+            }
+            _ => "",
+        }
+    }
 }
 
 /// Reads a regular file of at most `most` bytes.

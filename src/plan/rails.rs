@@ -78,7 +78,8 @@ fn keep_exchanges(plan: &mut Plan, inputs: &Rails<'_>) {
 }
 
 /// Whether a name has addresses among some sets.
-fn has_address<T>(sets: &BTreeMap<RrsetId, T>, owner: &OwnerName) -> bool {
+#[must_use]
+pub fn has_address<T>(sets: &BTreeMap<RrsetId, T>, owner: &OwnerName) -> bool {
     [RrType::A, RrType::Aaaa].into_iter().any(|rtype| sets.contains_key(&RrsetId { owner: owner.clone(), rtype }))
 }
 

@@ -185,8 +185,7 @@ impl Rota {
 #[must_use]
 pub fn summary(sets: &Sets) -> String {
     let zones = sets.iter().map(|(zone, _)| zone).collect::<BTreeSet<_>>().len();
-    let of = |many: usize, one: &str| format!("{} {one}{}", text::count(many), if many == 1 { "" } else { "s" });
-    format!("{} in {}: {}", of(sets.len(), "RRset"), of(zones, "zone"), listed(sets))
+    format!("{} in {}: {}", text::number_of(sets.len(), "RRset"), text::number_of(zones, "zone"), listed(sets))
 }
 
 /// The `RRsets` in one line.

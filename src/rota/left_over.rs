@@ -80,10 +80,9 @@ impl Rota {
         for (zone, ids) in by_zone(&sets) {
             self.ask_of(&zone, |zone| zone.wish(ids, wish));
         }
-        let tries = self.tries_by_now();
-        self.tickets = self.tickets.wrapping_add(1);
-        self.askings.insert(Ticket(self.tickets), Asking::new(now, wish, sets, tries));
-        Ticket(self.tickets)
+        let (ticket, tries) = (self.ticket(), self.tries_by_now());
+        self.askings.insert(ticket, Asking::new(now, wish, sets, tries));
+        ticket
     }
 
     fn ask_of(&mut self, name: &OwnerName, ask: impl FnOnce(&mut Zone)) {

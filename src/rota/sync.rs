@@ -47,8 +47,8 @@ impl Rota {
         let mut waiting = BTreeSet::new();
         for text in names {
             if text.contains('*') {
-                let fit: Vec<_> = self.zones.keys().filter(|name| text::fits(text, name.as_str())).collect();
-                let fit: Vec<_> = fit.into_iter().filter(|name| self.is_followed(name)).cloned().collect();
+                let fit = self.zones.keys().filter(|name| text::fits(text, name.as_str()) && self.is_followed(name));
+                let fit: Vec<_> = fit.cloned().collect();
                 if fit.is_empty() {
                     return Err(format!("no zone of the file in force fits {}", printable(text)));
                 }
@@ -68,11 +68,10 @@ impl Rota {
         }
         self.server.ask_now(now);
         let (repaired, wrong, unread) = (Vec::new(), Vec::new(), Vec::new());
-        let tries = self.tries_by_now();
+        let (ticket, tries) = (self.ticket(), self.tries_by_now());
         let sync = Sync { begun: now, tries, waiting, read: 0, repaired, wrong, unread };
-        self.tickets = self.tickets.wrapping_add(1);
-        self.syncs.insert(Ticket(self.tickets), sync);
-        Ok(Ticket(self.tickets))
+        self.syncs.insert(ticket, sync);
+        Ok(ticket)
     }
 
     /// Whether a zone is read at all: one of which nothing but left-overs is there is not.
@@ -156,7 +155,7 @@ impl Rota {
 impl Sync {
     /// `silence`: why BIND is waited for, if it is.
     fn answer(self, silence: Option<&str>) -> Answer {
-        let zones = |many: usize| if many == 1 { "1 zone".to_owned() } else { format!("{} zones", text::count(many)) };
+        let zones = |many: usize| text::number_of(many, "zone");
         let mut lines = capped(self.repaired);
         let found_nothing = lines.is_empty();
         let is_right = self.wrong.is_empty() && self.unread.is_empty() && self.waiting.is_empty();

@@ -38,8 +38,7 @@ impl Zone {
             }
         };
         let names = std::mem::take(&mut self.asked);
-        let changes = self.pending.messages().flat_map(|sent| &sent.changes);
-        let ours: BTreeSet<_> = changes.map(|change| change.id.clone()).collect();
+        let ours: BTreeSet<_> = self.pending.changes().map(|change| change.id.clone()).collect();
         let (Some(sent), Some(seen)) = (self.pending.take_up_to(generation), &mut self.seen) else { return Vec::new() };
         let is_ours_alone = reading.soa.serial == seen.serial.wrapping_add(sent.steps);
         if !is_ours_alone {

@@ -16,8 +16,7 @@ impl Zone {
         let Some(seen) = &self.believed else { return Vec::new() };
         let (believed, now) = (&seen.rrsets, &reading.rrsets);
         let recipes = turn.recipes();
-        let under_way: BTreeSet<_> =
-            self.pending.messages().flat_map(|sent| &sent.changes).map(|change| &change.id).collect();
+        let under_way: BTreeSet<_> = self.pending.changes().map(|change| &change.id).collect();
         let managed = recipes.keys().filter(|id| self.memory.owned.contains_key(*id) && !under_way.contains(id));
         let visible = managed.filter(|id| !seen.is_hidden(id) && !reading.blocked.contains_key(&id.owner));
         let edited: Vec<_> = visible.filter(|id| believed.get(*id) != now.get(*id)).collect();

@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::{Owned, Seen, Turn, Zone};
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, Rdata, RdataSet, Rrset, RrsetId, Ttl},
     plan::{self, Change, Plan, Rrsets},
     text,
     update::Occlusion,
@@ -50,12 +50,9 @@ pub(super) fn leave_out(plan: &mut Plan, hidden: &Hidden, owned: &Owned, recipes
     if hidden.is_empty() {
         return;
     }
-    let has_address = |name: &OwnerName| {
-        let is_owned = |rtype| owned.contains_key(&RrsetId { owner: name.clone(), rtype });
-        is_owned(RrType::A) || is_owned(RrType::Aaaa)
-    };
-    let refused: BTreeMap<_, _> =
-        hidden.iter().filter(|(name, why)| matches!(why, Occlusion::Dname(_)) || !has_address(name)).collect();
+    let is_refused =
+        |(name, why): &(&OwnerName, &Occlusion)| matches!(why, Occlusion::Dname(_)) || !plan::has_address(owned, name);
+    let refused: BTreeMap<_, _> = hidden.iter().filter(is_refused).collect();
     let mut withheld = BTreeMap::new();
     plan.changes
         .retain_mut(|change| !hidden.contains_key(&change.id.owner) && withhold(change, &refused, &mut withheld));

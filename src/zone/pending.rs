@@ -67,6 +67,10 @@ impl Pending {
         self.messages.iter()
     }
 
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.messages().flat_map(|sent| &sent.changes)
+    }
+
     /// BIND acknowledged one more: it is looked for at once.
     fn push(&mut self, now: Instant, sent: Sent) {
         self.since.get_or_insert(now);

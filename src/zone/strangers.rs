@@ -96,14 +96,13 @@ impl Zone {
 
     /// Whether a message that BIND has acknowledged, and that was not read back, changes a set.
     fn is_acknowledged(&self, id: &RrsetId) -> bool {
-        self.pending.messages().flat_map(|sent| &sent.changes).any(|change| change.id == *id)
+        self.pending.changes().any(|change| change.id == *id)
     }
 
     /// What a message of ours that was not read back has written to a set. What one without an answer was to write is ours
     /// if that is what stands there; other data may be why it was not applied.
     pub(super) fn sent_to(&self, id: &RrsetId, published: &Rrsets) -> Option<&RdataSet> {
-        let changes = self.pending.messages().chain(&self.lost).flat_map(|sent| &sent.changes);
-        let last = changes.filter(|change| change.id == *id).last()?;
+        let last = self.changes_under_way().filter(|change| change.id == *id).last()?;
         let sent = last.after.as_ref().map(|set| &set.rdata)?;
         let stands = || published.get(id).is_some_and(|set| set.rdata == *sent);
         (self.is_acknowledged(id) || stands()).then_some(sent)

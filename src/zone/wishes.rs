@@ -53,10 +53,14 @@ impl Zone {
         }
     }
 
-    /// Whether a message that was not read back changes an `RRset`.
+    /// What messages change that were not read back, be it that their answer was lost.
+    pub(super) fn changes_under_way(&self) -> impl Iterator<Item = &Change> {
+        self.pending.changes().chain(self.lost.iter().flat_map(|sent| &sent.changes))
+    }
+
+    /// Whether one of these changes an `RRset`.
     pub(super) fn is_under_way(&self, id: &RrsetId) -> bool {
-        let mut changes = self.pending.messages().chain(&self.lost).flat_map(|sent| &sent.changes);
-        changes.any(|change| change.id == *id)
+        self.changes_under_way().any(|change| change.id == *id)
     }
 
     /// Adds to a plan what operators want of what is left over. What cannot be done is told, and given up.

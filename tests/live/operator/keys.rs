@@ -29,6 +29,14 @@ fn with_keys(keys: &[(&str, &str)]) -> Rota {
     builder.zone("mydomain.org", zone).build()
 }
 
+/// From now on BIND knows the key "rotad" no more.
+fn forget_old_key(rota: &Rota) {
+    let conf = rota.named.path().join("named.conf");
+    let text = fs::read_to_string(&conf).unwrap().replace("include \"rotad.key\";\n", "");
+    fs::write(&conf, text).unwrap();
+    rota.named.rndc(&["reconfig"]).unwrap();
+}
+
 #[test]
 fn weak_keys_are_taken_only_where_the_file_says_so() {
     for algorithm in ["hmac-md5", "hmac-sha1"] {
@@ -57,10 +65,7 @@ fn one_key_follows_another_without_a_gap_or_a_restart() {
     rota.expect_journal("the key file was read anew");
 
     // BIND forgets the old key.
-    let conf = rota.named.path().join("named.conf");
-    let text = fs::read_to_string(&conf).unwrap().replace("include \"rotad.key\";\n", "");
-    fs::write(&conf, text).unwrap();
-    rota.named.rndc(&["reconfig"]).unwrap();
+    forget_old_key(&rota);
     rota.kill("node01");
     rota.expect_a("imap.mydomain.org", ["node00"]);
     rota.expect_journal("named does not know key \"rotad\"");
@@ -157,10 +162,7 @@ fn c5_another_key_file_is_loaded_and_tried_at_once() {
     assert!(!rota.journal().contains("KeyLabel"), "{}", rota.journal());
     assert!(!rota.journal().contains("BADKEY"), "{}", rota.journal());
     // Only the new key is taken by now.
-    let conf = rota.named.path().join("named.conf");
-    let text = fs::read_to_string(&conf).unwrap().replace("include \"rotad.key\";\n", "");
-    fs::write(&conf, text).unwrap();
-    rota.named.rndc(&["reconfig"]).unwrap();
+    forget_old_key(&rota);
     rota.kill("node01");
     rota.expect_a("imap.mydomain.org", ["node00"]);
 

@@ -80,18 +80,26 @@ async fn over_the_update_quota_bind_is_silent() {
     let builder = Named::builder().option("update-quota 1;");
     let named = zones.iter().fold(builder, |named, zone| named.zone(Zone::new(zone))).start();
     let mut bind = named.bind_with(&named.key_file(KEY));
-    (bind.connections, bind.max_in_flight, bind.timeout) = (16, 64, Duration::from_secs(1));
+    // What is slow alone has an answer by then, on a busy machine as well.
+    (bind.connections, bind.max_in_flight, bind.timeout) = (16, 64, Duration::from_secs(8));
     let sender = std::sync::Arc::new(primary(&bind));
-    let mut pushes = JoinSet::new();
-    for zone in zones {
-        let update = Writer::new(named.primary(), &zone).update(&[]);
-        let sender = sender.clone();
-        pushes.spawn(async move { sender.update_unchecked(&update).await });
+    // Two updates must meet in BIND for one of them to be over the quota: some round sees to it.
+    for round in 1.. {
+        let mut pushes = JoinSet::new();
+        for zone in &zones {
+            let update = Writer::new(named.primary(), zone).update(&[]);
+            let sender = sender.clone();
+            pushes.spawn(async move { sender.update_unchecked(&update).await });
+        }
+        let results = pushes.join_all().await;
+        let lost: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+        assert!(lost.len() < zones.len(), "nothing was answered: {lost:?}");
+        assert!(lost.iter().all(|lost| lost.sent && lost.reason.contains("no answer in 8s")), "{lost:?}");
+        if !lost.is_empty() {
+            break;
+        }
+        assert!(round < 20, "{round} times all updates were answered");
     }
-    let results = pushes.join_all().await;
-    let lost: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
-    assert!(!lost.is_empty() && lost.len() < 64, "{} lost", lost.len());
-    assert!(lost.iter().all(|lost| lost.sent && lost.reason.contains("no answer in 1s")), "{lost:?}");
 }
 
 #[tokio::test]

@@ -155,8 +155,8 @@ pub struct Zone {
     failures: u32,
     /// Guards that did not hold, in a row.
     overtaken: u32,
-    /// Whether BIND has taken the record alone since, for all else was put off.
-    proved_alone: bool,
+    /// When BIND last took the record alone, for all else was put off and is still.
+    proved_alone: Option<Instant>,
     wake_at: Option<Instant>,
     read_at: Option<Instant>,
     /// When it is to be read although it was read not long ago.
@@ -241,7 +241,7 @@ impl Zone {
             portion: Portion::Whole,
             failures: 0,
             overtaken: 0,
-            proved_alone: false,
+            proved_alone: None,
             wake_at: None,
             read_at: None,
             reread_at: None,
@@ -372,11 +372,11 @@ impl Zone {
         self.add_unseen_strangers(&mut plan);
         let foreign = self.all_strangers(turn, &published, recipes, &plan);
         if is_put_off {
-            if plan.changes.is_empty() && self.proved_alone {
+            if plan.changes.is_empty() && self.has_proved_alone(turn.now) {
                 events.extend(self.is_not_what_is_read(turn.now));
                 return (Step::Rest, events);
             }
-            // The record alone is written, once, until a reading shows the sets as they are.
+            // The record alone is written, now and then, until a reading shows the sets as they are.
             claim = true;
         }
         events.extend(self.tell_strangers(foreign, &mut plan.foreign));
@@ -391,9 +391,9 @@ impl Zone {
                 None => (ZoneState::InSync, None),
             };
             // What was put off is not settled before the record that was written for it is shown.
-            if !self.proved_alone || self.pending.is_empty() {
+            if self.proved_alone.is_none() || self.pending.is_empty() {
                 self.failures = 0;
-                (self.overtaken, self.proved_alone) = (0, false);
+                (self.overtaken, self.proved_alone) = (0, None);
             }
             self.portion = Portion::Whole;
             self.remember(turn, recipes, state == ZoneState::InSync);

@@ -554,3 +554,19 @@ fn a_message_of_a_twin_makes_no_strangers_set_ours() {
     ];
     live(&["us", "us"], &events);
 }
+
+#[test]
+fn a_hand_edit_behind_a_copy_that_our_message_wakes_stops_nothing() {
+    let events = [
+        Event::Kill(0, 2),
+        Event::Behind("b.test"),
+        Event::Run(0),
+        Event::Node(0, State::Up),
+        Event::Kill(0, 4),
+        Event::Run(0),
+        Event::CatchUp,
+        Event::Behind("b.test"),
+        Event::ByHand(9),
+    ];
+    live(&["us"], &events).check_right(0);
+}

@@ -104,7 +104,7 @@ impl Zone {
         let mut events = Vec::new();
         let ours = is_ours(&reading.generation, turn.me);
         let is_others = ours.is_none() && reading.generation != GenerationRrset::Absent;
-        self.proved_alone &= ours == known;
+        self.proved_alone = self.proved_alone.filter(|_| ours == known);
         // Nothing that was written before this is hidden any more.
         self.sought = self.sought.filter(|_| ours < self.memory.generation);
         match self.pending.view(&reading.generation, turn.me) {
@@ -216,8 +216,8 @@ impl Zone {
         self.learn(sent.generation);
         self.tried.clear();
         self.sought = None;
-        self.proved_alone = sent.changes.is_empty();
-        if !self.proved_alone {
+        self.proved_alone = sent.changes.is_empty().then_some(turn.now);
+        if self.proved_alone.is_none() {
             self.overtaken = 0;
         }
         self.has_grace = false;
@@ -322,7 +322,7 @@ impl Zone {
     fn fail_of(&mut self, now: Instant, words: String, rcode: Option<String>, of_server: bool) -> Vec<Event> {
         self.lose_sight();
         self.tried.clear();
-        (self.overtaken, self.proved_alone) = (0, false);
+        (self.overtaken, self.proved_alone) = (0, None);
         self.failures = self.failures.saturating_add(1);
         self.wake_at = Some(now + self.backoff(self.failures));
         let told = self.told;

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, time::Instant};
 
-use super::{Identity, Seen, Zone, memory::SPENT, owner::is_me, words};
+use super::{Identity, Seen, Zone, memory::SPENT, owner::is_me, pending::PROVE_EVERY, words};
 use crate::{
     dns::RrsetId,
     event::Event,
@@ -99,6 +99,12 @@ impl Zone {
         let sent = self.pending.messages().chain(lost).flat_map(|sent| &sent.changes);
         self.memory.owned.contains_key(id)
             || sent.filter(|change| change.id == *id).any(|change| change.after.is_some())
+    }
+
+    /// Whether the record alone was written lately, and that did not help. Later it may: a copy that misses what people
+    /// have edited since is woken by another message of ours.
+    pub(super) fn has_proved_alone(&self, now: Instant) -> bool {
+        self.proved_alone.is_some_and(|at| now < at + PROVE_EVERY)
     }
 
     /// Nothing is left to try: the zone waits, and is read again.

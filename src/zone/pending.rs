@@ -23,7 +23,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::f
 /// How long a reading may be behind before people are told, and the record is written anew.
 const BEHIND_AFTER: Duration = Duration::from_secs(5);
 /// The longest wait before the record is written once more.
-const PROVE_EVERY: Duration = Duration::from_mins(15);
+pub(super) const PROVE_EVERY: Duration = Duration::from_mins(15);
 
 /// The messages, and when they are looked for.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! rotad keeps the A, AAAA, MX and CNAME sets of BIND zones in step with the health of a cluster.
 //!
 //! Read the modules in the order in which data flows: [`dns`], [`config`], [`cluster`], [`layout`], [`check`], [`schedule`],
-//! [`health`], [`settling`], [`standings`], [`desired`], [`plan`], [`tsig`], [`update`], [`zone`], [`rota`], then [`state`], [`status`] and
+//! [`health`], [`settling`], [`standings`], [`desired`], [`plan`], [`tsig`], [`update`], [`checker`], [`zone`], [`rota`], then [`state`], [`status`] and
 //! [`event`]. They decide, without clock, file or socket; all that touches the world is in [`io`], [`daemon`] wires the two
 //! together, and [`cli`] has the commands.
 //!

@@ -68,7 +68,7 @@ impl Loaded {
         let words = format!(
             "cluster: \"{}\" is another name than \"{running}\", as which rotad runs: the zones' generation records and the state \
              in {} are of \"{running}\", so that a start would end (78); write \"{running}\" again. To rename it all the same: \
-             stop rotad, give it another state_dir, start it, and run `rotad adopt` for its zones",
+             stop rotad, move the file \"state\" out of its state directory, start it, and run `rotad adopt` for its zones",
             self.cluster.name,
             text::path(&self.cluster.state_dir)
         );

@@ -183,6 +183,47 @@ fn an_exchange_that_is_a_shared_name_deserves_a_look() {
 }
 
 #[test]
+fn one_exchange_with_two_preferences_deserves_a_look() {
+    let warned = |exchanges: &[(&str, u16)], domains: &str| {
+        let service = |(at, (exchange, preference)): (usize, &(&str, u16))| {
+            format!("  mx{at}: {{ publish: mx, preference: {preference}, exchange: \"{exchange}\" }}\n")
+        };
+        let services = exchanges.iter().enumerate().map(service).collect::<Vec<_>>().concat();
+        let (head, _) = GOOD.split_once("services:\n").unwrap();
+        let checked = check(&format!("{head}services:\n{services}domains:\n{domains}"));
+        assert_eq!(headlines(&checked), Vec::<String>::new(), "{services}{domains}");
+        checked.warnings.iter().map(rotad::config::Problem::headline).collect::<Vec<_>>()
+    };
+    let both = "  b.org: { services: [mx0, mx1] }\n";
+    assert_eq!(
+        warned(&[("{node}.mail.example.org", 10), ("{node}.mail.example.org", 50)], both),
+        ["cluster.yaml:8:49: service \"mx1\": gives node00.mail.example.org to domain \"b.org\" as an exchange with \
+             preference 50, and service \"mx0\" gives it with 10: it is no backup of itself; write another exchange, or leave \
+             one of the two services out there"]
+    );
+    let of_mail = "  b.org: { services: [mx0, mx1] }\n  mail.example.org: { services: [mx1, mx0] }\n";
+    let apart = "  b.org: { services: [mx0] }\n  c.org: { services: [mx1] }\n";
+    let by_nodes = "  b.org: { services: [mx0], nodes: [node00] }\n  c.org: { services: [mx1], nodes: [node01] }\n";
+    for (exchanges, domains, warnings) in [
+        ([("mail.example.org", 10), ("mail.example.org", 20)], both, 1),
+        ([("MAIL.example.org", 20), ("mail.example.org.", 10)], both, 1),
+        ([("mx{index}.{domain}", 5), ("mx{index}.{domain}", 0)], both, 1),
+        ([("{node}.b.org", 5), ("{node}.{domain}", 0)], both, 1),
+        // Only in one domain of those that share the services, and not the first of them.
+        ([("mx.mail.example.org", 10), ("mx.{domain}", 50)], of_mail, 1),
+        ([("mx.{domain}", 10), ("mx.mail.example.org", 50)], of_mail, 1),
+        ([("mx.mail.example.org", 10), ("mx.{domain}", 10)], of_mail, 0),
+        ([("mail.example.org", 10), ("mail.example.org", 10)], both, 0),
+        ([("mail.example.org", 10), ("backup.example.org", 50)], both, 0),
+        ([("{node}.mail.example.org", 10), ("{node}.mail.example.org", 50)], apart, 0),
+        ([("{node}.mail.example.org", 10), ("{node}.mail.example.org", 50)], by_nodes, 0),
+    ] {
+        let found = warned(&exchanges, domains);
+        assert_eq!(found.len(), warnings, "{exchanges:?} {domains}: {found:?}");
+    }
+}
+
+#[test]
 fn a_share_rounds_up() {
     let cluster = check(&GOOD.replace("name: imap,", "name: imap, min_healthy: 50%,")).cluster.unwrap();
     assert_eq!(cluster.services["imap"].min_healthy, Share::Percent(50));

@@ -14,6 +14,7 @@ use crate::{
     dns::{NameError, OwnerName},
 };
 
+mod preferences;
 mod sizes;
 
 /// Claims on one owner name that are told apart: fewer than this can stand together there.
@@ -235,17 +236,21 @@ impl<'a> Cross<'a> {
     /// Exchanges outside of the domains that they belong to: in another domain of the file, or nowhere.
     fn exchanges(&mut self, layouts: &HashMap<ProfileId, Layout<'a>>) {
         let mut hosts: BTreeMap<OwnerName, Claim<'a>> = BTreeMap::new();
-        let per_profile = layouts.values().flat_map(|layout| layout.foreign.iter().cloned());
-        let mut claims: Vec<Claim<'a>> = per_profile.collect();
+        let per_profile =
+            layouts.iter().flat_map(|(id, layout)| layout.foreign.iter().map(|claim| (claim.clone(), Some(*id))));
+        let mut claims: Vec<(Claim<'a>, Option<ProfileId>)> = per_profile.collect();
         // `{domain}` in the midst of an exchange: every domain has its own.
-        claims.extend(self.scattered());
-        claims.sort_by(|a, b| (&a.owner, a.service).cmp(&(&b.owner, b.service)));
-        for claim in claims {
+        claims.extend(self.scattered().into_iter().map(|claim| (claim, None)));
+        claims.sort_by(|(a, _), (b, _)| (&a.owner, a.service).cmp(&(&b.owner, b.service)));
+        for (claim, of) in claims {
             let Some((home, domain)) = self.cluster.domain_of(&claim.owner) else { continue };
             if claim.owner.as_str().split('.').next() == Some(RESERVED) {
                 self.reserved(&claim);
             }
             self.settle(&claim, home, layouts.get(&domain.profile));
+            if of == Some(domain.profile) {
+                self.exchange_at_home(&claim, home, layouts.get(&domain.profile));
+            }
             match hosts.get(&claim.owner).cloned() {
                 Some(first) => {
                     self.clash(&first, &claim);

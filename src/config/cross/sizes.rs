@@ -1,21 +1,22 @@
 //! Counts that a profile cannot keep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Cross;
 use crate::{
-    cluster::{Claim, Claimed, Profile, ProfileId, Publish, Share},
+    cluster::{Claim, Claimed, Profile, ProfileId, Publish, ServiceName, Share},
     dns::OwnerName,
 };
 
 /// Records of one `RRset`: BIND answers SERVFAIL to an update past `max-records-per-type` (100).
 const MAX_RECORDS: usize = 100;
 
-impl Cross<'_> {
+impl<'a> Cross<'a> {
     /// Counts that a profile cannot keep.
-    pub(super) fn sizes(&mut self, example: &OwnerName, id: ProfileId, profile: &Profile) {
+    pub(super) fn sizes(&mut self, example: &OwnerName, id: ProfileId, profile: &'a Profile) {
         let place = self.places.profiles.get(id.0 as usize).copied().unwrap_or_default();
         let mut exchanges: BTreeSet<(u16, OwnerName)> = BTreeSet::new();
+        let mut givers: BTreeMap<OwnerName, (&'a ServiceName, u16)> = BTreeMap::new();
         let mut shared = false;
         for name in &profile.services {
             let Some(service) = self.service(name) else { continue };
@@ -37,10 +38,15 @@ impl Cross<'_> {
                 Publish::Address { .. } => shared = true,
                 Publish::Mx { preference, .. } => {
                     let claims = self.cluster.try_claims_of(example, profile, name);
-                    exchanges.extend(claims.filter_map(|(_, claim)| match claim.ok()? {
-                        Claim { what: Claimed::Exchange(_), owner, .. } => Some((*preference, owner)),
+                    let hosts = claims.filter_map(|(_, claim)| match claim.ok()? {
+                        Claim { what: Claimed::Exchange(_), owner, .. } => Some(owner),
                         _ => None,
-                    }));
+                    });
+                    for host in hosts {
+                        let first = *givers.entry(host.clone()).or_insert((name, *preference));
+                        self.exchange_twice(example, &host, first, (name, *preference));
+                        exchanges.insert((*preference, host));
+                    }
                 }
                 Publish::Alias { .. } => {}
             }

@@ -173,7 +173,7 @@ fn cluster<'a>(
     if let tree::Value::Null = root.value {
         report.problem(
             FILE_START,
-            "the file is empty, which would withdraw everything; etc/cluster.yaml is a sample to begin with",
+            "the file is empty: all that it gave would be out of it; etc/cluster.yaml is a sample to begin with",
         );
         return None;
     }
@@ -206,7 +206,8 @@ fn cluster<'a>(
     let nodes = nodes.map(|field| {
         let nodes = nodes::read(field, &mut node_names, report);
         if node_names.is_empty() && matches!(&field.node.value, tree::Value::Map(entries) if entries.is_empty()) {
-            field.problem("there is no node, which would withdraw all; list one at least", report);
+            field
+                .problem("there is no node: all that is published would be out of the file; list one at least", report);
         }
         nodes
     });
@@ -248,7 +249,7 @@ fn cluster<'a>(
         && found.all.is_empty()
         && report.count() == before
     {
-        field.problem("there is no domain, which would withdraw all; list one at least", report);
+        field.problem("there is no domain: all of them would be out of the file; list one at least", report);
     }
 
     let complete = name.is_some() && bind.is_some() && state_dir.is_some() && status_socket.is_some();
@@ -276,9 +277,9 @@ fn cluster<'a>(
 fn refuse_missing(parts: &[Option<field::Field<'_>>; 4], report: &mut Report) {
     let texts = [
         "there is no \"bind\"; write where the key is: \"bind: { key_file: rotad.key }\"",
-        "there are no \"nodes\", which would withdraw all; write \"nodes: { node00: { addresses: [192.0.2.10] } }\"",
+        "there are no \"nodes\": all that is published would be out of the file; write \"nodes: { node00: { addresses: [192.0.2.10] } }\"",
         "there are no \"services\"; write what is published: \"services: { imap: { publish: address, name: imap } }\"",
-        "there are no \"domains\", which would withdraw all; write \"domains: { mydomain.org: { services: [imap] } }\"",
+        "there are no \"domains\": all of them would be out of the file; write \"domains: { mydomain.org: { services: [imap] } }\"",
     ];
     for (_, text) in parts.iter().zip(texts).filter(|(part, _)| part.is_none()) {
         report.problem(FILE_START, text);

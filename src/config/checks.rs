@@ -54,6 +54,28 @@ const KINDS: [(&str, Word); 9] = [
     ("exec", Word::Exec),
 ];
 
+/// What people write for a kind, and what to write instead: how a kind is secured is said beside it.
+const NO_KINDS: &[(&str, &str)] = &[
+    ("https", "\"kind: http\" with \"tls: implicit\""),
+    ("smtps", "\"kind: smtp\" with \"tls: implicit\""),
+    ("submissions", "\"kind: smtp\" with \"tls: implicit\""),
+    ("submission", "\"kind: smtp\" with \"port: 587\""),
+    ("imaps", "\"kind: imap\" with \"tls: implicit\""),
+    ("pop3s", "\"kind: pop3\" with \"tls: implicit\""),
+    ("lmtps", "\"kind: lmtp\" with \"tls: implicit\""),
+    ("tls", "\"kind: tcp\" with \"tls: implicit\""),
+    ("ssl", "\"kind: tcp\" with \"tls: implicit\""),
+    ("starttls", "the kind of the service, such as \"kind: smtp\", with \"tls: starttls\""),
+    ("ping", PLUGIN),
+    ("icmp", PLUGIN),
+    ("script", PLUGIN),
+    ("command", PLUGIN),
+    ("plugin", PLUGIN),
+    ("nagios", PLUGIN),
+    ("haproxy", "\"kind: agent\""),
+];
+const PLUGIN: &str = "\"kind: exec\" with the \"command\" of a monitoring plugin";
+
 /// Those that can be secured.
 const WITH_TLS: [Word; 6] = [Word::Tcp, Word::Smtp, Word::Lmtp, Word::Imap, Word::Pop3, Word::Http];
 
@@ -151,7 +173,7 @@ fn check(object: &str, field: Field<'_>, given: &Given<'_>, report: &mut Report)
         report.problem(field.key_at, format!("{object}: has no kind; write \"kind: tcp\"; known are {kinds}"));
         return None;
     };
-    let word = kind.word(&KINDS, report);
+    let word = kind.word_or(&KINDS, NO_KINDS, report);
     let settings = settings.map(|settings| settings.over(given.defaults));
     // The next start of a plugin waits for the end of this one.
     let may_outlast = word == Some(Word::Exec);

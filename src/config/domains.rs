@@ -167,7 +167,7 @@ fn profile(
 fn refuse_empty(field: Field<'_>, report: &mut Report) {
     if matches!(&field.node.value, Value::List(items) if items.is_empty()) {
         field.problem(
-            "the list is empty, which would withdraw what it serves; take the entry out if that is meant",
+            "the list is empty: all that it gives would be out of the file; take the entry out if that is meant",
             report,
         );
     }
@@ -218,8 +218,8 @@ pub(super) fn read_lists(
                 if names.is_empty() && report.count() == before {
                     file.problem(
                         &format!(
-                            "{} lists no domain, which would withdraw all that it listed; take the entry out if that \
-                             is meant",
+                            "{} lists no domain: all that it listed would be out of the file; take the entry out if \
+                             that is meant",
                             text::path(&path)
                         ),
                         report,

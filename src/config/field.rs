@@ -182,15 +182,21 @@ impl<'a> Field<'a> {
 
     /// One of a few words.
     pub fn word<T: Copy>(&self, words: &[(&str, T)], report: &mut Report) -> Option<T> {
+        self.word_or(words, &[], report)
+    }
+
+    /// The same where people write other words, each with what to write instead.
+    pub fn word_or<T: Copy>(&self, words: &[(&str, T)], others: &[(&str, &str)], report: &mut Report) -> Option<T> {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let text = self.text(&one_of(&known), report)?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
-            let near = report.did_you_mean(text, known.iter().copied());
-            self.problem(
-                &format!("\"{text}\" is not known here; write {}{near}", one_of(&known), text = cut(text)),
-                report,
-            );
+            let other = others.iter().find(|(other, _)| other.eq_ignore_ascii_case(text));
+            let instead = match other {
+                Some((_, instead)) => (*instead).to_owned(),
+                None => format!("{}{}", one_of(&known), report.did_you_mean(text, known.iter().copied())),
+            };
+            self.problem(&format!("\"{text}\" is not known here; write {instead}", text = cut(text)), report);
         }
         found
     }

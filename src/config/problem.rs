@@ -6,10 +6,13 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::text;
 
-/// Bytes of a line that is shown at all: finding a place in a longer one, for each of many problems, takes too long.
-const SNIPPET_LINE: usize = 1024;
-/// Characters of a long line that a snippet shows on each side of the place.
-const SNIPPET_RADIUS: usize = 60;
+/// Characters of a line that a snippet shows: a longer line is cut around the place.
+const SNIPPET: usize = 200;
+/// What stands for the rest of it.
+const CUT: &str = "...";
+/// Characters of a long line that are shown with a mark at both ends, and how many of them before the place.
+const PART: usize = SNIPPET - 2 * CUT.len();
+const BEFORE: usize = PART / 2;
 
 /// The text of one input file under the name that messages give it.
 #[derive(Debug, Clone)]
@@ -85,17 +88,16 @@ impl Problem {
         Self { line, column, ..Self::of_file(file, message) }
     }
 
-    fn at(place: Place, source: &Source, line: &str, message: String) -> Self {
-        // Of a list the name alone: see `is_plain`.
-        let line = if place.file == 0 { line } else { line.split('#').next().unwrap_or_default().trim_end() };
-        let is_shown = place.file == 0 || is_plain(line.trim_start());
-        Self {
-            file: source.name.clone(),
-            line: place.line as usize,
-            column: place.column as usize,
-            message,
-            extract: is_shown.then(|| Extract::of(line, place)).flatten(),
-        }
+    fn at(place: Place, source: &Source, lines: &mut Lines<'_>, message: String) -> Self {
+        let extract = if place.file == 0 {
+            Extract::of(&lines.around(place), place)
+        } else {
+            // Of a list the name alone: see `is_plain`.
+            let line = lines.line(place.line as usize).split('#').next().unwrap_or_default().trim_end();
+            let whole = Excerpt { text: line, first: 0, is_cut: [false; 2] };
+            is_plain(line.trim_start()).then(|| Extract::of(&whole, place)).flatten()
+        };
+        Self { file: source.name.clone(), line: place.line as usize, column: place.column as usize, message, extract }
     }
 
     /// The problem of a file that may be another one than was meant: neither its line nor what it quotes is shown, unless there
@@ -127,7 +129,9 @@ impl fmt::Display for Problem {
         let snippet = Snippet::source(text.as_str())
             .line_start(self.line)
             .annotation(AnnotationKind::Primary.span(marked.clone()));
-        let rendered = Renderer::plain().render(&[Group::with_level(Level::ERROR).element(snippet)]);
+        // As wide as what is shown and the line's number before it: that is cut already.
+        let rendered =
+            Renderer::plain().term_width(2 * SNIPPET).render(&[Group::with_level(Level::ERROR).element(snippet)]);
         for line in rendered.lines() {
             write!(f, "\n{}", line.trim_end())?;
         }
@@ -136,53 +140,94 @@ impl fmt::Display for Problem {
 }
 
 impl Extract {
-    fn of(line: &str, place: Place) -> Option<Self> {
-        if line.len() > SNIPPET_LINE {
+    fn of(excerpt: &Excerpt<'_>, place: Place) -> Option<Self> {
+        if excerpt.text.trim().is_empty() {
             return None;
         }
-        let first = place.column.saturating_sub(1) as usize;
-        let skipped = first.saturating_sub(SNIPPET_RADIUS);
-        let mut shown = String::new();
-        let mut marked = 0..0;
-        let window = line.chars().skip(skipped).take(2 * SNIPPET_RADIUS);
-        for (at, character) in window.enumerate().map(|(offset, character)| (offset + skipped, character)) {
-            if at == first {
-                marked = shown.len()..shown.len();
-            }
+        let [before, behind] = excerpt.is_cut.map(|is_cut| if is_cut { CUT } else { "" });
+        let first = (place.column.saturating_sub(1) as usize).saturating_sub(excerpt.first);
+        let mut shown = before.to_owned();
+        let mut marked = None;
+        for (at, character) in excerpt.text.chars().enumerate() {
+            let start = shown.len();
             // What terminals would obey is not repeated to them.
             shown.push(if text::is_obeyed(character) && character != '\t' { '\u{fffd}' } else { character });
-            if at >= first && at < first + place.length.max(1) as usize {
-                marked.end = shown.len();
+            if at == first {
+                marked = Some(start..start);
+            }
+            if at >= first && at - first < place.length.max(1) as usize {
+                marked = marked.map(|marked: std::ops::Range<usize>| marked.start..shown.len());
             }
         }
-        if first >= line.chars().count() {
-            marked = shown.len()..shown.len();
-        }
-        (!shown.trim().is_empty()).then_some(Self { text: shown, marked })
+        // A place behind the end of the line.
+        let marked = marked.unwrap_or(shown.len()..shown.len());
+        shown.push_str(behind);
+        Some(Self { text: shown, marked })
     }
 }
 
-/// The lines of a text, asked for in ascending order: a text of millions of them is walked once, and nothing is kept of it.
+/// What is shown of a line.
+struct Excerpt<'a> {
+    text: &'a str,
+    /// The number of its first character in the line, from 0.
+    first: usize,
+    /// Whether something of the line stands before it, and behind it.
+    is_cut: [bool; 2],
+}
+
+/// The lines of a text, asked for in ascending order: a text of millions of them, or of one line of millions of characters, is
+/// walked once, and nothing is kept of it.
 struct Lines<'a> {
     /// From the line `number` on.
     rest: &'a str,
     number: usize,
+    /// The same from the character `first` of that line on.
+    walked: &'a str,
+    first: usize,
 }
 
 impl<'a> Lines<'a> {
     const fn of(text: &'a str) -> Self {
-        Self { rest: text, number: 1 }
+        Self { rest: text, number: 1, walked: text, first: 0 }
     }
 
     /// A line by its number from 1, without its end.
     fn line(&mut self, number: usize) -> &'a str {
-        while self.number < number {
-            let Some((_, rest)) = self.rest.split_once('\n') else { return "" };
-            self.rest = rest;
-            self.number += 1;
-        }
+        self.go_to(number);
         self.rest.split('\n').next().unwrap_or_default().trim_end_matches('\r')
     }
+
+    fn go_to(&mut self, number: usize) {
+        while self.number < number {
+            let next = self.rest.split_once('\n').map(|(_, rest)| rest);
+            self.rest = next.unwrap_or_default();
+            (self.walked, self.first) = (self.rest, 0);
+            self.number = next.map_or(number, |_| self.number + 1);
+        }
+    }
+
+    /// What is shown of the line of a place: all of it, or of a long line the part around the place.
+    fn around(&mut self, place: Place) -> Excerpt<'a> {
+        self.go_to(place.line as usize);
+        let (text, is_cut) = head(self.rest, SNIPPET);
+        if !is_cut {
+            return Excerpt { text, first: 0, is_cut: [false; 2] };
+        }
+        let first = (place.column.saturating_sub(1) as usize).saturating_sub(BEFORE);
+        let (passed, _) = head(self.walked, first.saturating_sub(self.first));
+        self.walked = self.walked.get(passed.len()..).unwrap_or_default();
+        self.first = first.max(self.first);
+        let (text, is_cut) = head(self.walked, PART);
+        Excerpt { text, first: self.first, is_cut: [self.first > 0, is_cut] }
+    }
+}
+
+/// The first characters of a text that has more lines, as far as its line goes, and whether that goes on behind them.
+fn head(text: &str, most: usize) -> (&str, bool) {
+    let end = text.char_indices().enumerate().find(|(number, (_, character))| *number == most || *character == '\n');
+    let Some((_, (at, character))) = end else { return (text.trim_end_matches('\r'), false) };
+    let head = text.get(..at).unwrap_or_default();
+    if character == '\n' { (head.trim_end_matches('\r'), false) } else { (head, true) }
 }
 
 /// Problems of which so many are shown, the first in the order of the files; the rest is counted.
@@ -235,7 +280,7 @@ impl Found {
                 Some((file, lines)) if *file == place.file => lines,
                 other => &mut other.insert((place.file, Lines::of(&source.text))).1,
             };
-            shown.push(Problem::at(place, source, lines.line(place.line as usize), message));
+            shown.push(Problem::at(place, source, lines, message));
         }
         (shown, more)
     }

@@ -53,6 +53,13 @@ impl Form {
     }
 }
 
+/// What people write for a form, and what to write instead.
+const NO_FORMS: &[(&str, &str)] = &[
+    ("a", "\"publish: address\": A for the IPv4 addresses of the nodes and AAAA for the others"),
+    ("aaaa", "\"publish: address\": A for the IPv4 addresses of the nodes and AAAA for the others"),
+    ("cname", "\"publish: alias\""),
+];
+
 /// Placeholders of a pinned name and of an exchange.
 const NODE_AND_INDEX: &[&str] = &["{node}", "{index}"];
 const ALL_PLACEHOLDERS: &[&str] = &["{node}", "{index}", "{domain}"];
@@ -110,7 +117,7 @@ fn service(
         return None;
     };
     let forms = [Form::Address, Form::Mx, Form::Alias].map(|form| (form.as_str(), form));
-    let form = publish.word(&forms, report)?;
+    let form = publish.word_or(&forms, NO_FORMS, report)?;
     let foreign: &[Option<Field<'_>>] = match form {
         Form::Address => &[preference, exchange, target],
         Form::Mx => &[name, pinned, target],

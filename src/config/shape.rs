@@ -14,7 +14,7 @@ use crate::text::cut;
 
 /// Shapes: a struct with a field for each key.
 macro_rules! shapes {
-    ($($(#[$doc:meta])* $shape:ident, $example:literal { $($key:ident),* $(,)? })*) => {
+    ($($(#[$doc:meta])* $shape:ident, $place:literal, $example:literal { $($key:ident),* $(,)? })*) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ macro_rules! shapes {
 
                 /// Takes `field` apart; `None` and a problem when it is no map. `object` begins the messages.
                 pub fn read(object: &'a str, field: Field<'a>, report: &mut Report) -> Option<Self> {
-                    let mut keys = known(object, field, Self::KEYS, $example, report)?;
+                    let mut keys = known(object, field, stringify!($shape), Self::KEYS, $example, report)?;
                     Some(Self { $($key: keys.remove(stringify!($key)),)* })
                 }
             }
@@ -37,39 +37,79 @@ macro_rules! shapes {
         /// Every shape by its name with its keys.
         #[cfg(test)]
         pub(super) const ALL: &[(&str, &[&str])] = &[$((stringify!($shape), $shape::KEYS)),*];
+
+        /// Where keys belong, in words, and which.
+        const PLACES: &[(&str, &[&str])] = &[$(($place, $shape::KEYS)),*];
     };
 }
 
 shapes! {
     /// The whole file.
-    File, "keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, nodes, defaults, checks, services, domains, domain_lists, safety }
+    File, "the top of the file", "keys: bind, nodes, checks, services, domains" { bind, cluster, ttl, state_dir, status_socket, nodes, defaults, checks, services, domains, domain_lists, safety }
     /// `bind`.
-    Bind, "{ key_file: rotad.key }" { server, key_file, key_credential, timeout, connections, max_in_flight, allow_weak_keys }
+    Bind, "\"bind\"", "{ key_file: rotad.key }" { server, key_file, key_credential, timeout, connections, max_in_flight, allow_weak_keys }
     /// One of `nodes`.
-    Member, "{ addresses: [192.0.2.10] }" { addresses, index, admin_state }
+    Member, "a node", "{ addresses: [192.0.2.10] }" { addresses, index, admin_state }
     /// One of `checks`.
-    Check, "{ kind: tcp, port: 4190 }" {
+    Check, "a check", "{ kind: tcp, port: 4190 }" {
         kind, port, interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold, method, path, host, status, header, body, name,
         rrtype, rcode, command, helo, tls, tls_verify, tls_name, tls_ca, tls_min_days,
     }
     /// `defaults`.
-    Defaults, "{ interval: 10s }" { interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold }
+    Defaults, "\"defaults\"", "{ interval: 10s }" { interval, fast_interval, down_interval, timeout, rise, fall, jitter, flap_hold }
     /// One of `services`.
-    Service, "{ publish: address, name: imap, checks: [imap] }" { publish, name, checks, checks_any, ttl, min_healthy, pinned, preference, exchange, target }
+    Service, "a service", "{ publish: address, name: imap, checks: [imap] }" { publish, name, checks, checks_any, ttl, min_healthy, pinned, preference, exchange, target }
     /// `pinned` of a service.
-    Pinned, "{ name: \"webmail{index}\" }" { name, when_down }
+    Pinned, "\"pinned\" of a service", "{ name: \"webmail{index}\" }" { name, when_down }
     /// One of `domains`.
-    Domain, "{ services: [imap] }" { services, nodes, zone }
+    Domain, "a domain", "{ services: [imap] }" { services, nodes, zone }
     /// One of `domain_lists`.
-    DomainList, "{ file: customers.txt, services: [imap] }" { file, services, nodes }
+    DomainList, "a domain list", "{ file: customers.txt, services: [imap] }" { file, services, nodes }
     /// `safety`.
-    Safety, "{ all_down: hold }" { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change, settle, left_over }
+    Safety, "\"safety\"", "{ all_down: hold }" { all_down, min_healthy, first_round, blind_share, blind_within, references, max_change, settle, left_over }
+}
+
+/// What people write for something that has another form here: in which shape, the key, and what to write.
+const OTHER_FORMS: &[(&str, &str, &str)] = &[
+    ("Member", "host", HOST),
+    ("Member", "name", "the key above is the node's name; write \"addresses: [192.0.2.10]\""),
+    ("Check", "ssl", TLS),
+    ("Check", "starttls", TLS),
+    ("Check", "https", TLS),
+    ("Check", "verify", "write \"tls_verify\""),
+    ("Check", "ca", "write \"tls_ca\""),
+    ("Check", "url", "write \"host\" and \"path\""),
+    ("Service", "type", PUBLISH),
+    ("Service", "kind", PUBLISH),
+    ("Service", "cname", "write \"publish: alias\" and its \"target\""),
+    ("Domain", "name", "the key above is the domain's name; those in it are its services'"),
+    ("Domain", "domain", "the key above is the domain's name"),
+    ("DomainList", "path", "write \"file\""),
+    ("DomainList", "zone", "each domain of a list is a zone of its own; write those that are not under \"domains\""),
+];
+const HOST: &str = "names are not looked up; write \"addresses: [192.0.2.10]\"";
+const TLS: &str = "write \"tls: implicit\", or \"tls: starttls\"";
+const PUBLISH: &str = "write \"publish\": address, mx or alias";
+
+/// Where a key belongs that was written in `shape`, where it is none. Empty: nowhere.
+fn where_it_belongs(shape: &str, key: &str) -> String {
+    if let Some((.., words)) = OTHER_FORMS.iter().find(|(of, form, _)| (*of, *form) == (shape, key)) {
+        return format!("; {words}");
+    }
+    // The top of the file has what holds for all: it comes last.
+    let places = PLACES.iter().skip(1).chain(PLACES.first()).filter(|(_, keys)| keys.contains(&key));
+    match places.map(|(place, _)| *place).collect::<Vec<_>>().as_slice() {
+        [] => String::new(),
+        [only] => format!("; it belongs to {only}"),
+        [head @ .., last] => format!("; it belongs to {} or {last}", head.join(", ")),
+    }
 }
 
 /// The entries of a map whose keys are given by the format.
 fn known<'a>(
     object: &'a str,
     field: Field<'a>,
+    shape: &str,
     known: &[&str],
     example: &str,
     report: &mut Report,
@@ -85,11 +125,18 @@ fn known<'a>(
                 "http: nothing listens for HTTP in this version: neither metrics nor a status page; leave the key out";
             report.problem(entry.key_at, words);
         } else {
-            let hint = match report.did_you_mean(entry.key, known.iter().copied()) {
-                none if none.is_empty() => format!("; known are {}", one_of(known).replace(" or ", " and ")),
-                near => near,
+            let hint = match where_it_belongs(shape, entry.key) {
+                nowhere if nowhere.is_empty() => report.did_you_mean(entry.key, known.iter().copied()),
+                place => place,
             };
-            report.problem(entry.key_at, format!("{}there is no key \"{}\"{hint}", prefix(object), cut(entry.key)));
+            report.problem_of(entry.key_at, || {
+                let hint = if hint.is_empty() {
+                    format!("; known are {}", one_of(known).replace(" or ", " and "))
+                } else {
+                    hint
+                };
+                format!("{}there is no key \"{}\"{hint}", prefix(object), cut(entry.key))
+            });
         }
     }
     Some(keys)

@@ -115,7 +115,32 @@ fn suggestions_are_near() {
 fn a_problem_shows_the_part_of_a_long_line() {
     let text = format!("bind: {{ key_file: {} }}\n{} nope: 1", "k".repeat(300), "#".repeat(3));
     let problems = check(&text).cluster.unwrap_err();
-    assert!(problems.iter().all(|problem| problem.to_string().lines().all(|line| line.len() < 200)));
+    assert!(problems.iter().all(|problem| problem.to_string().lines().all(|line| line.len() < 210)));
+    // However long it is, and wherever in it: 200 characters around the place, which is marked.
+    for (before, behind) in [(0, 150), (0, 250), (90, 400), (600, 0), (800, 30), (3_000, 3_000), (4_000_000, 4_000_000)]
+    {
+        let (before, behind) = ("é".repeat(before / 2), "b".repeat(behind));
+        let text = format!("bind: {{ x: \"{before}\", nope: \"{behind}\" }}\n");
+        let found = check(&text).cluster.unwrap_err().into_iter().find(|found| found.message.contains("nope")).unwrap();
+        let shown = found.to_string();
+        let [line, marks] = shown.lines().rev().take(2).collect::<Vec<_>>()[..] else { panic!("{shown}") };
+        let (line, marks) = (marks.split_once(" | ").unwrap().1, line.split_once(" | ").unwrap().1);
+        assert!(line.chars().count() <= 200, "{shown}");
+        let marked: String =
+            line.chars().zip(marks.chars()).filter(|(_, mark)| *mark == '^').map(|(shown, _)| shown).collect();
+        assert_eq!(marked, "nope", "{shown}");
+        let is_whole = text.chars().count() <= 201;
+        assert_eq!(line == text.trim_end(), is_whole, "{shown}");
+        assert_eq!(line.starts_with("...") || line.ends_with("..."), !is_whole, "{shown}");
+    }
+    // Many places in one long line: it is walked once.
+    let keys: Vec<_> = (0..200_000).map(|at| format!("nope{at}: 1")).collect();
+    let text = format!("bind: {{ {} }}\n", keys.join(", "));
+    let problems = check(&text).cluster.unwrap_err();
+    assert_eq!(problems.len(), 100);
+    for (at, problem) in problems.iter().enumerate().skip(1) {
+        assert!(problem.to_string().contains(&format!("nope{}: 1", at - 1)), "{problem}");
+    }
     // Columns count characters, not bytes.
     let text = SAMPLE.replace("port: 110 }", "host: \"é\", nope: 1 }");
     let problems = check(&text).cluster.unwrap_err();

@@ -18,10 +18,15 @@ pub(super) enum Mode {
     Tls(Begin),
 }
 
+/// What people write for a mode, and what to write instead.
+const NO_MODES: &[(&str, &str)] =
+    &[("true", BOTH), ("yes", BOTH), ("on", BOTH), ("false", "\"none\""), ("no", "\"none\""), ("off", "\"none\"")];
+const BOTH: &str = "\"implicit\" (TLS from the first octet) or \"starttls\"";
+
 pub(super) fn mode(field: Field<'_>, word: Word, report: &mut Report) -> Option<Mode> {
     let words =
         [("none", Mode::Plain), ("starttls", Mode::Tls(Begin::Starttls)), ("implicit", Mode::Tls(Begin::Implicit))];
-    let mode = field.word(&words, report)?;
+    let mode = field.word_or(&words, NO_MODES, report)?;
     if mode == Mode::Tls(Begin::Starttls) && matches!(word, Word::Tcp | Word::Http) {
         field.problem("this kind has no STARTTLS; write \"implicit\"", report);
         return None;

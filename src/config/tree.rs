@@ -12,9 +12,13 @@ use std::{
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::problem::{Place, Report, Source};
+use crate::text;
 
 /// Levels of nesting; the format has five.
 const MAX_DEPTH: usize = 32;
+/// Keys and values that may be written: in a file of the most bytes that is one for each three of them, and 100 MB of memory.
+/// 100,000 domains with lists of their own, which fill such a file, have a million.
+const MAX_WRITTEN: usize = 2_500_000;
 /// Nodes that aliases may bring in together: 100,000 domains that share one list are 600,000.
 const MAX_COPIED: usize = 2_000_000;
 /// The same for each byte of the file, with some to begin with: an alias bomb is a small file.
@@ -155,6 +159,8 @@ struct Tree<'a> {
     open: Vec<Open<'a>>,
     /// What anchors stand for, as far as they are complete.
     anchors: HashMap<usize, Value<'a>>,
+    /// How many keys and values may still be written.
+    to_write: usize,
     /// How many nodes may still be kept for aliases, and be brought in by them.
     to_keep: usize,
     to_copy: usize,
@@ -187,7 +193,8 @@ enum Key<'a> {
 impl<'a> Tree<'a> {
     fn new(bytes: usize) -> Self {
         let copies = bytes.saturating_mul(COPIED_PER_BYTE).saturating_add(COPIED_AT_LEAST).min(MAX_COPIED);
-        Self { root: None, open: Vec::new(), anchors: HashMap::new(), to_keep: copies, to_copy: copies }
+        let (open, anchors) = (Vec::new(), HashMap::new());
+        Self { root: None, open, anchors, to_write: MAX_WRITTEN, to_keep: copies, to_copy: copies }
     }
 
     /// Takes in what comes next in the file.
@@ -250,6 +257,7 @@ impl<'a> Tree<'a> {
     /// Puts a node where it belongs.
     fn add(&mut self, node: Node<'a>, anchor: usize) -> Result<(), Wrong> {
         self.refuse_second(node.at)?;
+        self.to_write = self.to_write.checked_sub(1).ok_or_else(|| (node.at, too_many()))?;
         if anchor != 0 {
             self.to_keep = self.left(self.to_keep, &node)?;
             self.anchors.insert(anchor, node.value.clone());
@@ -296,6 +304,14 @@ impl<'a> Tree<'a> {
         let words = "a second YAML document begins here; keep one, without a line of \"---\" between";
         Err((at, words.to_owned()))
     }
+}
+
+fn too_many() -> String {
+    format!(
+        "the file has more than {} keys and values, and no memory for more; list domains in a file of their own \
+         (`domain_lists`)",
+        text::count(MAX_WRITTEN)
+    )
 }
 
 /// The types that YAML itself has may be named; no others mean anything.

@@ -240,8 +240,8 @@ struct Group(std::path::PathBuf);
 
 impl Group {
     /// Of the unified hierarchy if it gives memory, else of the one for memory alone.
-    fn new() -> Self {
-        let name = format!("rotad-test-{}", std::process::id());
+    fn new(test: &str) -> Self {
+        let name = format!("rotad-test-{}-{test}", std::process::id());
         for (root, limit) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
             let path = Path::new(root).join(&name);
             let _ = fs::write(Path::new(root).join("cgroup.subtree_control"), "+memory");
@@ -274,7 +274,7 @@ impl Drop for Group {
 
 #[test]
 fn d2_a_daemon_whose_list_is_ruined_stays_alive_in_the_memory_of_the_unit_and_keeps_what_it_had() {
-    let group = Group::new();
+    let group = Group::new("list");
     let mut rota = Rota::new()
         .nodes(2)
         .service(IMAP)
@@ -314,4 +314,34 @@ fn d2_a_daemon_whose_list_is_ruined_stays_alive_in_the_memory_of_the_unit_and_ke
     rota.stop();
     let ran = rota.run(&["run"]);
     assert!(ran.code == 78 && ran.err.contains("names.txt:1"), "{ran:?}");
+}
+
+#[test]
+fn d2_a_file_of_millions_of_keys_and_values_is_judged_in_the_memory_of_the_unit() {
+    let group = Group::new("tree");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cluster.yaml");
+    let filled = |before: &str, piece: &str, behind: &str| {
+        let room = (8 << 20) - GOOD.len() - before.len() - behind.len() - 1;
+        format!("{GOOD}{before}{}{behind}\n", piece.repeat(room / piece.len()))
+    };
+    let numbered = |before: &str, behind: &str| {
+        let keys: Vec<_> = (0..1_000_000).map(|at| format!("{at:x}")).collect();
+        format!("{GOOD}{before}{}{behind}\n", keys.join(","))
+    };
+    for (text, words) in [
+        (filled("x: {", "a,", "}"), "more than 2,500,000 keys and values"),
+        (filled("x: [", "[],", "]"), "more than 2,500,000 keys and values"),
+        (numbered("safety: {", "}"), "there is no key \"0\""),
+    ] {
+        fs::write(&file, &text).unwrap();
+        let before = group.before();
+        let mut command = Command::new(&before[0]);
+        command.args(&before[1..]).args(["/usr/bin/env", "-i", env!("CARGO_BIN_EXE_rotad"), "--config"]).arg(&file);
+        let output = command.arg("validate").output().unwrap();
+        let said = said(&output);
+        let about = text.get(GOOD.len()..GOOD.len() + 20).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{about}: {:?} {}", output.status, &said[..said.len().min(2_000)]);
+        assert!(said.contains(words) && said.len() < 100_000, "{about}: {}", &said[..said.len().min(2_000)]);
+    }
 }

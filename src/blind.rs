@@ -17,7 +17,7 @@
 //!
 //! - A start, and a gap in which we stood still, are no different: who has not been asked yet counts as up.
 //! - A suspect keeps its place in DNS. That lasts a moment as a rule: until another node answers.
-//! - While we are blind, nothing is written at all. It ends when the nodes or the references have been back for as long
+//! - While we are blind, nothing is written at all, but for `all_down: all`, which publishes every node. It ends when the nodes or the references have been back for as long
 //!   as every node needs to show that it is well; who is down then is down.
 //! - Without references, any node that answers stands in for them. If none does, we stay blind: what `all_down` says
 //!   of a set without healthy nodes is the same either way.
@@ -29,7 +29,7 @@ use std::{
 
 use crate::{
     check::{Outcome, Target},
-    cluster::{AdminState, Cluster, NodeName},
+    cluster::{AdminState, AllDown, Cluster, NodeName},
     event::{Event, Kind},
     health::{Health, State},
     text,
@@ -52,6 +52,8 @@ pub struct Rules {
     pub longest_return: Duration,
     /// Whether there is anything but the nodes that could answer.
     pub has_references: bool,
+    /// Whether every node is published where nobody is healthy: `all_down: all`.
+    pub publishes_all: bool,
 }
 
 impl Rules {
@@ -64,6 +66,7 @@ impl Rules {
             within: cluster.safety.blind_within,
             longest_return: returns.max().unwrap_or_default(),
             has_references,
+            publishes_all: cluster.safety.all_down == AllDown::All,
         }
     }
 
@@ -233,6 +236,7 @@ fn is_on_trial(health: &Health) -> bool {
 fn begins(down: usize, all: usize, rules: &Rules) -> Event {
     let reason = format!("{down} of {all} nodes went down within {}", humantime::format_duration(rules.within));
     let until = if rules.has_references { "the references answer or nodes return" } else { "nodes return" };
-    let words = format!("blind: {reason}, which is more likely our own network: nothing is written until {until}");
+    let then = if rules.publishes_all { "nobody is taken out" } else { "nothing is written" };
+    let words = format!("blind: {reason}, which is more likely our own network: {then} until {until}");
     Event::new(Kind::Blind, words).reason(reason)
 }

@@ -93,7 +93,7 @@ pub struct Short {
     pub healthy: usize,
     /// How many it needs.
     pub needed: usize,
-    /// What it holds meanwhile, in the first of its domains.
+    /// What it holds now, in the first of its domains: what `all_down` says, once BIND has it.
     pub kept: Vec<String>,
 }
 
@@ -142,7 +142,8 @@ pub enum Mode {
     Active,
     /// An operator holds: checks are made, nothing is written.
     Hold,
-    /// Too many nodes went down at once, we suspect ourselves: nothing is written.
+    /// Too many nodes went down at once, we suspect ourselves: nobody is taken out. It is among [`Status::blocked`] unless
+    /// `all_down: all` publishes every node.
     Blind,
 }
 

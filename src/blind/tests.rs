@@ -14,7 +14,8 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn rules() -> Rules {
-    Rules { share: 100, within: 10 * SECOND, longest_return: 16 * SECOND, has_references: false }
+    let (longest_return, has_references, publishes_all) = (16 * SECOND, false, false);
+    Rules { share: 100, within: 10 * SECOND, longest_return, has_references, publishes_all }
 }
 
 /// Nodes with some targets each, that are asked when the test says.
@@ -135,6 +136,14 @@ fn who_was_asked_before_it_began_says_nothing_of_it() {
     assert_eq!(world.suspects(), ["n0 c0"]);
     world.ask("n1", true);
     assert_eq!(world.suspects(), [""; 0]);
+}
+
+#[test]
+fn where_every_node_is_published_nobody_says_that_nothing_is_written() {
+    let mut world = World::new(3, 1);
+    world.rules.publishes_all = true;
+    let told = ["n0", "n1", "n2"].map(|node| world.all(node, false)).concat();
+    assert!(told.ends_with("more likely our own network: nobody is taken out until nodes return"), "{told}");
 }
 
 #[test]

@@ -55,7 +55,10 @@ impl Status {
                 Some(hold) => format!("hold: {}", hold.words()),
                 None => "hold".to_owned(),
             }),
-            Mode::Blind => paint.red("blind: too many nodes went down at once, nothing is written"),
+            Mode::Blind if self.blocked.contains(&Mode::Blind) => {
+                paint.red("blind: too many nodes went down at once, nothing is written")
+            }
+            Mode::Blind => paint.red("blind: too many nodes went down at once, every node is published"),
         };
         let file = self.config.file.to_string_lossy();
         writeln!(out, "rotad {}  {mode}", printable(&self.version))?;
@@ -74,7 +77,7 @@ impl Status {
             return Ok(());
         }
         let head = paint.red("too few healthy nodes");
-        writeln!(out, "\n{head}: these sets hold what is shown until one is back")?;
+        writeln!(out, "\n{head}: until enough are back, `all_down` says what these sets hold")?;
         for Short { service, rtype, nodes, healthy, needed, kept } in &self.short {
             let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
             let (set, kept) = (format!("{service} {rtype}"), printable(&kept).into_owned());

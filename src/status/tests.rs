@@ -162,7 +162,7 @@ fn too_few_healthy_nodes_are_seen_at_a_glance() {
             "rotad 0.1.0  active, with too few healthy nodes",
             "/etc/rotad/cluster.yaml, loaded 2h 11m ago",
             "",
-            "too few healthy nodes: these sets hold what is shown until one is back",
+            "too few healthy nodes: until enough are back, `all_down` says what these sets hold",
             "  imap A: 0 of 3 healthy, 2 needed; holds 192.0.2.10, 192.0.2.11",
         ]
     );
@@ -246,6 +246,7 @@ fn people_see_what_is_wrong_first() {
 fn trouble_of_the_whole_is_in_the_head() {
     let status = Status {
         mode: Mode::Blind,
+        blocked: vec![Mode::Blind],
         config: Config { error: Some("cluster.yaml:3:1: unknown key\n  | nods:".to_owned()), ..sample().config },
         nodes: vec![],
         zones: vec![],
@@ -262,6 +263,13 @@ fn trouble_of_the_whole_is_in_the_head() {
 
     zones: none
     ");
+}
+
+#[test]
+fn who_is_blind_and_publishes_everyone_does_not_say_that_nothing_is_written() {
+    let status = Status { mode: Mode::Blind, blocked: vec![], ..sample() };
+    let head = "rotad 0.1.0  blind: too many nodes went down at once, every node is published\n";
+    assert!(status.human(false).starts_with(head), "{}", status.human(false));
 }
 
 #[test]

@@ -62,8 +62,10 @@ pub struct ZoneFinding {
     pub needed: usize,
     /// What is wrong, and what to do.
     pub error: Option<String>,
-    /// Lines to put into the zone's `update-policy`.
+    /// Lines that the zone's `update-policy` lacks.
     pub missing: Vec<String>,
+    /// Lines that it needs and may have: the zone refuses every update, as a frozen one does whatever it grants.
+    pub needed_unless_frozen: Vec<String>,
     /// Whether rotad has written the zone before.
     #[serde(skip)]
     pub is_written: bool,
@@ -188,8 +190,8 @@ pub fn no_updates(
         ),
         (Verdict::Refused, _) => format!(
             "named refuses every update (REFUSED): the zone has no `update-policy`, or its `allow-update` leaves out this \
-             key, or it is frozen (`rndc thaw {zone}`); no query tells which, named's log does; if it has no \
-             `update-policy` yet, these are its lines:"
+             key, or it is frozen (`rndc thaw {zone}`); no query tells which, named's log does; if it is not frozen, these \
+             lines are needed in its `update-policy`:"
         ),
         // The question has a prerequisite that cannot hold.
         (Verdict::Applied, _) => "named, or something before it, says that it has applied what it must refuse (NOERROR to a false \
@@ -232,9 +234,9 @@ impl fmt::Display for Report {
                 writeln!(f, "{}: all {} grants are there", zone.zone, zone.needed)?;
             }
         }
-        for ZoneFinding { zone, error, missing, .. } in ill {
+        for ZoneFinding { zone, error, missing, needed_unless_frozen, .. } in ill {
             writeln!(f, "! {zone}: {}", error.as_deref().unwrap_or_default())?;
-            for line in missing {
+            for line in missing.iter().chain(needed_unless_frozen) {
                 writeln!(f, "    {line}")?;
             }
         }

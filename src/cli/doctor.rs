@@ -129,6 +129,7 @@ async fn examine_zone(primary: &Primary, key: &Key, zone: &OwnerName, sets: Vec<
         needed: sets.len() + 1,
         error: None,
         missing: Vec::new(),
+        needed_unless_frozen: Vec::new(),
         is_written: false,
     };
     if let Err(error) = find(primary, key, zone, &sets, &mut finding).await {
@@ -165,7 +166,7 @@ async fn find(
         finding.error = Some(no_updates(zone, &at_all, role, &mname, is_marked));
         // A zone that was written before has its lines.
         if at_all == Verdict::Refused && !is_marked && !matches!(role, Some(Role::Secondary(_))) {
-            finding.missing = grants(key, zone, true, &ids);
+            finding.needed_unless_frozen = grants(key, zone, true, &ids);
         }
         return Ok(());
     }

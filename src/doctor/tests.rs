@@ -62,6 +62,7 @@ fn the_text_has_what_is_wrong_last() {
         needed: 3,
         error: error.map(str::to_owned),
         missing: missing.iter().map(|&line| line.to_owned()).collect(),
+        needed_unless_frozen: Vec::new(),
         is_written: true,
     };
     let key = |key: &str, error: Option<&str>| KeyFinding { key: key.to_owned(), error: error.map(str::to_owned) };
@@ -86,6 +87,9 @@ fn the_text_has_what_is_wrong_last() {
     ! a.test: 1 of 3 grants are missing; put these lines:
         grant old name a.test MX;
     "#);
+    let lines = std::mem::take(&mut report.zones[0].missing);
+    report.zones[0].needed_unless_frozen = lines;
+    assert!(report.to_string().ends_with("put these lines:\n    grant old name a.test MX;\n"), "{report}");
     report.zones.remove(0);
     assert!(report.is_well(), "a second key may be one that BIND does not know yet, or any more");
     report.zones = vec![zone("c.test", None, &[]); 30];

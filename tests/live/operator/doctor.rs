@@ -32,8 +32,8 @@ fn examine(rota: &Rota) -> (i32, Value) {
     assert!(!log.contains("adding an RR") && !log.contains("deleting"), "{log}");
     let report: Value = serde_json::from_str(&json.out).unwrap();
     for zone in report["zones"].as_array().unwrap() {
-        for line in zone["missing"].as_array().unwrap() {
-            assert!(text.out.contains(line.as_str().unwrap()), "{text:?}");
+        for line in lines(zone, "missing").iter().chain(&lines(zone, "needed_unless_frozen")) {
+            assert!(text.out.contains(line), "{text:?}");
         }
     }
     assert_eq!(report["zones"][0]["error"], Value::Null, "{report}");
@@ -41,7 +41,11 @@ fn examine(rota: &Rota) -> (i32, Value) {
 }
 
 fn missing(finding: &Value) -> Vec<String> {
-    finding["missing"].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
+    lines(finding, "missing")
+}
+
+fn lines(finding: &Value, field: &str) -> Vec<String> {
+    finding[field].as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -89,8 +93,24 @@ fn a_zone_without_policy_wants_all_of_them() {
     let (code, finding) = examine(&with(Zone::read_only("mydomain.org")));
     assert_eq!(code, 1, "{finding}");
     assert!(finding["error"].as_str().unwrap().contains("the zone has no `update-policy`"), "{finding}");
-    let rota = with(Zone::with_policy("mydomain.org", &missing(&finding).join(" ")));
+    let needed = lines(&finding, "needed_unless_frozen");
+    let rota = with(Zone::with_policy("mydomain.org", &needed.join(" ")));
     assert_eq!(examine(&rota).0, 0);
+}
+
+#[test]
+fn c13_of_a_frozen_zone_no_line_is_called_missing_though_rotad_has_not_written_it_yet() {
+    let rota = with(Zone::new("mydomain.org"));
+    rota.named.rndc(&["freeze", "mydomain.org"]).unwrap();
+    let (code, finding) = examine(&rota);
+    let error = finding["error"].as_str().unwrap();
+    assert!(code == 1 && error.contains("it is frozen (`rndc thaw mydomain.org`)"), "{finding}");
+    assert!(error.ends_with("if it is not frozen, these lines are needed in its `update-policy`:"), "{finding}");
+    assert_eq!(missing(&finding), [""; 0]);
+    assert_eq!(lines(&finding, "needed_unless_frozen").len(), 5, "{finding}");
+    rota.named.rndc(&["thaw", "mydomain.org"]).unwrap();
+    let (code, finding) = examine(&rota);
+    assert_eq!((code, lines(&finding, "needed_unless_frozen")), (0, vec![]), "{finding}");
 }
 
 #[test]

@@ -121,24 +121,6 @@ pub enum Kind {
     Exec(Exec),
 }
 
-impl Kind {
-    /// The word of the file.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Tcp { .. } => "tcp",
-            Self::Smtp { .. } => "smtp",
-            Self::Lmtp { .. } => "lmtp",
-            Self::Imap { .. } => "imap",
-            Self::Pop3 { .. } => "pop3",
-            Self::Http(_) => "http",
-            Self::Dns(_) => "dns",
-            Self::Agent { .. } => "agent",
-            Self::Exec(_) => "exec",
-        }
-    }
-}
-
 /// Who is asked what: the unit that health is kept for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {

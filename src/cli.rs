@@ -54,7 +54,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Do once what `plan` shows
+    /// Do once what `plan` shows; exits with 75 while the daemon runs, which does it itself (`accept` lets an edit through
+    /// that waits), and with 1 while a hold is in force
     Apply {
         /// Also when it changes more than `safety.max_change`
         #[arg(long)]
@@ -80,7 +81,7 @@ pub enum Command {
         id: Option<String>,
     },
     /// Have the running daemon read the file and the zones now; exits with 0 once the file is in force, 1 if it waits
-    /// for `accept`, 78 if it is wrong
+    /// for `accept`, 78 if it or its key is wrong, 69 if that is not known within 30 s
     Reload,
     /// Write nothing from now on, while checks go on; the running daemon keeps it over a restart
     Hold {
@@ -101,14 +102,15 @@ pub enum Command {
     },
     /// Have the running daemon read zones now, and repair what others have changed there
     Sync {
-        /// These zones; without any, all
-        #[arg(value_name = "ZONE")]
+        /// These zones, by name or by a pattern such as '*.example.org'; without any, all
+        #[arg(value_name = "ZONE|PATTERN")]
         zones: Vec<String>,
     },
-    /// Put the members back that what is left over lacks; without the daemon, those of every set of the file as well
+    /// Put the members back that what is left over lacks; without the daemon, those of every set of the file as well.
+    /// Exits with 1 if something was not done
     Restore {
-        /// Of these domains or names
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        /// Of these domains or names and what is below them, or of what fits patterns such as '*.example.org'
+        #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "DOMAIN|NAME|PATTERN")]
         names: Vec<String>,
         /// Of all
         #[arg(long)]
@@ -123,10 +125,11 @@ pub enum Command {
         #[arg(long)]
         watch: bool,
     },
-    /// Delete what is left over: RRsets that the file no longer gives and that stand in DNS still
+    /// Delete what is left over: RRsets that the file no longer gives and that stand in DNS still. Exits with 1 if something
+    /// was not done
     Withdraw {
-        /// The domain or name, and what is below it
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        /// The domain or name and what is below it, or a pattern such as '*.example.org'
+        #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "DOMAIN|NAME|PATTERN")]
         name: Option<String>,
         /// Of this name the RRset of this type alone
         #[arg(value_name = "TYPE", requires = "name")]
@@ -225,5 +228,31 @@ impl From<serde_json::Error> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self { exit: Exit::Failed, error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_of_a_command_says_what_it_takes_and_how_it_ends() {
+        for (command, parts) in [
+            ("sync", ["[ZONE|PATTERN]...", "by a pattern such as '*.example.org'"]),
+            ("restore", ["[DOMAIN|NAME|PATTERN]...", "patterns such as '*.example.org'"]),
+            ("withdraw", ["[DOMAIN|NAME|PATTERN]", "a pattern such as '*.example.org'"]),
+            ("adopt", ["<ZONE|PATTERN|NAME [TYPE]>...", "patterns such as '*.example.org'"]),
+            ("reload", ["78 if it or its key is wrong", "69 if that is not known within 30 s"]),
+            ("apply", ["75 while the daemon runs", "1 while a hold is in force"]),
+        ] {
+            let mut cli = Cli::command();
+            let help = cli.find_subcommand_mut(command).unwrap().render_long_help().to_string();
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+            for part in parts {
+                assert!(help.contains(part), "{command}: {part}: {help}");
+            }
+        }
     }
 }

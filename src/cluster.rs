@@ -282,12 +282,6 @@ impl Pattern {
         self.0.replace("{domain}", domain.as_str())
     }
 
-    /// Whether each node gets a name of its own.
-    #[must_use]
-    pub fn names_node(&self) -> bool {
-        self.0.contains("{node}") || self.0.contains("{index}")
-    }
-
     /// Whether each domain gets names of its own.
     #[must_use]
     pub fn names_domain(&self) -> bool {

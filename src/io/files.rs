@@ -14,6 +14,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::{
+    keys::MAX_KEY,
     memory,
     read_file::{Content, Links, ReadError, read_file},
 };
@@ -32,8 +33,6 @@ pub const MAX_NAMED: u64 = 32 << 20;
 pub const MAX_AUTHORITIES: u64 = 4 << 20;
 /// What the unit's `MemoryMax` allows.
 const UNIT_MEMORY: u64 = 512 << 20;
-/// Bytes of the key file: thousands of keys.
-pub const MAX_KEY: u64 = 1 << 20;
 
 /// A good file.
 #[derive(Debug, Clone)]
@@ -375,6 +374,33 @@ mod tests {
         };
         assert_eq!(unreadable(ErrorKind::PermissionDenied), Exit::NoPermission);
         assert_eq!(unreadable(ErrorKind::NotFound), Exit::Config);
+    }
+
+    #[test]
+    fn a_key_file_has_one_bound() {
+        use std::os::unix::fs::PermissionsExt;
+
+        use crate::{cluster::KeySource, io::keys};
+
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let text = "bind: { key_file: rotad.key }
+nodes: { n: { addresses: [192.0.2.10] } }
+services: { a: { publish: address, name: a } }
+domains: { a.test: { services: [a] } }
+";
+        std::fs::write(at("cluster.yaml"), text).unwrap();
+        let loaded = load(&at("cluster.yaml")).unwrap();
+        let with = |octets: u64| {
+            std::fs::write(at("rotad.key"), vec![b'#'; usize::try_from(octets).unwrap()]).unwrap();
+            std::fs::set_permissions(at("rotad.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+            let refused = keys::load(&KeySource::File(at("rotad.key")), false).unwrap_err();
+            (refused.to_string().contains("it is larger than"), loaded.key_now())
+        };
+        assert!(!with(MAX_KEY).0);
+        // What is too large to be loaded is one and the same thing to whoever watches it, whatever is in it.
+        let (is_too_large, seen) = with(MAX_KEY + 1);
+        assert_eq!((is_too_large, with(MAX_KEY + 2)), (true, (true, seen)));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::{
     tsig::{KeyError, Keys},
 };
 
-/// Octets of a key file at most: hundreds of keys.
-const LIMIT: u64 = 64 * 1024;
+/// Octets of a key file at most: hundreds of keys. Whoever watches it looks at no more than that either.
+pub const MAX_KEY: u64 = 64 << 10;
 
 /// Why the keys could not be loaded: names the file, the cause and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +80,8 @@ pub fn load(source: &KeySource, allow_weak: bool) -> Result<Keys, LoadError> {
             .map(|directory| Path::new(&directory).join(name))
             .ok_or_else(|| LoadError::NoCredentials(name.clone()))?,
     };
-    let content =
-        read_file(&path, LIMIT, Links::Refuse).map_err(|cause| LoadError::Unreadable { path: path.clone(), cause })?;
+    let content = read_file(&path, MAX_KEY, Links::Refuse)
+        .map_err(|cause| LoadError::Unreadable { path: path.clone(), cause })?;
     check(&path, &content.metadata, geteuid().as_raw())?;
     let text = std::str::from_utf8(&content.bytes).map_err(|_| LoadError::NotAKeyFile(path.clone()))?;
     Ok(Keys::parse(text, &text::path(&path), allow_weak)?)

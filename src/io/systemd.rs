@@ -21,14 +21,6 @@ pub fn status(line: &str) {
     notify(&[NotifyState::Status(&crate::text::printable(line))]);
 }
 
-/// A reload has begun; [`ready`] ends it.
-pub fn reloading() {
-    // systemd 253 and later want the time in the same message, and cannot be told without it.
-    if let Ok(now) = NotifyState::monotonic_usec_now() {
-        notify(&[NotifyState::Reloading, now]);
-    }
-}
-
 /// The service stops on purpose.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);

@@ -11,7 +11,8 @@ use tokio::{
 use super::Eyes;
 use crate::io::{
     clock,
-    files::{Input, Inputs, MAX_KEY},
+    files::{Input, Inputs},
+    keys::MAX_KEY,
 };
 
 /// How long a look is waited for. One that takes longer goes on, and when it ends there is another one.

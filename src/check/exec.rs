@@ -43,6 +43,12 @@ impl Exec {
     }
 }
 
+/// The exit code of `timeout` (coreutils) that ran out before its command ended.
+const TIMED_OUT: i32 = 124;
+
+/// SIGALRM: of a plugin whose own alarm went off (`alarm(2)`, as the plugins of Monitoring Plugins set it).
+const ALARM: i32 = 14;
+
 /// How a plugin ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -59,6 +65,11 @@ pub fn verdict(end: End, output: &[u8]) -> Outcome {
     // What follows the bar is for graphs.
     let text = line.split(|octet| *octet == b'|').next().unwrap_or_default().trim_ascii();
     let says = |otherwise: String| if text.is_empty() { otherwise } else { printable(text) };
+    // What it waited for is the node, as it is for a plugin that does not end in our time.
+    let gave_up = |how: &str| {
+        let said = if text.is_empty() { String::new() } else { format!(": {}", printable(text)) };
+        Outcome::Fail(format!("the plugin gave up by its own deadline ({how}){said}"))
+    };
     match end {
         End::Exit(0) => Outcome::Pass(says("exit status 0".to_owned())),
         End::Exit(1) => {
@@ -66,6 +77,8 @@ pub fn verdict(end: End, output: &[u8]) -> Outcome {
             Outcome::Warn { warning: Warning::Plugin(reason.clone()), reason }
         }
         End::Exit(2) => Outcome::Fail(says("exit status 2 (critical)".to_owned())),
+        End::Exit(TIMED_OUT) => gave_up("exit status 124"),
+        End::Signal(ALARM) => gave_up("signal 14, SIGALRM"),
         End::Exit(code) if text.is_empty() => Outcome::Unknown(format!("exit status {code}")),
         End::Exit(code) => Outcome::Unknown(format!("exit status {code}: {}", printable(text))),
         End::Signal(signal) => Outcome::Unknown(format!("the plugin was killed by signal {signal}")),
@@ -102,6 +115,13 @@ mod tests {
             (End::Exit(2), "\n", "fail", "exit status 2 (critical)"),
             (End::Exit(3), "usage", "unknown", "exit status 3: usage"),
             (End::Exit(127), "", "unknown", "exit status 127"),
+            (End::Exit(124), "", "fail", "the plugin gave up by its own deadline (exit status 124)"),
+            (End::Exit(124), "IMAP|a=1", "fail", "the plugin gave up by its own deadline (exit status 124): IMAP"),
+            (End::Signal(14), "", "fail", "the plugin gave up by its own deadline (signal 14, SIGALRM)"),
+            // Killed by somebody else, or out of memory: that is no word of the node.
+            (End::Exit(137), "", "unknown", "exit status 137"),
+            (End::Signal(9), "", "unknown", "the plugin was killed by signal 9"),
+            (End::Signal(15), "", "unknown", "the plugin was killed by signal 15"),
             (End::Signal(11), "half a", "unknown", "the plugin was killed by signal 11"),
         ] {
             let outcome = verdict(end, output.as_bytes());

@@ -25,13 +25,13 @@ mod smtp;
 mod tcp;
 mod tls;
 
-/// Asks a node at one of its addresses once. Takes no longer than the check's timeout. `trusts` is what all probes
-/// share.
+/// Asks a node at one of its addresses once. Takes no longer than the check's timeout, and where it has to wait for the
+/// machine's authorities, which are read once, than two of them: the node has its own time. `trusts` is what all probes share.
 pub async fn probe(trusts: &Trusts, check: &Check, node: &NodeName, address: IpAddr) -> Outcome {
     let timeout = check.timing.timeout;
     let connect = async |port: u16| {
         let handshake = match &check.tls {
-            Some(tls) => Some(Box::pin(trusts.handshake(tls, address)).await?),
+            Some(tls) => Some(Box::pin(trusts.handshake(tls, address, timeout)).await?),
             None => None,
         };
         Peer::connect(address, port, timeout, handshake).await

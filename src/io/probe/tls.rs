@@ -18,7 +18,11 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use rustls_platform_verifier::Verifier;
-use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{error::Elapsed, timeout},
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{Talk, peer::Wire};
@@ -31,11 +35,36 @@ use crate::{
 };
 
 /// The ways of trusting that the checks have, each made when it is first used.
-#[derive(Debug, Default)]
-pub struct Trusts(Mutex<HashMap<Key, Arc<OnceCell<Trust>>>>);
+#[derive(Debug)]
+pub struct Trusts {
+    places: Mutex<HashMap<Key, Place>>,
+    make: fn(&Tls) -> Result<Trust, Error>,
+}
+
+impl Default for Trusts {
+    fn default() -> Self {
+        Self { places: Mutex::default(), make: Trust::new }
+    }
+}
 
 /// Who is trusted, and whether that matters.
 type Key = (Option<Authorities>, bool);
+
+/// Where a way of trusting is, or will be.
+type Place = Arc<watch::Sender<Making>>;
+
+/// How far a way of trusting is.
+#[derive(Debug, Default)]
+enum Making {
+    /// Nobody has wanted it.
+    #[default]
+    Unwanted,
+    /// A thread reads the authorities; another one would hang where this one does.
+    UnderWay,
+    Made(Trust),
+    /// Whoever comes next has it made anew.
+    Failed(String),
+}
 
 /// Whom a handshake trusts. Cloning shares all of it.
 #[derive(Debug, Clone)]
@@ -47,30 +76,55 @@ struct Trust {
 
 impl Trusts {
     /// Prepares the handshake of one probe.
-    pub(super) async fn handshake(&self, tls: &Tls, address: IpAddr) -> Talk<Handshake> {
+    pub(super) async fn handshake(&self, tls: &Tls, address: IpAddr, patience: Duration) -> Talk<Handshake> {
         let name = tls.name.clone().unwrap_or_else(|| ServerName::from(address));
-        let trust = self.trust(tls).await?;
+        let trust = self.trust(tls, patience).await.map_err(|error| {
+            Outcome::Unknown(format!("no authorities to trust here: {error}; install ca-certificates or set tls_ca"))
+        })?;
         Ok(Handshake { trust, name, begin: tls.begin, verify: tls.verify, min_days: tls.min_days })
     }
 
-    /// The machine's authorities are hundreds of files, read while other probes go on.
-    async fn trust(&self, tls: &Tls) -> Talk<Trust> {
+    /// The machine's authorities are hundreds of files, read while other probes go on. Their file system may hang: one
+    /// thread then hangs with it, however many wait.
+    async fn trust(&self, tls: &Tls, patience: Duration) -> Result<Trust, String> {
         let place = self.place(tls);
-        let made = place.get_or_try_init(|| async {
-            let tls = tls.clone();
-            spawn_blocking(move || Trust::new(&tls))
-                .await
-                .unwrap_or_else(|error| Err(Error::General(error.to_string())))
+        let mut progress = place.subscribe();
+        let is_to_be_made = place.send_if_modified(|making| {
+            let is_wanted = matches!(making, Making::Unwanted | Making::Failed(_));
+            if is_wanted {
+                *making = Making::UnderWay;
+            }
+            is_wanted
         });
-        made.await.cloned().map_err(|error| {
-            Outcome::Unknown(format!("no authorities to trust here: {error}; install ca-certificates or set tls_ca"))
-        })
+        if is_to_be_made {
+            let (tls, make) = (tls.clone(), self.make);
+            // Whoever waits for it may leave.
+            tokio::spawn(async move {
+                let ended = spawn_blocking(move || make(&tls)).await;
+                let trust = ended.map_err(|error| error.to_string());
+                let trust = trust.and_then(|trust| trust.map_err(|error| error.to_string()));
+                place.send_replace(trust.map_or_else(Making::Failed, Making::Made));
+            });
+        }
+        let is_over = |making: &Making| matches!(making, Making::Made(_) | Making::Failed(_));
+        match timeout(patience, progress.wait_for(is_over)).await {
+            Ok(Ok(making)) => match &*making {
+                Making::Made(trust) => Ok(trust.clone()),
+                Making::Failed(error) => Err(error.clone()),
+                Making::Unwanted | Making::UnderWay => Err("they are being read".to_owned()),
+            },
+            Ok(Err(_)) => Err("rotad stops".to_owned()),
+            Err(Elapsed { .. }) => {
+                let patience = humantime::format_duration(patience);
+                Err(format!("they were not read in {patience} (does the file system of /etc/ssl hang?)"))
+            }
+        }
     }
 
     /// Where the trust of a check is, or will be.
-    fn place(&self, tls: &Tls) -> Arc<OnceCell<Trust>> {
+    fn place(&self, tls: &Tls) -> Place {
         // A panic elsewhere leaves the map whole.
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (tls.authorities.clone(), tls.verify);
         if let Some(place) = places.get(&key) {
             return Arc::clone(place);
@@ -200,5 +254,67 @@ impl ServerCertVerifier for Anybody {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    fn tls() -> Tls {
+        Tls { begin: Begin::Implicit, name: None, verify: true, authorities: None, min_days: 0 }
+    }
+
+    async fn ask(trusts: &Trusts) -> Talk<Handshake> {
+        trusts.handshake(&tls(), IpAddr::from([127, 0, 0, 1]), SOON).await
+    }
+
+    #[tokio::test]
+    async fn f6_authorities_that_hang_end_no_probe_late_and_hold_one_thread() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        static HANGS: AtomicBool = AtomicBool::new(true);
+        let trusts = Trusts {
+            make: |tls| {
+                BEGUN.fetch_add(1, Ordering::Relaxed);
+                while HANGS.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Trust::new(&Tls { verify: false, ..tls.clone() })
+            },
+            ..Trusts::default()
+        };
+        for _ in 0..5 {
+            let refused = ask(&trusts).await.unwrap_err();
+            assert!(matches!(refused, Outcome::Unknown(_)), "{refused:?}");
+            assert!(refused.reason().contains("they were not read in 50ms"), "{refused:?}");
+        }
+        assert_eq!(BEGUN.load(Ordering::Relaxed), 1, "threads that hang");
+        HANGS.store(false, Ordering::Relaxed);
+        // It goes on by itself, and is not begun anew.
+        while ask(&trusts).await.is_err() {}
+        assert_eq!(BEGUN.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn authorities_that_cannot_be_read_are_read_again_by_whoever_comes_next() {
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let trusts = Trusts {
+            make: |tls| match BEGUN.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(Error::General("there are none".to_owned())),
+                _ => Trust::new(&Tls { verify: false, ..tls.clone() }),
+            },
+            ..Trusts::default()
+        };
+        let refused = ask(&trusts).await.unwrap_err();
+        assert!(refused.reason().contains("there are none; install ca-certificates or set tls_ca"), "{refused:?}");
+        while ask(&trusts).await.is_err() {}
+        assert_eq!(BEGUN.load(Ordering::Relaxed), 2);
     }
 }

@@ -48,6 +48,8 @@ async fn a19_exit_codes() {
         ("echo CRIT; exit 2", fail("CRIT")),
         ("echo usage; exit 3", unknown("exit status 3: usage")),
         ("exit 127", unknown("exit status 127")),
+        ("exec timeout 0.1 sleep 600", fail("the plugin gave up by its own deadline (exit status 124)")),
+        ("kill -ALRM $$", fail("the plugin gave up by its own deadline (signal 14, SIGALRM)")),
         ("kill -SEGV $$", unknown("the plugin was killed by signal 11")),
         ("printf '\\033[2J\\377'; exit 2", fail("\\u{1b}[2J\\xff")),
         ("echo to stderr >&2; cat; exit 2", fail("exit status 2 (critical)")),

@@ -91,6 +91,45 @@ fn an_edit_of_the_authorities_takes_effect() {
 }
 
 #[test]
+fn f6_authorities_on_a_file_system_that_hangs_delay_nothing_else() {
+    let own = "own: { publish: address, name: own, checks: [own] }";
+    let domain = "services: [imap, own]";
+    let mut rota = Rota::new().nodes(2).service(own).service(IMAP).domain("mydomain.org", domain).build();
+    // A FIFO that nobody writes to.
+    let machine = rota.path().join("machine.pem");
+    assert!(std::process::Command::new("mkfifo").arg(&machine).status().unwrap().success());
+    rota.started_by(&["env", &format!("SSL_CERT_FILE={}", machine.display())]);
+    let ours = Authority::new("ours");
+    let names = ["node00", "node01"].map(|node| rota.ip(node).to_string());
+    let server = ours.server(&[&names[0], &names[1]], crate::support::certificate::ALWAYS);
+    let script = Script::new().tls(&server).then(Script::imap());
+    let first = Node::start(&format!("{}:0", names[0]), script.clone());
+    let port = first.address().port();
+    let _second = Node::start(&format!("{}:{port}", names[1]), script);
+    let quick = "interval: 400ms, fast_interval: 50ms, timeout: 300ms, rise: 2, fall: 2";
+    let check = format!("own: {{ {quick}, kind: imap, port: {port}, tls: implicit }}");
+    rota.edit("checks:\n", &format!("checks:\n  {check}\n"));
+    rota.start();
+    // The round ends, and the other checks are made.
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    rota.expect_journal(&format!(
+        "node01 own ({}) is unknown: no authorities to trust here: they were not read in 300ms",
+        names[1]
+    ));
+    rota.kill_check("node01", "imap");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+    // A stop is not held up either.
+    assert_eq!(rota.stop(), Some(0));
+    rota.start();
+    rota.expect_journal("they were not read in 300ms");
+    // It goes on: all targets are asked again without more ado.
+    fs::write(&machine, ours.pem()).unwrap();
+    for (node, ip) in ["node00", "node01"].iter().zip(&names) {
+        rota.expect_journal(&format!("{node} own ({ip}) is up: "));
+    }
+}
+
+#[test]
 fn a4_b4_a_plugin_that_hangs_takes_its_node_out_and_knows_its_node() {
     let mut rota = two_nodes();
     let ip = rota.ip("node01");

@@ -291,11 +291,14 @@ impl StateDir {
     /// Writes what is to be remembered, whole or not at all.
     ///
     /// # Errors
-    /// What the system said; the file before is still there. So it is if it is damaged and no copy of it can be kept.
+    /// What the system said; the file before is still there. So it is if it is damaged and no copy of it can be kept, and if
+    /// the new one would be larger than what the next start reads.
     pub fn save(&self, state: &State) -> io::Result<()> {
         if self.is_barred.load(Ordering::Relaxed) {
             self.make_way()?;
         }
+        let content = state.encode();
+        check_size(content.len())?;
         // Whatever has the name, nothing is written into it.
         match unlinkat(&self.directory, "state.new", AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -303,11 +306,23 @@ impl StateDir {
         }
         let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | NEVER;
         let mut file = File::from(openat(&self.directory, "state.new", new, MODE)?);
-        file.write_all(state.encode().as_bytes())?;
+        file.write_all(content.as_bytes())?;
         file.sync_all()?;
         renameat(&self.directory, "state.new", &self.directory, "state")?;
         self.directory.sync_all()
     }
+}
+
+fn check_size(bytes: usize) -> io::Result<()> {
+    if bytes as u64 <= MAX_STATE {
+        return Ok(());
+    }
+    let words = format!(
+        "it has {} MiB, and a start reads at most {} MiB; share the domains out between several rotads",
+        bytes >> 20,
+        MAX_STATE >> 20
+    );
+    Err(io::Error::new(ErrorKind::FileTooLarge, words))
 }
 
 /// Never through a link, never waiting for somebody, never a terminal of ours, never for a child.

@@ -53,6 +53,7 @@ impl Rest {
             "generations" => entries(value, |_, generation| whole(generation.is_u64(), generation)),
             "left_over" => entries(value, |_, sets| entries(sets, left_over)),
             "hold" => hold(value),
+            "file" => whole(value.is_string() || value.is_null(), value),
             "damping" => targets(value, |value| record::<Past>(value, &["up", "downs", "hold"])),
             "agents" => targets(value, |value| record::<PastWish>(value, &["wish", "since", "says"])),
             _ => whole(false, value),

@@ -193,3 +193,11 @@ fn h4_who_types_a_command_is_not_who_rotad_runs_as() {
         assert!(!words.contains("rotad runs as (uid"), "{words}");
     }
 }
+
+#[test]
+fn a_state_that_no_start_could_read_does_not_take_the_place_of_the_one_before() {
+    let most = usize::try_from(MAX_STATE).unwrap();
+    assert!(check_size(most).is_ok());
+    let error = check_size(most + (1 << 20)).unwrap_err().to_string();
+    assert!(error.contains("257 MiB") && error.contains("256 MiB"), "{error}");
+}

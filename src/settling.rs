@@ -3,7 +3,8 @@
 //! A slip in a check fails every node, but not in the same moment: taken one by one they would leave until the last.
 //! Hence the members of a service whose checks changed keep their places until every changed target is decided, and
 //! then all of them are judged together. What a service needed before the edit, and still does, counts at once. What was
-//! asked for others alone, or mattered less, is confirmed first: an edit removes nobody by what was found before it.
+//! asked for others alone, or mattered less, is confirmed first: an edit removes nobody by what was found before it. So
+//! is what is asked for a service that takes a name over from another one, or that no domain had.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,8 +12,9 @@ use std::{
 };
 
 use crate::{
-    check::Target,
-    cluster::{CheckName, Cluster, NodeName, Service, ServiceName},
+    check::{Check, Kind, Target},
+    cluster::{CheckName, Claimed, Cluster, NodeName, ProfileId, Service, ServiceName},
+    dns::OwnerName,
     health::{Health, HealthView},
     standings::is_silent_agent,
 };
@@ -74,13 +76,18 @@ impl Settling {
     pub fn edited(&mut self, old: &Cluster, new: &Cluster) {
         self.0.retain(|service, _| new.services.contains_key(service));
         let (before, after) = (nodes(old), nodes(new));
+        let takers = takers(old, new);
         for (name, service) in &new.services {
             let was = old.services.get(name);
+            let members = (before.get(name), after.get(name));
             let checks = service.checks.iter().filter(|check| {
-                !was.is_some_and(|was| was.checks.contains(check)) || old.checks.get(*check) != new.checks.get(*check)
+                !was.is_some_and(|was| was.checks.contains(check))
+                    || old.checks.get(*check) != new.checks.get(*check)
+                    || is_plugin_asked_otherwise(check, (old, new), members)
             });
             let mut checks: BTreeSet<_> = checks.cloned().collect();
-            if was.is_some_and(|was| needs_more(was, service, &checks)) {
+            let is_taker = takers.contains(name) || !before.contains_key(name) && after.contains_key(name);
+            if is_taker || was.is_some_and(|was| needs_more(was, service, &checks)) {
                 checks.extend(service.checks.iter().cloned());
             }
             let both = after
@@ -135,6 +142,70 @@ fn needs_more(was: &Service, is: &Service, new: &BTreeSet<CheckName>) -> bool {
     let needed = |service: &Service| service.checks_any.unwrap_or(service.checks.len()).min(service.checks.len());
     let gone = was.checks.iter().filter(|check| !is.checks.contains(check) || new.contains(*check)).count();
     needed(was).saturating_sub(gone) + new.len() < needed(is)
+}
+
+/// Whether a plugin is run otherwise for somebody who was a member at the same address: what it is told of a node is a part
+/// of its question.
+fn is_plugin_asked_otherwise(
+    check: &CheckName,
+    (old, new): (&Cluster, &Cluster),
+    (before, after): (Option<&BTreeSet<&NodeName>>, Option<&BTreeSet<&NodeName>>),
+) -> bool {
+    if !matches!(new.checks.get(check).map(|check| &check.kind), Some(Kind::Exec(_))) {
+        return false;
+    }
+    let asked = |cluster: &Cluster, nodes: Option<&BTreeSet<&NodeName>>| {
+        let nodes = nodes.into_iter().flatten().filter_map(|name| cluster.nodes.get_key_value(*name));
+        let targets = nodes.flat_map(|(node, of)| of.addresses.iter().map(move |address| (node, *address)));
+        let asked = targets.filter_map(|(node, address)| {
+            let target = Target { node: node.clone(), check: check.clone(), address };
+            Some((address, (node.clone(), Check::of_target(cluster, &target)?)))
+        });
+        asked.collect::<BTreeMap<_, _>>()
+    };
+    let (was, is) = (asked(old, before), asked(new, after));
+    let is_other = |(address, (node, is)): (&IpAddr, &(NodeName, Check))| {
+        was.get(address).is_some_and(|(before, was)| !was.asks_like(is, before == node))
+    };
+    is.iter().any(is_other)
+}
+
+/// The services that give a shared set which another service gave before.
+fn takers<'a>(old: &'a Cluster, new: &'a Cluster) -> BTreeSet<&'a ServiceName> {
+    let gives_as_before = |service: &ServiceName| {
+        let [was, is] = [old, new].map(|cluster| cluster.services.get(service).map(|service| &service.publish));
+        was == is
+    };
+    let mut same: BTreeMap<(ProfileId, ProfileId), bool> = BTreeMap::new();
+    let mut is_same = |name: &OwnerName| {
+        let (Some(was), Some(is)) = (old.domains.get(name), new.domains.get(name)) else { return false };
+        *same.entry((was.profile, is.profile)).or_insert_with(|| {
+            let [was, is] = [old.profile(was), new.profile(is)].map(|profile| profile.map(|profile| &profile.services));
+            was == is && is.into_iter().flatten().all(gives_as_before)
+        })
+    };
+    let [was, is] = [old, new].map(|cluster| {
+        let changed = cluster.domains.iter().filter(|(name, _)| !is_same(name));
+        let claims = changed.flat_map(|(name, domain)| {
+            cluster.profile(domain).into_iter().flat_map(|profile| cluster.claims(name, profile))
+        });
+        claims
+            .filter_map(|claim| {
+                let is_mx = match claim.what {
+                    Claimed::Shared | Claimed::Pinned(_) => false,
+                    Claimed::Mx => true,
+                    Claimed::Exchange(_) | Claimed::Alias(_) => return None,
+                };
+                Some(((claim.owner, is_mx), claim.service))
+            })
+            .collect::<Vec<_>>()
+    });
+    let mut givers: BTreeMap<_, BTreeSet<&ServiceName>> = BTreeMap::new();
+    for (set, service) in was {
+        givers.entry(set).or_default().insert(service);
+    }
+    let took = |(set, service): &(_, &ServiceName)| givers.get(set).is_some_and(|givers| !givers.contains(*service));
+    is.into_iter().filter(took).map(|(_, service)| service).collect()
 }
 
 /// The nodes that serve each service.

@@ -45,6 +45,66 @@ fn a_service_settles_when_what_is_asked_of_its_members_changes() {
 }
 
 #[test]
+fn a_service_settles_when_it_takes_a_set_over() {
+    let also = |publish: &str| format!("services:\n  two: {{ publish: {publish}, checks: [smtp] }}");
+    let with = |publish: &str| {
+        BEFORE.replacen("services:", &also(publish), 1).replace("domains: {", "domains: { b.test: { services: [two] },")
+    };
+    let imap = with("address, name: imap");
+    let switch = "services: [imap, smtp]";
+    for (what, before, edits, services) in [
+        ("of the same domain", imap.as_str(), &[(switch, "services: [two, smtp]")][..], &["two"][..]),
+        ("at a name of its own", &with("address, name: two"), &[(switch, "services: [imap, smtp, two]")], &[]),
+        (
+            "by its name",
+            &with("address, name: two").replace(switch, "services: [imap, two]"),
+            &[("name: imap", "name: old"), ("name: two", "name: imap")],
+            &["two"],
+        ),
+        (
+            "of a domain above",
+            &with("address, name: imap.a"),
+            &[("a.test: {", "test: { services: [two] }, c.test: {")],
+            &["two"],
+        ),
+        ("of a domain that is new", &imap, &[("domains: {", "domains: { c.test: { services: [two] },")], &[]),
+        (
+            "as nobody before",
+            &imap.replace("b.test: { services: [two] },", ""),
+            &[("domains: {", "domains: { c.test: { services: [two] },")],
+            &["two"],
+        ),
+        ("for other nodes", &imap, &[(switch, "services: [imap, smtp], nodes: [n0]")], &[]),
+    ] {
+        let edited = edits.iter().fold(before.to_owned(), |yaml, (from, to)| {
+            assert!(yaml.contains(from), "{what}: {from}");
+            yaml.replacen(from, to, 1)
+        });
+        let mut settling = Settling::default();
+        settling.edited(&cluster(before), &cluster(&edited));
+        assert_eq!(settling.0.keys().map(ToString::to_string).collect::<Vec<_>>(), services, "{what}");
+    }
+}
+
+#[test]
+fn a_service_settles_when_its_plugin_is_told_something_else_of_a_node() {
+    let before =
+        BEFORE.replace("imap: { kind: imap }", "imap: { kind: exec, command: [/p, \"{index}\", \"{address}\"] }");
+    for (what, from, to, services) in [
+        ("an index", "[192.0.2.11]", "[192.0.2.11], index: 7", &["imap"][..]),
+        ("another name", "n1: {", "m1: {", &["imap"]),
+        ("a node more", "nodes: {", "nodes: { n2: { addresses: [192.0.2.12] },", &[]),
+        ("a node less", ", n1: { addresses: [192.0.2.11] }", "", &[]),
+    ] {
+        let after = before.replacen(from, to, 1);
+        assert_ne!(after, before, "{what}");
+        let mut settling = Settling::default();
+        settling.edited(&cluster(&before), &cluster(&after));
+        assert_eq!(settling.0.keys().map(ToString::to_string).collect::<Vec<_>>(), services, "{what}");
+    }
+}
+
+#[test]
 fn a_service_settles_when_it_needs_more_of_its_checks() {
     let file = |rest: &str| cluster(&BEFORE.replace("name: imap, checks: [imap]", &format!("name: imap, {rest}")));
     for (old, new, settles) in [

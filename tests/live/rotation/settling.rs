@@ -23,7 +23,7 @@ fn expect_nobody_leaves(rota: &mut Rota, check: &str, edit: &dyn Fn(&str) -> Str
     }
     rota.eventually("that is told", |rota| {
         let journal = rota.journal();
-        journal.contains("blind: 3 of 3 nodes") || journal.contains("imap A on node00, node01, node02: too few healthy")
+        journal.contains("blind: 3 of 3 nodes") || journal.contains(" A on node00, node01, node02: too few healthy")
     });
     rota.write(&good);
     rota.expect_in_sync();
@@ -60,6 +60,19 @@ fn a1_a_slip_in_a_check_takes_nobody_out() {
         let silent = smtp.replace("kind: smtp", "kind: smtp, tls: starttls");
         yaml.replace(smtp, &silent).replace("name: imap, checks: [imap]", "name: imap, checks: [imap, smtp]")
     });
+}
+
+#[test]
+fn a1_a_service_that_takes_a_name_over_takes_nobody_out() {
+    // It has a slip in its check, and no domain had it before.
+    let mut rota = three().build();
+    rota.edit("  imap: { publish:", "  strict: { publish: address, name: imap, checks: [slip] }\n  imap: { publish:");
+    let web = rota.yaml().lines().find(|line| line.trim_start().starts_with("web: ")).unwrap().to_owned();
+    let slip = web.replace("web:", "slip:").replace("body: login", "body: lgoin");
+    rota.edit(&web, &format!("{web}\n{slip}"));
+    rota.start();
+    rota.expect_a("imap.mydomain.org", NODES);
+    expect_nobody_leaves(&mut rota, "slip", &|yaml| yaml.replace("services: [imap, mx]", "services: [strict, mx]"));
 }
 
 #[test]

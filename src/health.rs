@@ -483,6 +483,8 @@ impl Transition {
 pub struct HealthView {
     /// One entry for each target that is watched.
     pub targets: BTreeMap<Target, Arc<Health>>,
+    /// What is remembered of targets that are out of the file, should they come back.
+    pub absent: Arc<BTreeMap<Target, Health>>,
     /// Whether every target has had an answer that decides, or as many as would decide (the first round).
     pub first_round_done: bool,
     /// Targets that are down, but perhaps for a fault of our own: see [`blind`](crate::blind).

@@ -51,9 +51,9 @@ pub struct Schedule {
     gaps: u64,
     /// The file that the targets are of.
     of: Option<Arc<Cluster>>,
-    /// What an earlier run held against targets that this one has not begun to watch, and what agents asked for whose
-    /// targets are out of the file.
-    remembered: BTreeMap<Target, Health>,
+    /// What an earlier run remembered of targets that this one has not begun to watch, and what is held against targets out
+    /// of the file, or asked for by their agents.
+    remembered: Arc<BTreeMap<Target, Health>>,
 }
 
 /// Targets out of the file of which something is remembered at most.
@@ -118,7 +118,7 @@ impl Schedule {
             blind: Blind::default(),
             gaps: 0,
             of: None,
-            remembered: BTreeMap::new(),
+            remembered: Arc::default(),
         }
     }
 
@@ -132,7 +132,7 @@ impl Schedule {
             let health = remembered.remove(target).unwrap_or_else(new);
             remembered.insert(target.clone(), past.resume(health, clocks));
         }
-        Self { remembered, ..self }
+        Self { remembered: Arc::new(remembered), ..self }
     }
 
     /// Takes the cluster's targets. Those that are asked what they were asked before, be it at other times or under
@@ -184,10 +184,13 @@ impl Schedule {
         }
         // Who takes a check out of the file says that its agent asks for nothing; who takes a node out says nothing of it.
         let is_out = |target: &Target| !cluster.nodes.contains_key(&target.node);
-        let gone = stays.into_values().filter(|old| old.health.has_wish() && is_out(&old.target));
-        self.remember_wishes(gone, now);
-        for (_, health) in self.remembered.iter_mut().filter(|(target, health)| health.has_wish() && !is_out(target)) {
-            *health = Health { wish: AdminState::Ready, state: State::Unknown, why: None, ..health.clone() };
+        let gone = stays.into_values().filter(|old| is_out(&old.target) || old.health.is_held_against(now));
+        self.remember(gone, now);
+        if self.remembered.iter().any(|(target, health)| health.has_wish() && !is_out(target)) {
+            let remembered = Arc::make_mut(&mut self.remembered).iter_mut();
+            for (_, health) in remembered.filter(|(target, health)| health.has_wish() && !is_out(target)) {
+                *health = Health { wish: AdminState::Ready, state: State::Unknown, why: None, ..health.clone() };
+            }
         }
         self.blind.follow(suspects);
         self.unsettled = self.watched.iter().filter(|watched| !watched.is_settled()).count();
@@ -201,11 +204,9 @@ impl Schedule {
         self.blind = Blind::default();
         for old in std::mem::take(&mut self.watched) {
             let settle = self.of.as_ref().map_or(SETTLE, |of| of.safety.settle(&old.check.timing));
-            // What was held against it is held all the same.
-            let health = Health::new(now).remembering(old.health.flaps.clone(), old.health.stands());
             let told = Some(old.health.state).filter(|state| *state != State::Unknown).or(old.health.told);
-            let health = Health { told, ..health.asking_as(&old.health) };
-            self.remembered.insert(old.target.clone(), health);
+            let health = Health { told, ..of_before(&old.health, now) };
+            Arc::make_mut(&mut self.remembered).insert(old.target.clone(), health);
             let watched = self.begin(old.target, old.check, now, settle);
             self.watched.push(watched);
         }
@@ -219,7 +220,9 @@ impl Schedule {
         self.next_watch += 1;
         let seed = seed(&target.node);
         let due = first_due(&check, now, seed);
-        let health = self.remembered.remove(&target).unwrap_or_else(|| Health::new(now));
+        let is_known = self.remembered.contains_key(&target);
+        let remembered = is_known.then(|| Arc::make_mut(&mut self.remembered).remove(&target)).flatten();
+        let health = remembered.unwrap_or_else(|| Health::new(now));
         // What an agent asked for stands, and is no answer to another kind of question.
         let (state, since, why, wish) = match check.kind {
             Kind::Agent { .. } if health.has_wish() => (health.state, health.since, health.why, health.wish),
@@ -247,14 +250,17 @@ impl Schedule {
         Watched { health: Arc::new(health), ..begun }
     }
 
-    /// Keeps what agents ask for whose targets leave the file: they may come back.
-    fn remember_wishes(&mut self, gone: impl Iterator<Item = Watched>, now: Instant) {
-        for old in gone {
-            if self.remembered.len() >= REMEMBERED {
-                return;
-            }
-            self.remembered.insert(old.target, Health::new(now).asking_as(&old.health));
+    /// Keeps what is held against targets that leave the file, and what their agents ask for: they may come back.
+    fn remember(&mut self, gone: impl Iterator<Item = Watched>, now: Instant) {
+        let is_worth_it = |health: &Health| health.has_wish() || health.is_held_against(now);
+        let mut gone = gone.filter(|old| is_worth_it(&old.health)).peekable();
+        if gone.peek().is_none() {
+            return;
         }
+        let remembered = Arc::make_mut(&mut self.remembered);
+        remembered.retain(|_, health| is_worth_it(health));
+        let room = REMEMBERED.saturating_sub(remembered.len());
+        remembered.extend(gone.take(room).map(|old| (old.target, of_before(&old.health, now))));
     }
 
     /// Makes the queue anew after targets have moved.
@@ -348,6 +354,7 @@ impl Schedule {
             first_round_done: self.first_round_done,
             suspects: self.blind.suspects().clone(),
             blind: self.blind.is_blind(),
+            absent: Arc::clone(&self.remembered),
             gaps: self.gaps,
             of: self.of.clone(),
         }
@@ -411,6 +418,11 @@ impl Schedule {
     pub const fn is_of_another_round(&self, view: &HealthView) -> bool {
         view.first_round_done != self.first_round_done || view.gaps != self.gaps
     }
+}
+
+/// What stays of the health of a target that is watched anew: what is held against it, and what its agent asks for.
+fn of_before(health: &Health, now: Instant) -> Health {
+    Health::new(now).remembering(health.flaps.clone(), health.stands()).asking_as(health)
 }
 
 /// A number for a node: the same in each run.

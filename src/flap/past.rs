@@ -61,10 +61,12 @@ impl Past {
         Some(Self { up, downs: downs.map(|down| clocks.stamp(down)).collect(), hold })
     }
 
-    /// The same of all targets.
+    /// The same of all targets. Of those that are out of the file only what is held against them counts.
     #[must_use]
     pub fn of_all(view: &HealthView, clocks: Clocks) -> Damping {
-        view.targets.iter().filter_map(|(target, health)| Some((target.clone(), Self::of(health, clocks)?))).collect()
+        let watched = view.targets.iter().map(|(target, health)| (target, &**health));
+        let absent = view.absent.iter().filter(|(_, health)| health.is_held_against(clocks.now));
+        watched.chain(absent).filter_map(|(target, health)| Some((target.clone(), Self::of(health, clocks)?))).collect()
     }
 
     /// The health of a target that was left so, and is watched again.
@@ -86,6 +88,15 @@ impl Past {
     }
 }
 
+impl Health {
+    /// Whether it went down within the last hour, or waits for that.
+    #[must_use]
+    pub fn is_held_against(&self, now: Instant) -> bool {
+        let hold = self.stands().and_then(|before| before.hold);
+        self.flaps.downs().any(|down| is_recent(down, now)) || hold.is_some_and(|hold| hold.until > now)
+    }
+}
+
 /// How long ago a stamp was; one in the future, by a clock that was put back, was now.
 fn since(stamp: Stamp, wall: SystemTime) -> Duration {
     wall.duration_since(stamp.0).unwrap_or_default()
@@ -101,7 +112,9 @@ pub fn is_same(one: &HealthView, other: &HealthView) -> bool {
     let same = |((target, health), (other, then)): ((&Target, &_), (&Target, &_))| {
         target == other && (std::sync::Arc::ptr_eq(health, then) || is_alike(health, then))
     };
-    one.targets.len() == other.targets.len() && one.targets.iter().zip(&other.targets).all(same)
+    one.targets.len() == other.targets.len()
+        && one.targets.iter().zip(&other.targets).all(same)
+        && one.absent == other.absent
 }
 
 fn is_alike(health: &Health, then: &Health) -> bool {

@@ -65,7 +65,9 @@ impl PastWish {
     /// The same of all targets.
     #[must_use]
     pub fn of_all(view: &HealthView, clocks: Clocks) -> Wishes {
-        view.targets.iter().filter_map(|(target, health)| Some((target.clone(), Self::of(health, clocks)?))).collect()
+        let watched = view.targets.iter().map(|(target, health)| (target, &**health));
+        let all = watched.chain(view.absent.iter());
+        all.filter_map(|(target, health)| Some((target.clone(), Self::of(health, clocks)?))).collect()
     }
 
     /// The health of a target that was left so, and is watched again.

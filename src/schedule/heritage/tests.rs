@@ -322,6 +322,48 @@ fn a10_what_an_agent_asked_for_outlives_a_restart_with_another_file() {
 }
 
 #[test]
+fn a10_a11_what_is_remembered_of_a_node_out_of_the_file_outlives_restarts() {
+    let (all, fewer) = (file("agent", agent(777)), cluster(&NODES[1..], &[("agent", agent(777))]));
+    let drains = |target: &Target| match target.node.as_str() {
+        "n0" => Outcome::Out("agent says \"drain\"".to_owned()),
+        _ => well(target),
+    };
+    let fails = |target: &Target| if target.node.as_str() == "n0" { refused(target) } else { well(target) };
+    let mut world = World::new(&all);
+    let answers: [fn(&Target) -> Outcome; 5] = [well, fails, well, fails, drains];
+    for answer in answers {
+        world.pass(10, answer);
+    }
+    let remembered = |world: &World| {
+        let clocks = Clocks { now: world.now, wall: SystemTime::UNIX_EPOCH + 1_000 * SECOND };
+        let view = world.schedule.view();
+        let (damping, wishes) = (Past::of_all(&view, clocks), PastWish::of_all(&view, clocks));
+        let of_node = damping.iter().filter(|(target, _)| target.node.as_str() == "n0");
+        let downs: Vec<_> = of_node.map(|(_, past)| past.downs.len()).collect();
+        (downs, wishes.len(), Schedule::new(world.now).remembering(&damping, &wishes, clocks))
+    };
+    world.edit(&fewer);
+    for _ in 0..3 {
+        world.pass(5, silent);
+        let (downs, wishes, schedule) = remembered(&world);
+        assert_eq!((downs, wishes), (vec![2], 1));
+        world.schedule = schedule;
+        world.edit(&fewer);
+    }
+    world.edit(&all);
+    world.pass(5, silent);
+    assert_eq!(out(&world), ["n0 agent 192.0.2.10"]);
+    let (downs, wishes, _) = remembered(&world);
+    assert_eq!((downs, wishes), (vec![2], 1));
+    // What is not held against it any more is not kept for ever.
+    world.pass(10, well);
+    world.edit(&fewer);
+    world.now += Duration::from_hours(2);
+    world.edit(&fewer);
+    assert_eq!(remembered(&world).0, Vec::<usize>::new());
+}
+
+#[test]
 fn an_answer_to_a_question_of_before_an_edit_decides_nothing_of_the_edit() {
     let mut world = World::new(&file("imap", tcp(143)));
     world.pass(10, well);

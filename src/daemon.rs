@@ -23,7 +23,7 @@ use crate::{
     flap::Past,
     health::PastWish,
     io::{
-        clock, control_server, files, journal, keys, local_socket, monitor,
+        clock, control_server, files, instance, journal, keys, local_socket, monitor,
         pulse::Pulse,
         reconcile::{Link, Pending, Reconcile, Remembered, Save},
         state::{Loaded, StateDir},
@@ -41,7 +41,7 @@ use crate::{
 /// How long a stop waits for the monitor's end.
 const MONITOR_ENDS: Duration = Duration::from_secs(1);
 
-/// Runs until SIGTERM or SIGINT; SIGHUP reads the file at once.
+/// Runs until SIGTERM or SIGINT; SIGHUP reads the file and the zones at once.
 ///
 /// # Errors
 /// [`Failure`] when something that it cannot do without is not to be had at the start.
@@ -59,9 +59,11 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
     let (status_listener, status_place) = bind(&status_socket, status_server::MODE)?;
     let (control_listener, control_place) = bind(&control_socket, control_server::MODE)?;
     let shutdown = Shutdown::listen()?;
+    let instance = instance::claim(&state.me, cluster.bind.server);
 
     journal::emit(&started(&cluster, &state.me, file));
-    trouble.iter().for_each(journal::emit);
+    let rival = instance.as_ref().err().map(|words| Event::new(Kind::StateTrouble, words));
+    trouble.iter().chain(&rival).for_each(journal::emit);
     for warning in &loaded.warnings {
         journal::emit(&Event::new(Kind::ConfigWarning, warning.headline()));
     }
@@ -115,6 +117,8 @@ pub async fn run(file: &Path) -> Result<Exit, Failure> {
         saves,
         file: file.to_owned(),
         look,
+        loaded_at: clocks.wall,
+        signals: 0,
         revision: 0,
         headline: String::new(),
         pending: Pending::default(),

@@ -137,6 +137,8 @@ kinds! {
     PrimaryBack = Info, "55727054e2b348c5a958a9c2c0f8fe3d";
     /// BIND does not accept a key any more and accepts another one of the file.
     KeyRefused = Warning, "7dcca4b10fae480586d8a38e6822ad60";
+    /// BIND answers on fewer connections than the file says: these are used.
+    FewerConnections = Warning, "9b4f38bba487952551937e71183c7a43";
     /// The state directory could not be read or written.
     StateTrouble = Warning, "6c9a4b06fbb44723aa9a931a2c08b0be";
     /// The state is saved again, after trouble.
@@ -171,11 +173,11 @@ impl Kind {
     pub const fn folding(self) -> Folding {
         use Kind::{
             Blind, BlindOver, CheckClear, CheckDown, CheckHeld, CheckUnknown, CheckUp, CheckWarning, ConfigLoaded,
-            ConfigRefused, ConfigWarning, CopyBehind, Drift, EditAccepted, EnoughHealthy, FirstRound, Gap, HoldBegun,
-            HoldEnded, KeyRefused, KeysAccepted, KeysRefused, LeftOver, LinesLost, MessageStopped, PrimaryBack,
-            PrimaryLost, Published, RrsetForeign, Started, StateSaved, StateTrouble, Stopping, TooFewHealthy,
-            TooMuchChange, TtlLimited, UpdatesSigned, UpdatesUnsigned, ZoneAdopted, ZoneFailing, ZoneForeign,
-            ZoneRecovered, ZoneStandby,
+            ConfigRefused, ConfigWarning, CopyBehind, Drift, EditAccepted, EnoughHealthy, FewerConnections, FirstRound,
+            Gap, HoldBegun, HoldEnded, KeyRefused, KeysAccepted, KeysRefused, LeftOver, LinesLost, MessageStopped,
+            PrimaryBack, PrimaryLost, Published, RrsetForeign, Started, StateSaved, StateTrouble, Stopping,
+            TooFewHealthy, TooMuchChange, TtlLimited, UpdatesSigned, UpdatesUnsigned, ZoneAdopted, ZoneFailing,
+            ZoneForeign, ZoneRecovered, ZoneStandby,
         };
         match self {
             Blind => Folding::Until(&[BlindOver]),
@@ -191,8 +193,8 @@ impl Kind {
             Started | Stopping | FirstRound | ConfigLoaded | ConfigRefused | ConfigWarning | CheckUp | CheckDown
             | CheckUnknown | CheckWarning | CheckClear | CheckHeld | BlindOver | Published | ZoneRecovered
             | RrsetForeign | TtlLimited | Drift | TooFewHealthy | EnoughHealthy | TooMuchChange | EditAccepted
-            | KeysAccepted | UpdatesSigned | PrimaryBack | KeyRefused | StateSaved | Gap | HoldBegun | HoldEnded
-            | ZoneAdopted | LeftOver | LinesLost => Folding::Each,
+            | KeysAccepted | UpdatesSigned | PrimaryBack | KeyRefused | FewerConnections | StateSaved | Gap
+            | HoldBegun | HoldEnded | ZoneAdopted | LeftOver | LinesLost => Folding::Each,
         }
     }
 }

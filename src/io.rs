@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod control_server;
 pub mod files;
+pub mod instance;
 pub mod journal;
 pub mod keys;
 pub mod local_socket;

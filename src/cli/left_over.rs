@@ -17,7 +17,9 @@ use crate::{
     exit::Exit,
     health::{Health, HealthView, State as Stands},
     io::{
-        clock, files, journal,
+        clock, files,
+        instance::Instance,
+        journal,
         pulse::Pulse,
         state::{Loaded, StateDir, may_make},
         systemd,
@@ -94,6 +96,7 @@ fn say(Answer { done, words, exit }: &Answer) -> Result<Exit, Failure> {
 struct Alone {
     cluster: Arc<Cluster>,
     directory: StateDir,
+    _instance: Option<Instance>,
     state: State,
     now: Instant,
 }
@@ -106,13 +109,14 @@ impl Alone {
         let directory = StateDir::open(&path)?;
         let Loaded { state, trouble } = directory.load(&cluster.name)?;
         trouble.iter().for_each(journal::emit);
+        let instance = once::instance(&state, &cluster)?;
         let clocks = Clocks { now: clock::now(), wall: clock::wall() };
         let (overrides, _) = Overrides::remembered(state.hold.clone(), clocks);
         if let Some(hold) = overrides.hold() {
             let words = format!("{}; start rotad and run `rotad release` first", hold.words());
             return Err(anyhow!(words).into());
         }
-        Ok(Self { cluster, directory, state, now: clocks.now })
+        Ok(Self { cluster, directory, _instance: instance, state, now: clocks.now })
     }
 
     /// All zones, with this health for the whole of it: nobody is asked.

@@ -16,7 +16,9 @@ use crate::{
     flap::Past,
     health::PastWish,
     io::{
-        clock, files, journal, keys, monitor,
+        clock, files,
+        instance::{self, Instance},
+        journal, keys, monitor,
         primary::Primary,
         progress::{EVERY, Progress},
         pulse::Pulse,
@@ -87,6 +89,7 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     let directory = StateDir::open(&path)?;
     let Loaded { mut state, trouble } = directory.load(&cluster.name)?;
     trouble.iter().for_each(journal::emit);
+    let _instance = instance(&state, &cluster)?;
     let mut pulse = Pulse::start();
     let (overrides, told) =
         Overrides::remembered(state.hold.clone(), Clocks { now: clock::now(), wall: clock::wall() });
@@ -116,6 +119,12 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     } else {
         Exit::Failed
     })
+}
+
+/// That the daemon does not run with another state directory: it would stand by in every zone that is written beside it.
+pub(super) fn instance(state: &State, cluster: &Cluster) -> Result<Option<Instance>, Failure> {
+    instance::claim(&state.me, cluster.bind.server)
+        .map_err(|words| Failure { exit: Exit::Locked, error: anyhow!(words) })
 }
 
 pub(super) fn primary(cluster: &Cluster) -> Result<Arc<Primary>, Failure> {

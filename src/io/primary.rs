@@ -197,7 +197,7 @@ impl Primary {
             connections: (0..bind.connections.max(1)).map(|_| Lane::open(&line)).collect(),
             apart: Lane::open(&line),
             slow: watch::Sender::default(),
-            room: Room::new(bind.connections.max(1), bind.timeout),
+            room: Room::new(bind),
             updates: Arc::new(Semaphore::new(bind.max_in_flight)),
             reads: Arc::new(Semaphore::new(READS)),
             keys: watch::Sender::new(KeyRing::new(keys, is_near)),
@@ -395,6 +395,9 @@ impl Primary {
             self.room.heard();
         }
         let shrinks = trouble == Some(Cause::Unheard) && !self.slow.borrow().contains(zone) && self.room.shrink();
+        if shrinks {
+            self.room.news().iter().for_each(journal::emit);
+        }
         self.slow.send_if_modified(|slow| match trouble {
             Some(Cause::Silent | Cause::Unheard) if !shrinks => slow.insert(zone.clone()),
             Some(_) => false,

@@ -1,6 +1,13 @@
 //! The loop: wakes on change, hands the newest snapshot to [`Rota`], and carries out what it says.
 
-use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -91,6 +98,10 @@ pub struct Reconcile {
     pub file: PathBuf,
     /// Has the file looked at now.
     pub look: mpsc::Sender<Look>,
+    /// When the file in force was read.
+    pub loaded_at: SystemTime,
+    /// The signals that were heeded.
+    pub signals: u64,
     /// The [`Rota::revision`] that was handed on last.
     pub revision: u64,
     /// What systemd was told last; it is told again when that changes.
@@ -235,14 +246,18 @@ impl Reconcile {
         }
     }
 
-    /// A new file, or a new error in it. The keys are those of the file that is in force then.
+    /// A new file, or a new error in it, or a signal. The keys are those of the file that is in force then.
     fn reload(&mut self) {
-        let (cluster, hash) = {
+        let (cluster, hash, signals) = {
             let current = self.current.borrow_and_update();
-            (Arc::clone(&current.cluster), current.hash.clone())
+            (Arc::clone(&current.cluster), current.hash.clone(), current.signals)
         };
         self.rota.set_cluster(clock::now(), cluster, &hash).iter().for_each(journal::emit);
         self.follow_file();
+        if std::mem::replace(&mut self.signals, signals) != signals {
+            self.read_keys_again();
+            self.rota.read_all();
+        }
     }
 
     /// Hands on what is to be remembered, if it changed, and tells systemd how things stand. Whether it changed.
@@ -303,7 +318,7 @@ impl Reconcile {
                 hold: self.rota.overrides().hold().cloned(),
                 config: status::Config {
                     file: self.file.clone(),
-                    loaded_at: status::Stamp(current.loaded_at),
+                    loaded_at: status::Stamp(self.loaded_at),
                     hash: self.rota.file().to_owned(),
                     held_edit: self.rota.held_edit().map(|held| status::HeldEdit {
                         id: held.id.clone(),

@@ -47,6 +47,8 @@ pub struct Current {
     pub error: Option<String>,
     /// Grows whenever the content of the key file has changed: who signs reads it again.
     pub key_epoch: u64,
+    /// Grows with each SIGHUP that found a good file: the zones are read anew.
+    pub signals: u64,
     /// The keys of the file whose new values wait for a start.
     pub waits: Vec<&'static str>,
 }
@@ -70,6 +72,7 @@ impl Current {
             loaded_at: clock::wall(),
             error: None,
             key_epoch: 0,
+            signals: 0,
             waits: Vec::new(),
         }
     }
@@ -246,6 +249,9 @@ impl Watch {
             }
             let tells = asked.iter().any(|look| !matches!(look, Look::Accept(_)));
             let looked = self.look(!asked.is_empty(), tells).await;
+            if looked.is_ok() && asked.iter().any(|look| matches!(look, Look::Signal)) {
+                self.publish(|current| current.signals += 1);
+            }
             for look in asked {
                 look.answer(&looked);
             }

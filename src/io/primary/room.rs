@@ -1,11 +1,16 @@
 //! How many connections BIND has room for.
 
 use std::{
+    net::SocketAddr,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
-use crate::io::clock;
+use crate::{
+    cluster::Bind,
+    event::{Event, Kind},
+    io::clock,
+};
 
 /// After this long as many connections as the file says are tried again.
 const AGAIN: Duration = Duration::from_mins(10);
@@ -14,18 +19,30 @@ const AGAIN: Duration = Duration::from_mins(10);
 /// answered, while those that it has accepted are.
 #[derive(Debug)]
 pub(super) struct Room {
+    server: SocketAddr,
     /// `bind.connections`.
     all: usize,
     timeout: Duration,
     used: AtomicUsize,
+    /// The fewest that were told.
+    told: AtomicUsize,
     /// When there were fewer the last time, and when an answer came, in milliseconds since boot.
     shrunk_at: AtomicU64,
     heard_at: AtomicU64,
 }
 
 impl Room {
-    pub(super) const fn new(all: usize, timeout: Duration) -> Self {
-        Self { all, timeout, used: AtomicUsize::new(all), shrunk_at: AtomicU64::new(0), heard_at: AtomicU64::new(0) }
+    pub(super) fn new(bind: &Bind) -> Self {
+        let all = bind.connections.max(1);
+        Self {
+            server: bind.server,
+            all,
+            timeout: bind.timeout,
+            used: AtomicUsize::new(all),
+            told: AtomicUsize::new(all),
+            shrunk_at: AtomicU64::new(0),
+            heard_at: AtomicU64::new(0),
+        }
     }
 
     /// How many connections are used now.
@@ -56,6 +73,23 @@ impl Room {
         }
         true
     }
+
+    /// That fewer are used than ever before, once.
+    pub(super) fn news(&self) -> Option<Event> {
+        let used = self.used.load(Ordering::Relaxed);
+        let is_news = self.told.fetch_min(used, Ordering::Relaxed) > used;
+        is_news.then(|| {
+            let words = format!(
+                "{}: named leaves a new connection without an answer while it answers on others: {used} of the {} of \
+                 `bind.connections` are used from now on, and the others are tried again every {}; if `tcp-clients` is used up, \
+                 raise it, or lower `bind.connections`",
+                self.server,
+                self.all,
+                humantime::format_duration(AGAIN)
+            );
+            Event::new(Kind::FewerConnections, words)
+        })
+    }
 }
 
 fn now() -> u64 {
@@ -71,14 +105,26 @@ fn is_older(at: &AtomicU64, than: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::KeySource;
 
     #[test]
     fn connections_that_nobody_answers_beside_those_that_are_answered_are_given_up() {
-        let room = Room::new(4, Duration::from_mins(1));
+        let bind = Bind {
+            server: "192.0.2.53:53".parse().unwrap(),
+            key: KeySource::Credential("tsig.key".to_owned()),
+            timeout: Duration::from_mins(1),
+            connections: 4,
+            max_in_flight: 1,
+            allow_weak_keys: false,
+        };
+        let room = Room::new(&bind);
         assert!(!room.shrink(), "a server that answers nobody lacks no room");
         room.heard();
         assert!(room.shrink() && room.shrink(), "two at once are one lack");
         assert_eq!(room.connections(), 2);
+        let told = room.news().unwrap().message;
+        assert!(told.contains("2 of the 4") && told.contains("tcp-clients"), "{told}");
+        assert_eq!(room.news(), None);
         room.shrunk_at.store(1, Ordering::Relaxed);
         room.heard();
         let long_ago = Duration::from_millis(now()) > AGAIN;

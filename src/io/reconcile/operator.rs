@@ -322,14 +322,20 @@ impl Reconcile {
             cluster.clone_from(self.rota.cluster());
             is_other
         });
-        let key_epoch = self.current.borrow().key_epoch;
+        let key_epoch = {
+            let current = self.current.borrow();
+            if current.hash == self.rota.file() {
+                self.loaded_at = current.loaded_at;
+            }
+            current.key_epoch
+        };
         if let Some(source) = self.link.follow(&self.rota.cluster().bind, key_epoch) {
             self.load_keys(source, None);
         }
     }
 
     /// Reads keys that could not be read before: whatever was wrong may be mended.
-    fn read_keys_again(&mut self) {
+    pub(super) fn read_keys_again(&mut self) {
         if let Some(source) = self.link.again() {
             self.load_keys(source, None);
         }

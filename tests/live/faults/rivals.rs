@@ -101,9 +101,16 @@ fn d22_of_two_copies_of_one_machine_one_stands_by() {
     let mut rota = plain();
     let mut copy = rota.on_another_host();
     fs::copy(rota.path().join("state/state"), rota.path().join("there/state/state")).unwrap();
-    copy.start();
-    copy.expect_in_sync();
+    // A command that writes once does not write beside the daemon, and a daemon says so at its start.
     let serial = rota.serial(ZONE);
+    for command in [&["apply"][..], &["withdraw", "--all"], &["restore", "--all"]] {
+        let ran = copy.run(command);
+        assert!(ran.code == 75 && ran.err.contains("as the same instance"), "{command:?}: {ran:?}");
+    }
+    copy.start();
+    copy.expect_journal("as the same instance");
+    copy.expect_in_sync();
+    assert_eq!(rota.serial(ZONE), serial);
     // Both know of it, both write it; one of them is first. The copy may take a first step that is not its own for
     // one that was late from an earlier life; the second tells.
     rota.kill("node01");

@@ -161,6 +161,25 @@ fn c15_a_hold_waits_for_what_is_under_way_and_names_what_may_still_land() {
 }
 
 #[test]
+fn c15_a_hold_is_answered_once_what_was_under_way_is() {
+    let mut rota = Rota::new().nodes(2).service(IMAP).domain("mydomain.org", "services: [imap]").build();
+    rota.edit("timeout: 2s", "timeout: 20s");
+    rota.start();
+    rota.expect_in_sync();
+    rota.named.pause();
+    rota.kill("node01");
+    rota.eventually("something is written", |rota| rota.zone("mydomain.org")["state"] != "in_sync");
+    let mut asked = rota.begin(&["hold"]);
+    rota.eventually("it is in force", |rota| rota.status()["mode"] == "hold");
+    assert!(asked.try_wait().unwrap().is_none(), "BIND has not answered");
+    rota.named.resume();
+    rota.eventually("it is answered", |_| asked.try_wait().unwrap().is_some());
+    assert_eq!(asked.wait().unwrap().code(), Some(0));
+    assert_eq!(rota.run(&["release"]).code, 0);
+    rota.expect_in_sync();
+}
+
+#[test]
 fn c15_under_a_hold_every_zone_that_would_change_is_pending() {
     let rota = (0..12).fold(Rota::new().nodes(3).service(IMAP).service(MX), |rota, at| {
         rota.domain(&format!("d{at:02}.example.org"), "services: [imap, mx]")

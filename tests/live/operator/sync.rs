@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use super::*;
 
 /// Somebody freezes a zone, takes a line out of its file without a new serial, and thaws it.
@@ -46,6 +48,15 @@ fn c3_what_no_serial_tells_is_repaired_by_sync_and_beside_a_write() {
     rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
     let ran = rota.run(&["sync", "beside.org"]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "1 zone read: nothing had been changed by anybody else\n"), "{ran:?}");
+    // A signal reads as well; and a message that finds its guard true, and a set other than it was, has the zone read.
+    take_out(&mut rota, "mydomain.org", "imap");
+    rota.signal(Signal::HUP);
+    rota.expect_a("imap.mydomain.org", ["node00", "node01"]);
+    take_out(&mut rota, "beside.org", "imap");
+    rota.kill("node01");
+    rota.expect_a("imap.beside.org", ["node00"]);
+    rota.revive("node01");
+    rota.expect_a("imap.beside.org", ["node00", "node01"]);
     let ran = rota.run(&["sync", "nowhere.net"]);
     assert!(ran.code == 1 && ran.err.contains("nowhere.net is no zone"), "{ran:?}");
 }

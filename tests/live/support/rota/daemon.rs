@@ -164,6 +164,12 @@ impl Daemon {
         self.finish(command, arguments)
     }
 
+    /// Begins another command, whose words nobody hears.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command();
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("rotad starts")
+    }
+
     /// The same as a user who may do nothing here but read the file.
     pub fn run_as_nobody(&self, arguments: &[&str]) -> Ran {
         let folder = self.file.parent().expect("a folder");

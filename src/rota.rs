@@ -373,6 +373,8 @@ impl Rota {
             return Vec::new();
         }
         let address = self.cluster.bind.server;
+        let is_alone = self.zones.get(name).is_some_and(Zone::is_alone);
+        let began = (began, is_alone);
         let mut events: Vec<_> = self.server.answered(now, &mut done, began, address).into_iter().collect();
         events.extend(self.server.recognized(now, (name, &done), address, |zone| self.zones.contains_key(zone)));
         if events.iter().any(|event| event.kind == Kind::PrimaryBack) {

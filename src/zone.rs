@@ -153,6 +153,8 @@ pub struct Zone {
     portion: Portion,
     /// Failures in a row of the zone as a whole.
     failures: u32,
+    /// Whether others had answers while it had none.
+    is_alone: bool,
     /// Guards that did not hold, in a row.
     overtaken: u32,
     /// When BIND last took the record alone, for all else was put off and is still.
@@ -240,6 +242,7 @@ impl Zone {
             troubles: BTreeMap::new(),
             portion: Portion::Whole,
             failures: 0,
+            is_alone: false,
             overtaken: 0,
             proved_alone: None,
             wake_at: None,
@@ -271,6 +274,12 @@ impl Zone {
     #[must_use]
     pub const fn wake_at(&self) -> Option<Instant> {
         self.wake_at
+    }
+
+    /// Whether it has no answers although the server gives others: its silence says nothing of the server.
+    #[must_use]
+    pub const fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     /// Whether its content is known.
@@ -392,7 +401,7 @@ impl Zone {
             };
             // What was put off is not settled before the record that was written for it is shown.
             if self.proved_alone.is_none() || self.pending.is_empty() {
-                self.failures = 0;
+                (self.failures, self.is_alone) = (0, false);
                 (self.overtaken, self.proved_alone) = (0, None);
             }
             self.portion = Portion::Whole;

@@ -76,13 +76,14 @@ impl Rota {
                 Err(words) => refused.push(words),
             }
         }
+        let when = self.waits_for().map_or_else(String::new, |waits| format!(", once {waits}"));
         for name in all.zones {
             let Some(zone) = self.zones.get_mut(&name) else { continue };
             let state = zone.state();
             zone.adopt();
             let event = Event::new(Kind::ZoneAdopted, format!("{name}: is taken over, was {}", state.as_str()));
             lines.extend(self.difference(now, &name, |_| true));
-            lines.push(format!("{}{}", event.message, self.when()));
+            lines.push(format!("{}{when}", event.message));
             events.push(event.zone(&name));
             self.call(&name);
         }
@@ -102,7 +103,7 @@ impl Rota {
             };
             let event = Event::new(Kind::ZoneAdopted, format!("{id}: is taken over, held {}{needs}", printable(&held)));
             lines.extend(self.difference(now, &name, |owner| *owner == id.owner));
-            lines.push(format!("{}{}", event.message, self.when()));
+            lines.push(format!("{}{when}", event.message));
             events.push(event.zone(&name).rrset(&id));
             self.call(&name);
         }

@@ -139,7 +139,7 @@ impl Rota {
     pub(super) fn answers_of_askings(&mut self, now: Instant) -> Vec<(Ticket, Answer)> {
         let (silent, tries) = (self.server.trouble().is_some(), self.server.tries());
         // Nothing is written before an operator or the nodes say so.
-        let is_stopped = matches!(self.mode(), Mode::Hold | Mode::Blind);
+        let is_stopped = self.blocked().iter().any(|reason| matches!(reason, Mode::Hold | Mode::Blind));
         let over = |asking: &Asking| {
             asking.waiting.is_empty() || now >= asking.until || is_stopped || (silent && tries > asking.tries)
         };
@@ -155,10 +155,10 @@ impl Rota {
         let silence = self.server.trouble();
         let why = |zone: &OwnerName| {
             let error = || self.zones.get(zone).and_then(|zone| zone.error());
-            match (self.when(), silence) {
-                ("", Some(silence)) => format!("BIND gives no answer: {silence}"),
-                ("", None) => error().unwrap_or("BIND has not done it yet").to_owned(),
-                (when, _) => format!("it waits{}", when.replace(", once", " until")),
+            match (self.waits_for(), silence) {
+                (None, Some(silence)) => format!("BIND gives no answer: {silence}"),
+                (None, None) => error().unwrap_or("BIND has not done it yet").to_owned(),
+                (Some(waits), _) => format!("it waits until {waits}"),
             }
         };
         let waits: Vec<_> = zones.into_iter().map(|zone| (zone.clone(), why(&zone))).collect();

@@ -102,8 +102,9 @@ impl Rota {
         if cluster == self.cluster {
             hash.clone_into(&mut self.file);
             let back = self.held_edit.take_if(|held| held.cluster.is_some());
-            if back.is_some() && self.edits == Edits::Held {
-                // The file that was held from the start is back.
+            // The file that was held from the start is back, or says the same under another hash: that is its name.
+            let is_renamed = self.held_edit.take_if(|held| held.id != short(hash)).is_some();
+            if (back.is_some() || is_renamed) && self.edits == Edits::Held {
                 self.edits = Edits::Unjudged;
             }
             let words = back.map(|held| format!("the edit {} that waited was taken back", held.id));
@@ -131,7 +132,10 @@ impl Rota {
     /// Why not, in words.
     pub fn accept(&mut self, id: Option<&str>, newest: &str) -> Result<Vec<Event>, String> {
         let Some(held) = &self.held_edit else {
-            return Err("no edit waits: the newest file is in force".to_owned());
+            return Err(match self.edits {
+                Edits::Unjudged => "no edit waits as yet: the zones are read first; see `rotad status`".to_owned(),
+                Edits::Free | Edits::Held => "no edit waits: the newest file is in force".to_owned(),
+            });
         };
         if let Some(other) = id.filter(|id| *id != held.id) {
             return Err(format!("the edit that waits is {}, not {other}; see `rotad status`", held.id));

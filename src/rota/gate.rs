@@ -42,17 +42,22 @@ impl Rota {
 
     /// `what`, and what it waits for, if it does.
     pub(super) fn once_it_may(&self, what: &str) -> String {
-        if let Some(hold) = self.overrides.hold() {
-            return format!("{what} once the hold is over: {}", hold.words());
+        match (self.overrides.hold(), self.waits_for()) {
+            (Some(hold), _) => format!("{what} once the hold is over: {}", hold.words()),
+            (None, Some(waits)) => format!("{what} once {waits}"),
+            (None, None) => what.to_owned(),
         }
+    }
+
+    /// What is waited for before anything is written: `rotad is no longer blind`.
+    pub(super) fn waits_for(&self) -> Option<&'static str> {
         let blocked = self.blocked();
-        if blocked.contains(&Mode::Starting) && !self.first_round_done {
-            format!("{what} once every check has answered")
-        } else if blocked.contains(&Mode::Blind) {
-            format!("{what} once rotad is no longer blind")
-        } else {
-            what.to_owned()
-        }
+        Some(match blocked.first()? {
+            Mode::Hold => "`rotad release` lets it write",
+            Mode::Starting if !self.first_round_done => "every check has answered",
+            _ if blocked.contains(&Mode::Blind) => "rotad is no longer blind",
+            _ => "the zones are read",
+        })
     }
 
     /// Why the newest file is not in force, or not wholly.

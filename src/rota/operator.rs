@@ -8,7 +8,7 @@ use crate::{
     event::Event,
     exit::Exit,
     overrides::{Hold, LONGEST_REASON, Overrides},
-    status::{Clocks, Mode},
+    status::Clocks,
 };
 
 #[cfg(test)]
@@ -58,16 +58,6 @@ impl Rota {
             }
         };
         (Reply::Now(answer), events)
-    }
-
-    /// When that will be, if not at once.
-    pub(super) fn when(&self) -> &'static str {
-        match self.mode() {
-            Mode::Active => "",
-            Mode::Hold => ", once `rotad release` lets it write",
-            Mode::Starting => ", once every check has answered",
-            Mode::Blind => ", once rotad is no longer blind",
-        }
     }
 
     /// That a hold is over, and what follows: there may be other reasons why nothing is written.

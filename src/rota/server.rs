@@ -202,15 +202,22 @@ impl Server {
 
     /// Takes in that an answer came, or did not, to a step that began after so many answers. Where others were answered
     /// meanwhile, it is the zone that is silent: a slow helper of its `update-policy`, or a zone too large to be written
-    /// in time. Then nobody else waits for it.
-    pub(super) fn answered(&mut self, now: Instant, done: &mut Done, began: u64, address: SocketAddr) -> Option<Event> {
+    /// in time. Then nobody else waits for it; and where that is known of the zone (`is_alone`), its silence says no more of
+    /// the server.
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        done: &mut Done,
+        (began, is_alone): (u64, bool),
+        address: SocketAddr,
+    ) -> Option<Event> {
         match done {
             // Of BIND it says nothing, neither that it answers nor that it does not: the zone has been read.
             Done::Write(Err(failure)) if failure.is_unsigned() => None,
             Done::Read(Err(failure)) | Done::Serial(Err(failure)) | Done::Write(Err(failure))
                 if failure.code.is_none() || failure.is_unsigned() =>
             {
-                if failure.silence == Silence::Server && self.answers > began {
+                if failure.silence == Silence::Server && (is_alone || self.answers > began) {
                     failure.silence = Silence::Zone;
                     return None;
                 }

@@ -37,13 +37,16 @@ impl Zone {
     pub fn done(&mut self, turn: Turn<'_>, done: Done) -> Vec<Event> {
         let was_at_rest = std::mem::take(&mut self.at_rest);
         let is_last = self.sent.as_ref().is_some_and(|sent| sent.is_last);
-        let failed = matches!(done, Done::Read(Err(_)) | Done::Write(Err(_)));
-        if is_last && !failed || failed && self.is_ending(turn) {
-            // Where its record cannot be taken away, it stays: it does no harm.
+        // Where its record cannot be taken away, it stays: it does no harm.
+        let is_over = match done.failure() {
+            None => is_last,
+            Some(failure) => failure.is_answer() && self.is_ending(turn),
+        };
+        if is_over {
             self.has_ended();
             return self.tell_end().into_iter().collect();
         }
-        let is_answered = done.failure().is_some_and(|failure| failure.code.is_some() && !failure.is_of_key());
+        let is_answered = done.failure().is_some_and(Failure::is_answer);
         let mut events = self.answered(turn, done, was_at_rest);
         self.leave_failing(turn, is_answered, &mut events);
         events
@@ -75,7 +78,8 @@ impl Zone {
             }
             Done::Write(Ok(verdict)) => self.written(turn, &verdict),
             Done::Write(Err(failure)) => {
-                let sent = self.sent.take();
+                // Whether the last one was applied, the record tells: it is gone.
+                let sent = self.sent.take().filter(|sent| !sent.is_last);
                 if failure.sent {
                     self.reach = self.reach.max(sent.as_ref().map(|sent| sent.generation));
                     self.lost = sent.or_else(|| self.lost.take());
@@ -294,7 +298,7 @@ impl Zone {
 
     /// No answer that can be used. One that is lost is not told; but a zone that gets none while others do is.
     fn no_answer(&mut self, now: Instant, failure: Failure) -> Vec<Event> {
-        let is_answer = failure.code.is_some() && !failure.is_of_key();
+        let is_answer = failure.is_answer();
         let Failure { words, code, silence, .. } = failure;
         if is_answer {
             let zone = &self.name;
@@ -306,6 +310,7 @@ impl Zone {
         if silence != Silence::Zone || self.failures == 0 {
             return self.fail(now, words, code);
         }
+        self.is_alone = true;
         let is_unsigned = code.as_deref() == Some(UNSIGNED);
         let words = if is_unsigned { words::zone_is_answered_for(&words) } else { words::zone_is_silent(&words) };
         self.fail_of(now, words, code, false)
@@ -327,7 +332,8 @@ impl Zone {
         self.wake_at = Some(now + self.backoff(self.failures));
         let told = self.told;
         // What has an answer is told to whoever asked, and not tried again and again.
-        let given_up = rcode.as_ref().filter(|_| !of_server).and_then(|_| self.give_up_wishes(&words));
+        let is_answer = rcode.as_deref().is_some_and(|code| !is_of_server(code));
+        let given_up = is_answer.then(|| self.give_up_wishes(&words)).flatten();
         let mut events = self.enter(ZoneState::Failing, Some(words), rcode);
         if of_server {
             self.told = told;

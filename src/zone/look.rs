@@ -40,7 +40,7 @@ impl Zone {
         for trouble in self.troubles.values_mut() {
             (trouble.until, trouble.tries) = (now, 0);
         }
-        self.failures = 0;
+        (self.failures, self.is_alone) = (0, false);
         self.remember_limit(None);
     }
 

@@ -60,10 +60,11 @@ impl Zone {
         }
     }
 
-    /// Whether the record alone is to be written: the zone is as it should be, but not marked as ours yet.
+    /// Whether the record alone is to be written: the zone is as it should be, but not marked as ours yet. One that an
+    /// operator takes over is marked even while nothing is published in it: what strangers put there later is theirs.
     pub(super) fn claims(&self, seen: &Seen, recipes: &BTreeMap<RrsetId, Recipe>) -> bool {
-        let marked = seen.generation.record().is_some() && !self.adopt;
-        !marked && recipes.keys().any(|id| seen.rrsets.contains_key(id))
+        let marked = seen.generation.record().is_some();
+        self.adopt || !marked && recipes.keys().any(|id| seen.rrsets.contains_key(id))
     }
 }
 

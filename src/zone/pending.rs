@@ -25,6 +25,9 @@ const BEHIND_AFTER: Duration = Duration::from_secs(5);
 /// The longest wait before the record is written once more.
 pub(super) const PROVE_EVERY: Duration = Duration::from_mins(15);
 
+/// Messages that are kept one by one.
+const MOST_MESSAGES: usize = 32;
+
 /// The messages, and when they are looked for.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -77,6 +80,12 @@ impl Pending {
         (self.looks, self.look_at) = (0, Some(now));
         self.prove_at = Some(now + PROVE_EVERY.min(BEHIND_AFTER.saturating_mul(1 << self.proofs.min(16))));
         self.messages.push(sent);
+        // A copy that never follows: the oldest two count as one, whose first half alone shows nothing yet.
+        if self.messages.len() > MOST_MESSAGES {
+            let later = self.messages.split_off(2);
+            let oldest = std::mem::replace(&mut self.messages, later);
+            self.messages.splice(0..0, oldest.into_iter().reduce(merged));
+        }
     }
 
     /// Whether it is time to look for them.

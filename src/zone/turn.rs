@@ -145,7 +145,13 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether an update was answered without a signature.
+    /// Whether BIND has answered for the zone: neither with silence, nor with an objection to our signature, and it was
+    /// nobody else.
+    pub(super) fn is_answer(&self) -> bool {
+        self.code.as_deref().is_some_and(|code| !is_of_server(code))
+    }
+
+    /// Whether it was answered without a signature.
     #[must_use]
     pub fn is_unsigned(&self) -> bool {
         self.code.as_deref() == Some(UNSIGNED)

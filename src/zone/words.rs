@@ -96,7 +96,11 @@ fn because(rdata: &Rdata, recipe: Option<&Recipe>, came: bool) -> Option<String>
                 (false, false) => reason(stand_in),
             })
         }),
-        Contribution::Fixed(_) | Contribution::Hosts(_) => None,
+        Contribution::Fixed(data) => data.contains(rdata).then(|| "in the file".to_owned()),
+        Contribution::Hosts(members) => of(members, rdata).map(|member| match member.admin_state {
+            AdminState::Ready => format!("the exchange of {}", member.node),
+            AdminState::Drain | AdminState::Down => reason(member),
+        }),
     })
 }
 
@@ -441,6 +445,23 @@ mod tests {
         let recipe = Recipe { ttl: Ttl(60), contributions: vec![pool] };
         let said = super::change(&Change { id: id("imap.test A"), before: None, after }, Some(&recipe));
         assert_eq!(said.matches(&long).count(), REASONS);
+    }
+
+    #[test]
+    fn what_comes_whatever_the_health_says_what_it_is() {
+        let hosts = Contribution::Hosts(vec![node(11, Down, AdminState::Ready, Some("refused"))].into());
+        let said = |recipe: Option<&Recipe>, id: &str, set: Rrset| {
+            super::change(&Change { id: crate::rota::model::id(id), before: None, after: Some(set) }, recipe)
+        };
+        let address = || rrset(RrType::A, "60 192.0.2.11");
+        let recipe = |contribution| Recipe { ttl: Ttl(60), contributions: vec![contribution] };
+        let host = said(Some(&recipe(hosts)), "node11.test A", address());
+        assert_eq!(host, "node11.test A: added 192.0.2.11 (the exchange of node11), now 192.0.2.11");
+        let alias = rrset(RrType::Cname, "60 imap.test");
+        let said_of_alias = said(Some(&recipe(Contribution::Fixed(alias.rdata.clone()))), "pop.test CNAME", alias);
+        assert_eq!(said_of_alias, "pop.test CNAME: added imap.test. (in the file), now imap.test.");
+        let restored = said(None, "node11.test A", address());
+        assert_eq!(restored, "node11.test A: added 192.0.2.11 (restored, whatever the health), now 192.0.2.11");
     }
 
     #[test]

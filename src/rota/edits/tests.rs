@@ -85,6 +85,41 @@ fn a_slip_in_a_check_takes_nobody_out_one_after_another() {
 }
 
 #[test]
+fn a_service_that_takes_a_set_over_is_asked_anew_whether_others_had_it_or_nobody() {
+    let strict = "services:\n  strict: { publish: address, name: imap, checks: [web] }\n";
+    let yaml = FILE.replace("checks: {", "checks: { web: { kind: http, body: slip },").replace("services:\n", strict);
+    for had in ["", "b.test: { services: [strict] }, "] {
+        let before = yaml.replace("domains: { ", &format!("domains: {{ {had}"));
+        let mut world = World::new(&cluster(&before));
+        // Whoever had it before has known for long that n1 does not pass.
+        answer(&mut world, "n1", "web", Down);
+        world.sent.clear();
+        world.edit(0, &cluster(&before.replace("services: [imap, mx]", "services: [strict, mx]")));
+        world.run();
+        assert_eq!(imap(&mut world), ALL, "{had}");
+        for node in ["n0", "n1"] {
+            assert_eq!(answer(&mut world, node, "web", Down), ALL, "{had}: {node}");
+        }
+        assert_eq!(answer(&mut world, "n2", "web", Up), "192.0.2.12", "{had}");
+    }
+}
+
+#[test]
+fn a_slip_in_the_indexes_that_a_plugin_is_told_takes_nobody_out() {
+    let yaml = FILE.replace("imap: { kind: imap }", "imap: { kind: exec, command: [/p, \"{index}\"] }");
+    let mut world = World::new(&cluster(&yaml));
+    world.run();
+    let edits = ["10] }", "11] }", "12] }"].iter().enumerate();
+    let slip = edits
+        .fold(yaml.clone(), |yaml, (at, end)| yaml.replacen(end, &end.replace(" }", &format!(", index: 9{at} }}")), 1));
+    assert_ne!(slip, yaml);
+    world.edit(0, &cluster(&slip));
+    for node in ["n0", "n1", "n2"] {
+        assert_eq!(answer(&mut world, node, "imap", Down), ALL, "{node}");
+    }
+}
+
+#[test]
 fn who_alone_fails_a_changed_check_leaves_when_all_are_decided() {
     let mut world = world();
     world.edit(0, &file("imap: { kind: imap }", "imap: { kind: imap, port: 144 }"));
@@ -264,6 +299,26 @@ fn an_edit_that_waits_is_accepted_by_its_name_and_as_it_was_judged() {
     assert!(world.us().rota.held_edit().is_none());
     let error = world.us().rota.accept(None, "0123456789abcdef").unwrap_err();
     assert!(error.starts_with("no edit waits"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_held_from_the_start_is_accepted_under_the_hash_that_it_has_now() {
+    let mut world = of_many(&many(&[0, 1, 2], "imap"));
+    let saved = world.us().remembered();
+    let two = many(&[0, 1], "imap");
+    world.restart(0, &two, saved);
+    world.all(Up);
+    world.run();
+    assert_eq!(world.us().told(Kind::TooMuchChange).len(), 1);
+    // A comment is edited.
+    edit_as(&mut world, &two, "fedcba9876543210");
+    world.run();
+    let told = world.us().told(Kind::TooMuchChange);
+    assert!(told.len() == 1 && told[0].contains("`rotad accept fedcba987654`"), "{told:?}");
+    assert_eq!(world.sent.len(), 0);
+    world.us().rota.accept(None, "fedcba9876543210").unwrap();
+    world.run();
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.11");
 }
 
 #[test]

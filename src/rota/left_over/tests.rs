@@ -269,6 +269,40 @@ fn what_waits_for_somebody_is_answered_at_once() {
 }
 
 #[test]
+fn a_record_that_is_not_taken_away_for_want_of_an_answer_goes_once_there_is_one() {
+    for lost in [Fate::Unsent, Fate::AnswerLost, Fate::Late] {
+        let mut world = world_whose_last_message_is(lost);
+        world.pass(Duration::from_mins(5));
+        assert_eq!(world.zone("d1.test").record(), None, "{lost:?}");
+        assert!(!world.us().remembered().contains_key("d1.test"), "{lost:?}");
+    }
+}
+
+/// `d1.test` is withdrawn, and the message that takes its record away has no answer.
+fn world_whose_last_message_is(fate: Fate) -> World {
+    let mut world = world();
+    world.withdrawn.extend([id("imap.d1.test A"), id("pop.d1.test A")]);
+    let clocks = world.clocks();
+    world.us().rota.obey(withdraw("d1.test"), clocks);
+    // Who asked does not wait.
+    world.us().rota.answers(clocks.now + Duration::from_hours(1));
+    for _ in 0..100 {
+        let now = world.now;
+        while world.us().start(now) {}
+        let Some((_, step, _)) = world.us().in_flight.first() else {
+            world.now = world.us().rota.wake_at().unwrap().max(now);
+            continue;
+        };
+        let is_last = matches!(step, crate::zone::Step::Write(update) if update.is_last);
+        world.finish(0, 0, if is_last { fate } else { Fate::Answered });
+        if is_last {
+            return world;
+        }
+    }
+    panic!("there is no last message");
+}
+
+#[test]
 fn what_bind_refuses_is_said() {
     let mut world = world();
     world.bind.refused.insert(name("imap.d0.test"));

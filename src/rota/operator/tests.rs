@@ -105,7 +105,7 @@ fn a_rival_that_writes_in_between_is_read_before_it_is_taken_over() {
 #[test]
 fn who_is_held_is_not_told_that_writing_begins_or_goes_on() {
     for (held, is_blind, round, released) in [
-        (false, false, "every check has answered: writing may begin", ""),
+        (false, false, "every check has answered: writing may begin once the zones are read", ""),
         (
             true,
             false,

@@ -63,6 +63,30 @@ fn a_copy_that_shows_the_first_of_two_messages_is_still_behind() {
 }
 
 #[test]
+fn of_a_copy_that_never_follows_no_more_is_kept_than_what_is_published_needs() {
+    let mut world = behind("imap, smtp");
+    let older = world.bind.behind[&name(ZONE)].clone();
+    for round in 0..500 {
+        world.node("node01", if round % 2 == 0 { Down } else { Up });
+        world.bind.behind.insert(name(ZONE), older.clone());
+        world.run();
+        world.now += Duration::from_millis(100);
+    }
+    assert_eq!(world.zone(ZONE).get("imap.example.org A"), BOTH);
+    let zone = format!("{:?}", world.us().zone(ZONE));
+    assert!(zone.matches("Sent {").count() <= 33, "{}", zone.matches("Sent {").count());
+    // Once it follows, what is there is told once and known.
+    world.us().events.clear();
+    world.bind.behind.clear();
+    world.pass(Duration::from_mins(1));
+    assert_eq!(world.us().state(ZONE), ZoneState::InSync);
+    expect_no_alarm(&mut world);
+    let writes = world.sent.len();
+    world.pass(Duration::from_mins(20));
+    assert_eq!(world.sent.len(), writes);
+}
+
+#[test]
 fn a_copy_that_needs_a_further_update_gets_one() {
     let mut world = behind("imap");
     world.bind.wakes = true;

@@ -187,6 +187,24 @@ fn a_zone_that_is_adopted_is_adopted_whole_however_many_messages_that_takes() {
 }
 
 #[test]
+fn who_takes_a_zone_over_while_nobody_is_up_does_not_take_what_strangers_put_there_later() {
+    let mut world = World::new(&file("imap"));
+    world.all(Down);
+    world.zone(ZONE).generation = record("mail", "them", 4);
+    world.run();
+    assert_eq!(world.us().state(ZONE), ZoneState::Standby);
+    world.us().rota.adopt_zone(ZONE);
+    world.pass(Duration::from_mins(1));
+    assert_eq!(world.zone(ZONE).record().unwrap().owner, "us");
+    world.zone(ZONE).edit("imap.example.org A", "60 203.0.113.1");
+    world.pass(Duration::from_mins(2));
+    world.all(Up);
+    world.pass(Duration::from_mins(20));
+    assert_eq!(world.zone(ZONE).get("imap.example.org A"), "203.0.113.1");
+    assert_eq!(world.us().zone(ZONE).foreign_names().len(), 1);
+}
+
+#[test]
 fn a_hand_edit_that_cannot_be_put_back_is_told_with_the_cause_and_the_same_next_step() {
     for (service, ours, theirs, content, words) in [
         (

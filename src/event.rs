@@ -73,9 +73,9 @@ kinds! {
     Stopping = Info, "4a8e607cdb8d4b78bb9bb4e4c686aed4";
     /// The first round of checks is over; writing may begin.
     FirstRound = Info, "439c6d58b6ac4816873b25acfa33edf6";
-    /// A good edit has taken effect.
+    /// A good file was read, an edit that waited was taken back, or other keys are in force.
     ConfigLoaded = Info, "f63452d3162e44ccbc1d6d2611b09eb3";
-    /// A bad edit: the old file stays in force.
+    /// A bad edit, or bad keys: the old ones stay in force.
     ConfigRefused = Error, "383e922192c642e696e9e63d4944a10d";
     /// Something in the file or around it deserves a look.
     ConfigWarning = Warning, "266e9558e21b43c5bb62efc9e6f83b90";
@@ -113,9 +113,10 @@ kinds! {
     TtlLimited = Warning, "da17a3f1e1df45e9896106042a154e84";
     /// Another instance owns a zone: nothing is written.
     ZoneStandby = Warning, "69b98f4cc9bb4bc6ae36aaa4a84bbf26";
-    /// A managed `RRset` was changed by somebody else; it is put back unless it is right as it is now.
+    /// A managed `RRset` was changed by somebody else; it is put back unless it is right as it is now. Without an `RRset`: the
+    /// zone's generation went back.
     Drift = Warning, "b16f4a81a888498ca50d1df82d5916fc";
-    /// The set has too few healthy nodes: it is held.
+    /// The set has too few healthy nodes: what `all_down` says is done.
     TooFewHealthy = Error, "e796e45adc8948dd984329a14050bc06";
     /// The set has enough healthy nodes again.
     EnoughHealthy = Info, "c7b80c87428f4a11980e2f8fec1d8b19";
@@ -139,7 +140,7 @@ kinds! {
     KeyRefused = Warning, "7dcca4b10fae480586d8a38e6822ad60";
     /// BIND answers on fewer connections than the file says: these are used.
     FewerConnections = Warning, "9b4f38bba487952551937e71183c7a43";
-    /// The state directory could not be read or written.
+    /// The state directory could not be read or written, or the machine has no id of its own.
     StateTrouble = Warning, "6c9a4b06fbb44723aa9a931a2c08b0be";
     /// The state is saved again, after trouble.
     StateSaved = Info, "dd61146032f145ffb691bd917494606e";

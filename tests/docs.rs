@@ -234,6 +234,29 @@ fn the_architecture_fits_its_page() {
     assert!(lines <= 150, "docs/architecture.md has {lines} lines");
 }
 
+/// The modules of a file.
+fn modules<'a>(source: &'a str, above: &'a str) -> impl Iterator<Item = String> + 'a {
+    let names = source.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    names.map(move |name| format!("{above}{name}"))
+}
+
+#[test]
+fn the_architecture_has_a_row_for_each_module() {
+    let document = read("docs/architecture.md");
+    let rows = [rows(&document, "Deciding, in reading order"), rows(&document, "Doing")].concat();
+    let named: BTreeSet<String> = rows
+        .iter()
+        .flat_map(|row| row[0].split(", "))
+        .map(|name| name.trim_matches('`').to_owned())
+        // Parts of a module.
+        .filter(|name| !name.contains("::"))
+        .collect();
+    let (crate_root, doing) = (read("src/lib.rs"), read("src/io.rs"));
+    let deciding = modules(&crate_root, "").filter(|name| name != "io");
+    let real: BTreeSet<String> = deciding.chain(modules(&doing, "io/")).collect();
+    assert_eq!(named, real);
+}
+
 /// The source of a test's module: `live::faults::late::...` is in `tests/live/faults/late.rs`.
 fn source_of(test: &str) -> (String, &str) {
     let (module, name) = test.rsplit_once("::").unwrap_or_else(|| panic!("{test} has no module"));

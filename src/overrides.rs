@@ -31,10 +31,11 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// A hold from now on. One that would end after the end of time does not end by itself.
+    /// A hold from now on. One whose end no stamp can say (after the year 9999) does not end by itself.
     #[must_use]
     pub fn new(clocks: Clocks, lasting: Option<Duration>, by: Option<String>, reason: Option<String>) -> Self {
         let until = lasting.and_then(|lasting| clocks.wall.checked_add(lasting)).map(Stamp);
+        let until = until.filter(|until| until.is_writable());
         Self { since: Stamp(clocks.wall), until, by, reason }
     }
 
@@ -149,6 +150,26 @@ mod tests {
         assert_eq!(words, "nothing is written until 2027-01-15T09:00:00Z, by anna: the switches\\n");
         let words = Hold::new(clocks(), None, None, None).words();
         assert_eq!(words, "nothing is written until `rotad release`");
+    }
+
+    #[test]
+    fn one_that_no_calendar_holds_does_not_end_by_itself_and_harms_nobody() {
+        // The command line takes a year at most; whoever writes to the socket by hand is not bound by that.
+        for seconds in [300_000_000_000, i64::MAX.cast_unsigned(), u64::MAX] {
+            let hold = hold(Some(Duration::from_secs(seconds)));
+            let mut overrides = Overrides::default();
+            let event = overrides.begin(hold.clone(), clocks());
+            assert!(event.message.contains("nothing is written until `rotad release`"), "{}", event.message);
+            assert_eq!((hold.until, overrides.wake_at()), (None, None), "{seconds} s");
+            assert!(serde_json::to_string(&hold).is_ok());
+        }
+        // One that somebody has put into the state.
+        let far = Stamp(SystemTime::UNIX_EPOCH + HOUR * 100_000_000);
+        let written = Hold { until: Some(far), ..hold(None) };
+        let (overrides, event) = Overrides::remembered(Some(written), clocks());
+        assert!(
+            event.is_some_and(|event| event.message.contains("9999-12-31T23:59:59Z")) && overrides.hold().is_some()
+        );
     }
 
     #[test]

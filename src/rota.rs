@@ -104,8 +104,8 @@ pub struct Rota {
     clocks: Clocks,
     /// What may be written.
     scope: Scope,
-    /// When the first round ends although not every check has answered.
-    patience_ends: Instant,
+    /// When the first round began: `first_round` later it ends although not every check has answered.
+    round_began: Instant,
     first_round_done: bool,
     /// Whether zones are only looked at.
     looks_only: bool,
@@ -143,7 +143,7 @@ impl Rota {
         let health = Arc::new(HealthView::default());
         let settling = Settling::all(&cluster);
         let mut rota = Self {
-            patience_ends: now + cluster.safety.first_round,
+            round_began: now,
             server: Server::new(cluster.bind.max_in_flight),
             overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health, &settling),
@@ -304,7 +304,7 @@ impl Rota {
         if !events.is_empty() {
             self.call_all();
         }
-        if !self.first_round_done && (self.health.first_round_done || now >= self.patience_ends) {
+        if !self.first_round_done && (self.health.first_round_done || now >= self.patience_ends()) {
             self.first_round_done = true;
             // Who does one thing and ends makes no checks for it.
             if self.scope == Scope::Everything {
@@ -320,10 +320,15 @@ impl Rota {
         events
     }
 
+    /// When the first round ends although not every check has answered, by the file in force.
+    fn patience_ends(&self) -> Instant {
+        self.round_began + self.cluster.safety.first_round
+    }
+
     /// When [`Rota::tick`] has something to do although nothing happens.
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {
-        let patience = (!self.first_round_done).then_some(self.patience_ends);
+        let patience = (!self.first_round_done).then(|| self.patience_ends());
         let next = match self.server.wake_at() {
             None => self.alarms.next(),
             Some(at) => {

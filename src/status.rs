@@ -280,7 +280,17 @@ impl ZoneState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub SystemTime);
 
+/// The last second of the year 9999, since 1970: RFC 3339 has no later one.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 impl Stamp {
+    /// Whether it has a written form of its own; any other is written as the nearest that has.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        let since = self.0.duration_since(SystemTime::UNIX_EPOCH);
+        since.is_ok_and(|since| since.as_secs() <= LAST_SECOND)
+    }
+
     /// Hours, minutes and seconds in UTC.
     fn time_of_day(self) -> String {
         let stamp = self.to_string();
@@ -290,7 +300,10 @@ impl Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_rfc3339_seconds(self.0).fmt(f)
+        // Whatever a socket, a file or a clock made of it: an error here would be the end of whoever writes it.
+        let since = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let nearest = SystemTime::UNIX_EPOCH + since.min(Duration::from_secs(LAST_SECOND));
+        humantime::format_rfc3339_seconds(nearest).fmt(f)
     }
 }
 

@@ -23,7 +23,7 @@ impl Rota {
         self.health = Arc::default();
         self.settling = Settling::all(&self.cluster);
         self.standings = Standings::new(&self.cluster, &self.health, &self.settling);
-        self.patience_ends = clocks.now + self.cluster.safety.first_round;
+        self.round_began = clocks.now;
         self.first_round_done = false;
         self.stale = self.queue.busy().cloned().collect();
         for (_, zone) in self.zones.iter_mut().filter(|(name, _)| !self.queue.is_busy(name)) {

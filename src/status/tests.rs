@@ -433,3 +433,23 @@ fn what_is_left_over_is_listed_with_who_is_missing() {
     older.as_object_mut().unwrap().remove("left_over");
     assert_eq!(serde_json::from_value::<Status>(older).unwrap().left_over, vec![]);
 }
+
+#[test]
+fn every_stamp_can_be_written_and_read() {
+    let seconds = Duration::from_secs;
+    let epoch = SystemTime::UNIX_EPOCH;
+    for (time, is_writable, written) in [
+        (epoch + seconds(NOW), true, "2026-11-24T11:19:20Z"),
+        (epoch + seconds(LAST_SECOND) + Duration::from_millis(999), true, "9999-12-31T23:59:59Z"),
+        (epoch + seconds(LAST_SECOND + 1), false, "9999-12-31T23:59:59Z"),
+        (epoch + seconds(1 << 60), false, "9999-12-31T23:59:59Z"),
+        (epoch - seconds(1), false, "1970-01-01T00:00:00Z"),
+    ] {
+        let stamp = Stamp(time);
+        assert_eq!((stamp.is_writable(), stamp.to_string().as_str()), (is_writable, written));
+        let json = serde_json::to_string(&stamp).unwrap();
+        assert_eq!(serde_json::from_str::<Stamp>(&json).unwrap().to_string(), written);
+        let held = Clocks { now: crate::io::clock::now(), wall: time };
+        assert_eq!(held.stamp(held.now).time_of_day().len(), "12:39:20".len());
+    }
+}

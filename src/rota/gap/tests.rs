@@ -9,13 +9,18 @@ use crate::{
 };
 
 fn file() -> Arc<Cluster> {
-    cluster(
+    with("")
+}
+
+/// The same with lines more.
+fn with(more: &str) -> Arc<Cluster> {
+    let text =
         "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] }, n2: { addresses: [192.0.2.12] } }
 checks: { imap: { kind: imap } }
 services: { imap: { publish: address, name: imap, checks: [imap] } }
 domains: { a.test: { services: [imap] } }
-",
-    )
+";
+    cluster(&format!("{text}{more}"))
 }
 
 fn settled() -> World {
@@ -55,6 +60,22 @@ fn without_fresh_health_what_is_published_stays_when_patience_ends() {
     assert_eq!(world.us().rota.mode(), Mode::Active);
     world.pass(Duration::from_mins(20));
     assert!(world.sent.is_empty());
+}
+
+#[test]
+fn c7_an_edit_of_first_round_counts_in_the_round_that_goes_on() {
+    for (edited, still, then) in [("10s", 0, 0), ("40s", 19, 1), ("2m", 99, 1)] {
+        let mut world = settled();
+        world.stand_still(0);
+        world.pass(Duration::from_secs(20));
+        let (now, edit) = (world.now, with(&format!("safety: {{ first_round: {edited} }}\n")));
+        world.us().rota.set_cluster(now, edit, "");
+        world.pass(Duration::from_secs(still));
+        let mode = if then == 0 { Mode::Active } else { Mode::Starting };
+        assert_eq!(world.us().rota.mode(), mode, "{edited}");
+        world.pass(Duration::from_secs(then));
+        assert_eq!(world.us().rota.mode(), Mode::Active, "{edited}");
+    }
 }
 
 #[test]

@@ -236,7 +236,16 @@ impl Primary {
     }
 
     async fn send_update(&self, zone: &OwnerName, message: Message) -> Result<Verdict, Lost> {
-        Ok(self.exchange(zone, message, &self.updates).await?.into())
+        let (answer, refused) = self.exchange(zone, message, &self.updates).await?;
+        let verdict = Verdict::from(answer);
+        // Nobody signs the refusal of a key, so anybody may have made it: then it is our own message that is in the way.
+        if let Some(trouble) = refused.filter(|_| verdict == Verdict::GuardFailed) {
+            let reason = format!(
+                "{trouble}; the message may have been applied all the same, for with another key a requirement does not hold"
+            );
+            return Err(Lost { reason, sent: true, cause: Cause::Broken });
+        }
+        Ok(verdict)
     }
 
     /// Reads the generation record and then all that `owners` hold.
@@ -311,7 +320,7 @@ impl Primary {
     /// [`Lost`].
     pub async fn permission(&self, zone: &OwnerName, record: bool, ids: &[RrsetId]) -> Result<Verdict, Lost> {
         let message = permission_query(zone, record, ids).map_err(|error| Lost::unsent(error.to_string()))?;
-        Ok(self.exchange(zone, message, &self.updates).await?.into())
+        Ok(self.exchange(zone, message, &self.updates).await?.0.into())
     }
 
     /// Asks whether these `RRsets` would be taken, and changes nothing: see [`Primary::permission`].
@@ -321,7 +330,7 @@ impl Primary {
     pub async fn trial(&self, zone: &OwnerName, sets: &[(RrsetId, RdataSet)]) -> Result<Verdict, Lost> {
         let message = trial_query(zone, sets.iter().map(|(id, rdata)| (id, rdata)));
         let message = message.map_err(|error| Lost::unsent(error.to_string()))?;
-        Ok(self.exchange(zone, message, &self.updates).await?.into())
+        Ok(self.exchange(zone, message, &self.updates).await?.0.into())
     }
 
     /// Asks a question about a zone; the answer is signed.
@@ -336,7 +345,7 @@ impl Primary {
     /// Asks many questions in one go, and takes the answers in their order.
     async fn ask_all(&self, zone: &OwnerName, queries: Vec<Message>) -> Result<Vec<Message>, ReadError> {
         let queries: Vec<_> = queries.into_iter().map(Arc::new).collect();
-        let answers = match self.exchange_all(zone, &queries, &self.reads).await {
+        let (answers, _) = match self.exchange_all(zone, &queries, &self.reads).await {
             // Another zone's silence: what was asked behind it can be asked again.
             Err(lost) if lost.cause == Cause::Behind => self.exchange_all(zone, &queries, &self.reads).await?,
             answers => answers?,
@@ -344,10 +353,17 @@ impl Primary {
         Ok(answers.into_iter().map(signed).collect::<Result<_, _>>()?)
     }
 
-    /// Sends a message with the key that works, and where BIND does not accept that one, with the others.
-    async fn exchange(&self, zone: &OwnerName, message: Message, bound: &Arc<Semaphore>) -> Result<Answer, Lost> {
-        let answers = self.exchange_all(zone, &[Arc::new(message)], bound).await?;
-        answers.into_iter().next().ok_or_else(|| Lost::unsent("there is nothing to send"))
+    /// Sends a message with the key that works, and where BIND does not accept that one, with the others: beside the
+    /// answer, why the first of those was refused.
+    async fn exchange(
+        &self,
+        zone: &OwnerName,
+        message: Message,
+        bound: &Arc<Semaphore>,
+    ) -> Result<(Answer, Option<TsigTrouble>), Lost> {
+        let (answers, refused) = self.exchange_all(zone, &[Arc::new(message)], bound).await?;
+        let answer = answers.into_iter().next().ok_or_else(|| Lost::unsent("there is nothing to send"))?;
+        Ok((answer, refused))
     }
 
     /// The same with several, one behind the other. If BIND accepts no key, the one answer says so of the first.
@@ -356,19 +372,22 @@ impl Primary {
         zone: &OwnerName,
         messages: &[Arc<Message>],
         bound: &Arc<Semaphore>,
-    ) -> Result<Vec<Answer>, Lost> {
+    ) -> Result<(Vec<Answer>, Option<TsigTrouble>), Lost> {
         let keys = self.keys.borrow().clone();
-        let mut refused = None;
+        let mut refused: Option<TsigTrouble> = None;
         for (at, key) in keys.in_order() {
+            // What was refused has been sent, whatever becomes of it now.
+            let was_sent = refused.is_some();
+            let lost = |lost: Lost| Lost { sent: lost.sent || was_sent, ..lost };
             let mut waiting = Vec::with_capacity(messages.len());
             for message in messages {
-                waiting.push(self.send(zone, Arc::clone(message), Arc::clone(key), bound).await?);
+                waiting.push(self.send(zone, Arc::clone(message), Arc::clone(key), bound).await.map_err(lost)?);
             }
             let mut answers = Vec::with_capacity(messages.len());
             for answer in waiting {
                 let answer = received(answer).await;
                 self.note(zone, answer.as_ref().err().map(|lost| lost.cause));
-                answers.push(answer?);
+                answers.push(answer.map_err(lost)?);
             }
             let trouble = answers.iter().find_map(|answer| match answer {
                 Answer::Tsig(trouble @ (TsigTrouble::BadKey(_) | TsigTrouble::BadSig(_))) => Some(trouble.clone()),
@@ -378,15 +397,16 @@ impl Primary {
                 refused.get_or_insert(trouble);
                 continue;
             }
-            if let Some(trouble) = refused
+            if let Some(trouble) = &refused
                 && keys.working.swap(at, Ordering::Relaxed) != at
             {
                 let message = format!("{trouble}; {} is accepted and used from now on", key.label());
                 journal::emit(&Event::new(Kind::KeyRefused, message).reason(trouble.to_string()));
             }
-            return Ok(answers);
+            return Ok((answers, refused));
         }
-        refused.map(|trouble| vec![Answer::Tsig(trouble)]).ok_or_else(|| Lost::unsent("there is no key"))
+        let trouble = refused.ok_or_else(|| Lost::unsent("there is no key"))?;
+        Ok((vec![Answer::Tsig(trouble.clone())], Some(trouble)))
     }
 
     /// Whether the zone is asked for on a connection apart from now on, or all zones on fewer connections.

@@ -12,5 +12,6 @@ mod sync;
 
 use super::support::{
     named::Zone,
+    proxy::{Fate, Which},
     rota::{IMAP, MX, Rota},
 };

@@ -325,3 +325,70 @@ async fn a_zone_that_is_never_answered_holds_up_no_other() {
     assert_eq!(accepted.load(Ordering::Relaxed), made + 1, "theirs was not given up for it");
     serve.abort();
 }
+
+/// A server that knows the second of two keys alone, and somebody on the way who can refuse the first.
+async fn with_two_keys() -> (TcpListener, Arc<Primary>) {
+    let (listener, primary) = server().await;
+    primary.set_keys(keys(&format!("key forged {{ algorithm hmac-sha256; secret c2VjcmV0; }};{KEYS}")));
+    (listener, primary)
+}
+
+#[tokio::test]
+async fn h10_after_a_refusal_that_nobody_has_signed_our_own_message_may_be_in_the_way() {
+    // The first message was applied, and its answer replaced: then the second finds another record.
+    for (code, is_lost) in
+        [(ResponseCode::NXRRSet, true), (ResponseCode::NoError, false), (ResponseCode::Refused, false)]
+    {
+        let (listener, primary) = with_two_keys().await;
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let first = receive(&mut stream).await;
+            send(&mut stream, &forged(&first, Some(TsigError::BadKey))).await;
+            let second = receive(&mut stream).await;
+            send(&mut stream, &answer(&second, code)).await;
+            // The key that works comes first now: what it says is so.
+            let third = receive(&mut stream).await;
+            send(&mut stream, &answer(&third, ResponseCode::NXRRSet)).await;
+            stream
+        };
+        let calls = async { (primary.update_unchecked(&update(1)).await, primary.update_unchecked(&update(2)).await) };
+        let ((first, second), _stream) = tokio::join!(calls, serve);
+        match first {
+            Err(lost) => assert!(is_lost && lost.sent && lost.reason.contains("may have been applied"), "{lost}"),
+            Ok(verdict) => assert!(!is_lost && verdict != Verdict::GuardFailed, "{verdict:?}"),
+        }
+        assert_eq!(second, Ok(Verdict::GuardFailed), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn h10_what_was_refused_without_a_signature_was_sent_whatever_comes_then() {
+    let (listener, primary) = with_two_keys().await;
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let first = receive(&mut stream).await;
+        // Whoever comes back finds nobody.
+        drop(listener);
+        send(&mut stream, &forged(&first, Some(TsigError::BadSig))).await;
+        drop(stream);
+    };
+    let update = update(1);
+    let (lost, ()) = tokio::join!(primary.update_unchecked(&update), serve);
+    assert!(lost.as_ref().is_err_and(|lost| lost.sent), "{lost:?}");
+}
+
+#[tokio::test]
+async fn h10_a_question_whose_answer_is_a_failed_requirement_is_answered() {
+    let (listener, primary) = with_two_keys().await;
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let first = receive(&mut stream).await;
+        send(&mut stream, &forged(&first, Some(TsigError::BadKey))).await;
+        let second = receive(&mut stream).await;
+        send(&mut stream, &answer(&second, ResponseCode::NXRRSet)).await;
+        stream
+    };
+    let zone = zone();
+    let (verdict, _stream) = tokio::join!(primary.permission(&zone, true, &[]), serve);
+    assert_eq!(verdict, Ok(Verdict::GuardFailed));
+}

@@ -52,8 +52,8 @@ impl Primary {
         // count there.
         self.soa(zone).await?;
         let answer = match self.exchange(zone, transfer_query(zone)?, &ring.transfers).await {
-            Ok(Answer::Signed(answer)) => answer,
-            Ok(Answer::Tsig(trouble)) => return Err(trouble.into()),
+            Ok((Answer::Signed(answer), _)) => answer,
+            Ok((Answer::Tsig(trouble), _)) => return Err(trouble.into()),
             Err(_) if ring.transfers.is_closed() => return Ok(None),
             Err(lost) if !lost.sent => return Err(lost.into()),
             // One of the records has a form that is not known here, or BIND has ended, or something between does not bear

@@ -47,7 +47,12 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     let waits = waits(&cluster, state.hold.as_ref()).await;
     let rota = rota(&cluster, &mut state, false, &mut pulse).await.of_file(&hash, state.file.clone()).looking_only();
     let rota = run(rota, &primary, &mut pulse, journal::emit).await?;
+    let is_blind = is_blind(&rota);
+    let waits = waits.or_else(|| is_blind.then(|| BLIND.to_owned()));
     let report = Report::new(&rota, &state.me, clock::now()).waiting_for(waits);
+    if is_blind && !report.has_changes() {
+        out::warn(BLIND);
+    }
     if json {
         out::print_json(&report)?;
     } else {
@@ -78,6 +83,15 @@ async fn waits(cluster: &Cluster, left: Option<&Hold>) -> Option<String> {
         (None, Some(_)) => Some("rotad starts, and writes nothing before its first round of checks".to_owned()),
         (None, None) => None,
     }
+}
+
+/// What is said where our own round of checks finds us blind, as the daemon would be.
+const BLIND: &str = "blind: too many nodes went down at once, which is more likely our own network: who is down is not taken \
+                     out, and nothing is written before nodes return or the references answer";
+
+/// Whether nothing is written for that.
+fn is_blind(rota: &Rota) -> bool {
+    rota.blocked().contains(&Mode::Blind)
 }
 
 /// `rotad apply`: the same, then does it once.
@@ -111,10 +125,14 @@ pub async fn apply(file: &Path, force: bool) -> Result<Exit, Failure> {
     if let Some(words) = rota.refused_edit() {
         out::warn(format_args!("{words}; without the daemon `rotad apply --force` does"));
     }
+    let is_blind = is_blind(&rota);
+    if is_blind {
+        out::warn(format_args!("{BLIND}; run it again then"));
+    }
     out::print(format_args!("{} of {} zones in sync\n", rota.zones().len() - wrong.len(), rota.zones().len()))?;
     Ok(if rota.server_trouble().is_some() {
         Exit::Unavailable
-    } else if wrong.is_empty() {
+    } else if wrong.is_empty() && !is_blind {
         Exit::Done
     } else {
         Exit::Failed
@@ -143,7 +161,7 @@ fn zones(rota: &Rota) -> String {
 /// A rota that knows the health of every node.
 async fn rota(cluster: &Arc<Cluster>, state: &mut State, force: bool, pulse: &mut Pulse) -> Rota {
     let remembered = (&state.damping, &state.wishes);
-    let health = monitor::settle(cluster, remembered, pulse, &Progress::on_terminal()).await;
+    let health = monitor::settle(cluster, remembered, pulse, &Progress::on_terminal(), journal::emit).await;
     let clocks = Clocks { now: clock::now(), wall: clock::wall() };
     // What was learnt of the nodes is saved with the rest, as the daemon does.
     (state.damping, state.wishes) = (Past::of_all(&health, clocks), PastWish::of_all(&health, clocks));

@@ -21,6 +21,7 @@ use crate::{
     blind::Rules,
     check::{Check, Outcome, Target},
     cluster::Cluster,
+    event::Event,
     flap::Damping,
     health::{HealthView, News, Wishes},
     io::{
@@ -49,6 +50,9 @@ const IN_STEP: Duration = Duration::from_millis(2);
 
 /// How often suspects are judged anew: a node that is down keeps its place in DNS until then.
 const JUDGE_EVERY: Duration = Duration::from_millis(50);
+
+/// How much longer than it should last a blindness is followed by who does one thing and ends: time for its last judgement.
+const LAST_JUDGEMENT: Duration = Duration::from_secs(1);
 
 /// How long a probe that is due waits for others: to be woken up for each costs as much as half a probe.
 const TOGETHER: Duration = Duration::from_millis(1);
@@ -90,25 +94,101 @@ pub fn spawn(
     Ok((Monitor { view, snapshots }, ended))
 }
 
-/// Asks every target of the cluster, fast, until each is decided or cannot be asked: what `plan` and `apply` work with.
-/// Who cannot be asked is not waited for: no daemon goes on to ask.
+/// Asks every target of the cluster, fast, until each is decided or cannot be asked, and judges whether we are blind, as
+/// the daemon does: what `plan` and `apply` work with. Who cannot be asked is not waited for: no daemon goes on to ask.
+/// A suspicion is followed for as long as it may end by itself. `tell` takes what is to be told of it.
 pub async fn settle(
     cluster: &Cluster,
     (damping, wishes): (&Damping, &Wishes),
     pulse: &mut Pulse,
     progress: &Progress,
+    tell: impl Fn(&Event),
 ) -> HealthView {
     let mut schedule = remembering(damping, wishes);
     let mut probes = Probes::new(ask()).with_briefs();
     schedule.adopt(cluster, clock::now());
-    while !schedule.first_round_done() || schedule.has_open_trials() {
+    let mut references = References::of(cluster);
+    let rules = Rules::new(cluster, references.exist());
+    let mut doubt = Doubt::new(clock::now());
+    // When suspects are to be judged; `None`: there are none.
+    let mut judge_at = None;
+    loop {
+        let now = clock::now();
+        if judge_at.is_some_and(|at| at <= now) {
+            if let Some(event) = schedule.judge(now, &rules) {
+                doubt.judged_at = now;
+                tell(&event);
+            }
+            judge_at = schedule.is_suspicious().then(|| now + JUDGE_EVERY);
+            if judge_at.is_some() {
+                references.ask(now);
+            }
+        }
+        if !schedule.first_round_done() || schedule.has_open_trials() {
+            doubt.begin_anew();
+        } else if judge_at.is_none() || doubt.is_hopeless(now, &rules, &schedule) {
+            return schedule.view().concluded();
+        }
         progress.say(|| undecided(&schedule));
         tokio::select! {
-            _ = turn(&mut schedule, &mut probes, pulse) => {}
+            news = turn(&mut schedule, &mut probes, pulse) => {
+                if news.iter().any(|(_, news)| news.matters) {
+                    judge_at.get_or_insert(clock::now() + IN_STEP);
+                }
+            }
+            asked_at = references.answered() => {
+                schedule.referred(asked_at);
+                doubt.referred_at = Some(asked_at);
+                judge_at = Some(clock::now());
+            }
+            () = at(judge_at) => {}
             () = sleep(EVERY) => {}
         }
     }
-    schedule.view().concluded()
+}
+
+/// How long somebody who does one thing and ends waits for the end of a suspicion.
+#[derive(Debug)]
+struct Doubt {
+    /// Since when nothing else is waited for.
+    since: Option<Instant>,
+    /// Since when it may end by itself: somebody answers.
+    hope_since: Option<Instant>,
+    /// When the references were asked that have answered.
+    referred_at: Option<Instant>,
+    /// When a judgement last came out otherwise than the one before.
+    judged_at: Instant,
+}
+
+impl Doubt {
+    const fn new(now: Instant) -> Self {
+        Self { since: None, hope_since: None, referred_at: None, judged_at: now }
+    }
+
+    /// Something else is waited for.
+    fn begin_anew(&mut self) {
+        (self.since, self.hope_since) = (None, None);
+    }
+
+    /// Whether nobody answers who could end it, or has not ended it in the time that every node needs to show that it is
+    /// well. Costs a walk over all targets.
+    fn is_hopeless(&mut self, now: Instant, rules: &Rules, schedule: &Schedule) -> bool {
+        let since = *self.since.get_or_insert(now);
+        let view = schedule.view();
+        let is_answered = if rules.has_references {
+            self.referred_at.is_some_and(|asked| asked > self.judged_at)
+        } else {
+            view.targets.values().any(|health| health.is_well())
+        };
+        // Who is suspected alone is cleared, or not, by the next answers of the others.
+        if !view.blind || is_answered {
+            let hope_since = *self.hope_since.get_or_insert(now);
+            return now.saturating_duration_since(hope_since) >= rules.longest_return + LAST_JUDGEMENT;
+        }
+        self.hope_since = None;
+        let patience = if rules.has_references { references::KNOWN_AFTER } else { Duration::ZERO };
+        now.saturating_duration_since(since) >= patience
+    }
 }
 
 /// `12 of 14 checks are decided, node01 imap (192.0.2.11) is asked again`

@@ -132,6 +132,42 @@ fn references_tell_a_dead_cluster_from_a_dead_network() {
 }
 
 #[test]
+fn whoever_writes_once_is_blind_as_the_daemon_is() {
+    // Its address is known, but nobody listens on it as yet.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut rota = three().safety("blind_share: 60%").safety(&format!("references: [\"{closed}\"]")).start();
+    rota.stop();
+    let (serial, records) = (rota.serial("mydomain.org"), rota.records("mydomain.org"));
+    rota.kill_together(&["node01", "node02"]);
+    let ran = rota.run(&["apply"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.err.contains("blind: 2 of 3 nodes went down within 10s, which is more likely our own network"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.err.contains("nothing is written before nodes return or the references answer; run it again then"),
+        "{ran:?}"
+    );
+    let (code, text) = rota.plan();
+    assert!(
+        code == 0 && !text.contains("- imap") && text.contains("blind: too many nodes went down at once"),
+        "{text}"
+    );
+    // What is to be changed otherwise waits, too.
+    rota.edit("ttl: 60s", "ttl: 61s");
+    let (code, text) = rota.plan();
+    assert!(code == 3 && text.contains("wait: blind: too many nodes went down at once"), "{text}");
+    assert_eq!(rota.run(&["apply"]).code, 1);
+    assert_eq!((rota.serial("mydomain.org"), rota.records("mydomain.org")), (serial, records));
+    // The references answer: it is the nodes.
+    let _reference = Node::start(&closed.to_string(), Script::tcp());
+    let ran = rota.run(&["apply"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    rota.expect_a("imap.mydomain.org", ["node00"]);
+}
+
+#[test]
 fn with_a_reference_that_answers_we_never_go_blind() {
     let reference = Node::start("127.0.0.1:0", Script::tcp());
     let mut rota =

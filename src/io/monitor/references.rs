@@ -16,6 +16,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How long an answer may take: time for a lost SYN to be sent once more.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What they say now is known after this long.
+pub(super) const KNOWN_AFTER: Duration = EVERY.saturating_add(PATIENCE);
+
 /// The addresses that must answer, and who is being asked.
 pub(super) struct References {
     addresses: Vec<SocketAddr>,

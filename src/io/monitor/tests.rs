@@ -20,6 +20,7 @@ use crate::{
         Exec, Kind, Timing,
         tests::{cluster, timing},
     },
+    event::Kind::{Blind, BlindOver},
     health::State,
 };
 
@@ -248,6 +249,49 @@ async fn ends_with_its_owner() {
     timeout(Duration::from_secs(1), task).await.expect("it ends").expect("without a panic");
 }
 
+async fn settled(cluster: &Cluster, tell: impl Fn(&Event)) -> HealthView {
+    let remembered = (&Damping::new(), &Wishes::new());
+    settle(cluster, remembered, &mut Pulse::start(), &Progress::on_terminal(), tell).await
+}
+
+#[tokio::test]
+async fn whoever_asks_once_is_blind_as_the_daemon_is() {
+    // One node is on BIND's own host, and answers whatever becomes of the network.
+    let node = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let kind = Kind::Tcp { port: node.local_addr().unwrap().port() };
+    let short = Duration::from_millis(300);
+    let fast = Timing { fast_interval: Duration::from_millis(10), timeout: short, down_interval: short, ..timing() };
+    let check = Check { kind, tls: None, timing: fast };
+    let here = ("node00", &["127.0.0.1"][..]);
+    let [one, two, three] = [("node01", &["127.9.9.1"][..]), ("node02", &["127.9.9.2"]), ("node03", &["127.9.9.3"])];
+    // Nobody listens there as yet.
+    let reference = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (answers, silent) = (reference.local_addr().unwrap(), "127.9.9.9:9".parse().unwrap());
+    let most = [here, one, two, three];
+    for (what, nodes, share, references, told, is_blind) in [
+        ("one of two", &[here, one][..], 60, None, &[][..], false),
+        ("all", &[one, two], 100, None, &[Blind], true),
+        // It is waited for as long as the daemon does before it takes them for down.
+        ("most, and who answers stands in", &most, 60, None, &[Blind, BlindOver], false),
+        ("most, and the references are silent", &most, 60, Some(silent), &[Blind], true),
+        ("all, and the references answer", &[one, two], 100, Some(answers), &[], false),
+    ] {
+        let mut cluster = cluster(nodes, &[("imap", check.clone())]);
+        (cluster.safety.blind_share, cluster.safety.references) = (share, Vec::from_iter(references));
+        let events = Mutex::new(Vec::new());
+        let view = settled(&cluster, |event| events.lock().unwrap().push(event.kind)).await;
+        let mut events = events.into_inner().unwrap();
+        if references == Some(answers) {
+            // They may have been asked before the last node went down, or after.
+            events.clear();
+        }
+        assert_eq!((events.as_slice(), view.blind), (told, is_blind), "{what}");
+        assert_eq!(view.suspects.is_empty(), !is_blind, "{what}: {:?}", view.suspects);
+        let down = view.targets.values().filter(|health| health.state == State::Down).count();
+        assert_eq!(down, nodes.len() - usize::from(nodes.contains(&here)), "{what}");
+    }
+}
+
 #[tokio::test]
 async fn settles_with_each_address_of_a_node_for_itself() {
     let node = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -256,9 +300,7 @@ async fn settles_with_each_address_of_a_node_for_itself() {
     // The second address has no route: TCP to a broadcast address.
     let nodes: &[(&str, &[&str])] = &[("node00", &["127.0.0.1", "127.255.255.255", "::1"])];
     let check = Check { kind, tls: None, timing: fast };
-    let remembered = (&Damping::new(), &Wishes::new());
-    let view =
-        settle(&cluster(nodes, &[("imap", check)]), remembered, &mut Pulse::start(), &Progress::on_terminal()).await;
+    let view = settled(&cluster(nodes, &[("imap", check)]), |_| {}).await;
     let states: Vec<_> =
         view.targets.iter().map(|(target, health)| (target.address.to_string(), health.state)).collect();
     assert_eq!(

@@ -172,6 +172,7 @@ fn a_newer_file_is_read_for_what_is_known_and_the_rest_is_written_back() {
     let newer = json!({
         "cluster": "mail",
         "owner": "me",
+        "file": "0f0f",
         "servers": {"ns1": ["192.0.2.53"]},
         "zones": {
             "a.test": {"imap.a.test A": ["192.0.2.10"], "_imaps._tcp.a.test SRV": ["0 1 993 n0.a.test."], "b A": ["not one"]},
@@ -210,6 +211,7 @@ fn a_newer_file_is_read_for_what_is_known_and_the_rest_is_written_back() {
         assert_eq!(state.hold.as_ref().unwrap().reason.as_deref(), Some("x"));
         assert_eq!(state.damping.values().next().unwrap().downs.len(), 1);
         assert_eq!(state.wishes.values().map(|past| past.wish).collect::<Vec<_>>(), [Asked::Drain]);
+        assert_eq!(state.file.as_deref(), Some("0f0f"));
         let mut same = newer.clone();
         // A mark that counts an entry which is unknown here is of no use to anybody any more.
         same["marks"].as_object_mut().unwrap().remove("a.test");
@@ -279,6 +281,7 @@ proptest! {
         let state = State::decode(&file("9", &document.to_string())).unwrap();
         prop_assert_eq!(&state.zones["example.org"].owned, &known.zones["example.org"].owned);
         prop_assert_eq!(&state.hold, &known.hold);
+        prop_assert_eq!(&state.file, &known.file);
         prop_assert_eq!(body(&state), document);
     }
 }

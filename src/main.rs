@@ -47,7 +47,8 @@ async fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Run => {
             let _farewell = journal::init()?;
-            daemon::run(&file).await
+            // Who asks it for its status compares the file's path with their own, from another folder.
+            daemon::run(&std::path::absolute(&file)?).await
         }
         Command::Validate { json } => Ok(cli::validate::run(&file, json)),
         Command::Plan { json } => cli::once::plan(&file, json).await,

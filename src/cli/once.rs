@@ -44,7 +44,8 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
         state::newcomer(&cluster.name)
     });
     let mut pulse = Pulse::start();
-    let waits = waits(&cluster, state.hold.as_ref()).await;
+    let socket = systemd::status_socket(&cluster.status_socket);
+    let waits = waits(&socket, file, state.hold.as_ref()).await;
     let rota = rota(&cluster, &mut state, false, &mut pulse).await.of_file(&hash, state.file.clone()).looking_only();
     let rota = run(rota, &primary, &mut pulse, journal::emit).await?;
     let is_blind = is_blind(&rota);
@@ -69,12 +70,13 @@ pub async fn plan(file: &Path, json: bool) -> Result<Exit, Failure> {
     })
 }
 
-/// Why nothing is written for now, as the running daemon says it, or else the state that it left.
-async fn waits(cluster: &Cluster, left: Option<&Hold>) -> Option<String> {
-    let socket = systemd::status_socket(&cluster.status_socket);
-    let asked = ask::ask::<Status>(&socket, b"").await.ok();
+/// Why nothing is written for now, as the running daemon of the file says it, or else the state that it left. What the
+/// daemon of another file does says nothing of this one.
+async fn waits(socket: &Path, file: &Path, left: Option<&Hold>) -> Option<String> {
+    let asked = ask::ask::<Status>(socket, b"").await.ok().map(|(_, status)| status);
+    let ours = asked.filter(|status| files::is_same_file(&status.config.file, file));
     let words = |hold: &Hold| format!("held: {}", hold.words());
-    let Some((_, status)) = asked else { return left.map(words) };
+    let Some(status) = ours else { return left.map(words) };
     match (status.hold.as_ref(), status.blocked.first()) {
         (Some(hold), _) => Some(words(hold)),
         (None, Some(Mode::Blind)) => {
@@ -206,5 +208,52 @@ pub(super) async fn run(
                 None => return Ok(rota),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixListener,
+    };
+
+    use super::*;
+    use crate::status::Stamp;
+
+    #[tokio::test]
+    async fn the_daemon_of_another_file_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let (socket, file) = (directory.path().join("status.sock"), directory.path().join("cluster.yaml"));
+        let hold = json!({ "since": "2026-11-24T11:18:20Z", "until": null, "by": null, "reason": "the switches" });
+        let ours = Hold { since: Stamp(clock::wall()), until: None, by: None, reason: Some("ours".to_owned()) };
+        for (mode, of, left, waits_for) in [
+            ("hold", "cluster.yaml", None, Some("the switches")),
+            ("hold", "other.yaml", None, None),
+            ("hold", "other.yaml", Some(&ours), Some("ours")),
+            ("blind", "cluster.yaml", None, Some("rotad is blind")),
+            ("blind", "other.yaml", None, None),
+            ("starting", "other.yaml", None, None),
+        ] {
+            let status = json!({
+                "version": "0.1.0", "time": "2026-11-24T11:19:20Z", "mode": mode, "blocked": [mode],
+                "hold": if mode == "hold" { hold.clone() } else { json!(null) },
+                "config": { "file": directory.path().join(of), "loaded_at": "2026-11-24T09:08:20Z", "error": null },
+                "nodes": [], "zones": [],
+            });
+            let listener = UnixListener::bind(&socket).unwrap();
+            let serve = async {
+                let (mut client, _) = listener.accept().await.unwrap();
+                client.write_all(status.to_string().as_bytes()).await.unwrap();
+                client.shutdown().await.unwrap();
+                let _end = client.read(&mut [0]).await;
+            };
+            let (waits, ()) = tokio::join!(waits(&socket, &file, left), serve);
+            std::fs::remove_file(&socket).unwrap();
+            let is_right = waits_for.map_or(waits.is_none(), |part| waits.as_ref().unwrap().contains(part));
+            assert!(is_right, "{mode} {of}: {waits:?}");
+        }
+        assert_eq!(waits(&socket, &file, None).await, None, "no daemon");
     }
 }

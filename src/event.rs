@@ -91,7 +91,7 @@ kinds! {
     CheckClear = Info, "689e501ae6a14d41ac4ff7984549bdf8";
     /// A check of a node passes again, but went down too often: it is held down for a while.
     CheckHeld = Info, "246e5c6ac85c4bb783e8bf0f1aec991a";
-    /// Many nodes went down at once, which may be our own fault: nothing is written.
+    /// Many nodes went down at once, which may be our own fault: nobody is taken out.
     Blind = Error, "6c452d2b2fcc45b395e596250ec6b1e5";
     /// The nodes are back, or are known to be down indeed: writing goes on.
     BlindOver = Info, "3285e86e64e345288e8eb6b5d6c7662f";

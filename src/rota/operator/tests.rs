@@ -4,7 +4,10 @@ use crate::{
     cluster::Cluster,
     control::Command,
     event::Kind,
-    health::{HealthView, State::Down},
+    health::{
+        HealthView,
+        State::{Down, Up},
+    },
     rota::{
         Reply,
         model::{Content, World, cluster, name},
@@ -14,13 +17,17 @@ use crate::{
 };
 
 fn file() -> Arc<Cluster> {
-    cluster(
-        "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] } }
-checks: { imap: { kind: imap } }
-services: { imap: { publish: address, name: imap, checks: [imap] } }
-domains: { a.test: { services: [imap] } }
-",
-    )
+    file_with("")
+}
+
+fn file_with(safety: &str) -> Arc<Cluster> {
+    cluster(&format!(
+        "{safety}nodes: {{ n0: {{ addresses: [192.0.2.10] }}, n1: {{ addresses: [192.0.2.11] }} }}
+checks: {{ imap: {{ kind: imap }} }}
+services: {{ imap: {{ publish: address, name: imap, checks: [imap] }} }}
+domains: {{ a.test: {{ services: [imap] }} }}
+"
+    ))
 }
 
 fn hold(seconds: Option<u64>) -> Command {
@@ -139,4 +146,18 @@ fn who_is_held_is_not_told_that_writing_begins_or_goes_on() {
     world.us().rota.set_health(Arc::new(view));
     world.obey(hold(None));
     assert_eq!(world.obey(Command::Release).1, "released: writing goes on once every check has answered");
+}
+
+#[test]
+fn who_publishes_everyone_while_blind_does_not_say_that_it_waits() {
+    let (all, blind) = ("safety: { all_down: all }\n", Some("rotad is no longer blind"));
+    for (safety, up, waits) in [("", Down, blind), (all, Up, blind), (all, Down, None)] {
+        let mut world = World::new(&file_with(safety));
+        world.run();
+        world.node("n0", up);
+        world.node("n1", Down);
+        let view = HealthView { blind: true, ..HealthView::clone(&world.view()) };
+        world.us().rota.set_health(Arc::new(view));
+        assert_eq!((world.us().rota.mode(), world.us().rota.waits_for()), (Mode::Blind, waits), "{safety} {up:?}");
+    }
 }

@@ -142,25 +142,24 @@ impl Status {
 
         let mut wrong: Vec<_> = self.zones.iter().filter(|zone| zone.state != ZoneState::InSync).collect();
         wrong.sort_by_key(|zone| zone.state);
-        let mut left_out = 0;
-        // What the server does to all zones is said once.
-        let mut causes: Vec<(&super::Zone, Vec<&str>)> = Vec::new();
-        for zone in wrong {
-            let is_same =
-                |(first, _): &&mut (&super::Zone, _)| (first.state, &first.error) == (zone.state, &zone.error);
-            if let Some((_, zones)) = causes.iter_mut().find(is_same).filter(|_| zone.error.is_some()) {
-                zones.push(&zone.zone);
-            } else if causes.len() < ZONES {
-                causes.push((zone, vec![&zone.zone]));
-            } else {
-                left_out += 1;
-            }
+        // What happens to several zones for one cause is said once.
+        let mut lines = Vec::new();
+        for alike in wrong.chunk_by(|one, other| one.state == other.state) {
+            let Some(state) = alike.first().map(|zone| zone.state) else { continue };
+            let told = alike.iter().filter_map(|zone| Some((zone.zone.as_str(), zone.error.as_deref()?)));
+            let told = text::by_cause(told).into_iter().map(|(zones, words)| (state, zones, Some(words)));
+            let untold = alike.iter().filter(|zone| zone.error.is_none());
+            lines.extend(told.chain(untold.map(|zone| (state, vec![zone.zone.as_str()], None))));
         }
-        for (first, zones) in causes {
-            let names = if zones.len() == 1 { first.zone.clone() } else { text::zones(&zones) };
-            write!(out, "  {} {}", printable(&names), state_word(first.state, paint))?;
-            match &first.error {
-                Some(error) => writeln!(out, ": {}", printable(error))?,
+        let left_out: usize = lines.iter().skip(ZONES).map(|(_, zones, _)| zones.len()).sum();
+        for (state, zones, error) in lines.into_iter().take(ZONES) {
+            let names = match zones.as_slice() {
+                [one] => (*one).to_owned(),
+                several => text::zones(several),
+            };
+            write!(out, "  {} {}", printable(&names), state_word(state, paint))?;
+            match error {
+                Some(error) => writeln!(out, ": {}", printable(&error))?,
                 None => writeln!(out)?,
             }
         }

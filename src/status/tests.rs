@@ -303,6 +303,21 @@ fn ten_thousand_zones_are_counts() {
 }
 
 #[test]
+fn c14_what_befalls_many_zones_for_one_cause_is_one_line() {
+    let zones = (0..30).map(|number| {
+        let name = format!("d{number:02}.org");
+        zone(&name, ZoneState::Failing, Some(&format!("named refuses every update of {name} (REFUSED): is it frozen?")))
+    });
+    let status = Status { nodes: vec![], zones: zones.collect(), ..sample() };
+    let text = status.human(false);
+    assert_eq!(text.matches("is it frozen?").count(), 1, "{text}");
+    assert!(
+        text.contains(" failing: named refuses every update of ZONE (REFUSED)") && text.contains("30 zones"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_strangers_hold_is_listed() {
     let mut status = sample();
     status.zones[0].foreign = vec!["shop.a.org".to_owned()];

@@ -570,3 +570,16 @@ fn a_hand_edit_behind_a_copy_that_our_message_wakes_stops_nothing() {
     ];
     live(&["us"], &events).check_right(0);
 }
+
+#[test]
+fn an_alias_that_takes_the_place_of_addresses_leaves_no_name_bare_for_what_a_stranger_has_put_there_since() {
+    let events = [
+        Event::Edit(0, 7),
+        Event::Node(0, State::Up),
+        Event::Run(0),
+        Event::Beside(true),
+        Event::Edit(0, 5),
+        Event::Run(0),
+    ];
+    live(&["us"], &events).check_right(0);
+}

@@ -79,6 +79,10 @@ impl Update {
                 message.add_answers(raw.iter().map(|txt| txt_record(&generation, txt)));
             }
         }
+        for owner in self.alone() {
+            let name = wire(owner)?;
+            message.add_answers(self.nothing_else(owner).map(|rtype| rrset_does_not_exist(name.clone(), rtype)));
+        }
         message.add_authority(delete_rrset(generation.clone(), RecordType::TXT));
         let mut added = Vec::with_capacity(self.changes.len());
         for change in &self.changes {
@@ -105,6 +109,21 @@ impl Update {
             message.add_authorities(records(&owner, ttl, rdata)?);
         }
         Ok(message)
+    }
+
+    /// Names at which an alias takes the place of what is deleted. BIND ignores an alias beside anything else, and the name
+    /// would be left bare by what somebody has put there since it was read: nothing else may be there.
+    pub(crate) fn alone(&self) -> impl Iterator<Item = &OwnerName> {
+        let aliases = self.changes.iter().filter(|change| change.id.rtype == RrType::Cname && change.after.is_some());
+        let is_replaced = |owner: &OwnerName| self.changes.iter().any(|c| c.id.owner == *owner && c.after.is_none());
+        aliases.map(|change| &change.id.owner).filter(move |owner| self.exact && is_replaced(owner))
+    }
+
+    /// The types that such a name must not have, beside those that the message changes.
+    pub(super) fn nothing_else<'a>(&'a self, owner: &'a OwnerName) -> impl Iterator<Item = RecordType> + 'a {
+        let is_changed = |rtype: RrType| self.changes.iter().any(|c| c.id.owner == *owner && c.id.rtype == rtype);
+        let ours = RrType::ALL.into_iter().filter(move |rtype| !is_changed(*rtype)).map(record_type);
+        BESIDE.into_iter().chain(ours)
     }
 
     /// The sets that must hold this, or not be there, or BIND changes nothing.
@@ -135,6 +154,30 @@ impl Update {
         parts
     }
 }
+
+/// What people put beside addresses: there is no prerequisite for "any other type" (RFC 2136 section 2.4).
+const BESIDE: [RecordType; 19] = [
+    RecordType::TXT,
+    RecordType::SRV,
+    RecordType::NS,
+    RecordType::PTR,
+    RecordType::CAA,
+    RecordType::TLSA,
+    RecordType::SSHFP,
+    RecordType::HTTPS,
+    RecordType::SVCB,
+    RecordType::NAPTR,
+    RecordType::HINFO,
+    RecordType::OPENPGPKEY,
+    RecordType::CERT,
+    // AFSDB, RP, LOC, DNAME, SPF, URI.
+    RecordType::Unknown(18),
+    RecordType::Unknown(17),
+    RecordType::Unknown(29),
+    RecordType::Unknown(39),
+    RecordType::Unknown(99),
+    RecordType::Unknown(256),
+];
 
 /// Orders changes so that any first part of them may go alone: BIND then never has an MX that points at nothing.
 #[must_use]
@@ -241,7 +284,9 @@ fn octets(change: &Change) -> usize {
         Some(Difference { gone, new, .. }) => all(&mut gone.into_iter().chain(new)),
         None => record + all(&mut change.after.iter().flat_map(|rrset| &rrset.rdata)),
     };
-    required + changed
+    let is_alias = change.id.rtype == RrType::Cname && change.after.is_some();
+    let alone = if is_alias { record * (BESIDE.len() + RrType::ALL.len()) } else { 0 };
+    required + changed + alone
 }
 
 /// What a change requires of its set: RFC 2136 section 2.4.2 or 2.4.3. `None`: it has no wire form, so it cannot be there.

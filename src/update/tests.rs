@@ -269,7 +269,8 @@ proptest! {
         for (last, part) in (generation..).zip(first.split()) {
             let message = part.message().unwrap();
             let required = &message.prerequisites()[0].data;
-            prop_assert_eq!(message.prerequisites().len(), part.changes.len() + 1);
+            let beside: usize = part.alone().map(|owner| part.nothing_else(owner).count()).sum();
+            prop_assert_eq!(message.prerequisites().len(), part.changes.len() + 1 + beside);
             prop_assert_eq!(required, &RData::TXT(TXT::new(vec![record(last).to_string()])));
             prop_assert_eq!(part.record.generation, last + 1);
             seen += part.changes.len();

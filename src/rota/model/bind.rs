@@ -95,7 +95,11 @@ impl Bind {
             GenerationRrset::Present { raw, .. } => zone.generation == *raw,
         };
         let is_as_read = |(id, data): (&RrsetId, Option<&RdataSet>)| zone.rrsets.get(id).map(|set| &set.rdata) == data;
-        if !holds || !update.required().all(is_as_read) {
+        let is_touched = |id: &RrsetId| update.changes.iter().any(|change| change.id == *id);
+        let is_alone = |owner: &OwnerName| {
+            !zone.others.contains_key(owner) && !zone.rrsets.keys().any(|id| id.owner == *owner && !is_touched(id))
+        };
+        if !holds || !update.required().all(is_as_read) || !update.alone().all(is_alone) {
             return Verdict::GuardFailed;
         }
         if names().any(|name| self.failing.contains(name)) {

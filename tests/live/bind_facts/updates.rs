@@ -366,3 +366,24 @@ async fn e7_data_that_check_names_refuses_are_found_by_a_false_requirement() {
     }
     assert_eq!(named.serial(ZONE), 1);
 }
+
+#[tokio::test]
+async fn an_alias_takes_no_address_away_where_somebody_has_put_something_beside_it() {
+    for (rtype, data) in
+        [("TXT", "hello"), ("MX", "5 elsewhere.invalid."), ("AAAA", "2001:db8::99"), ("SRV", "0 0 1 x.invalid.")]
+    {
+        let named = Named::with_zone(ZONE);
+        let mut writer = Writer::new(named.primary(), ZONE);
+        assert_eq!(writer.push(&[set("pop.example.org", A, &["192.0.2.1"])]).await, Verdict::Applied);
+        named.nsupdate(&format!("update add pop.example.org 60 {rtype} {data}")).unwrap();
+        let [address, alias] = [(A, &["192.0.2.1"][..]), (Cname, &[])].map(|(rtype, texts)| Change {
+            before: set("pop.example.org", rtype, texts).after,
+            ..set("pop.example.org", rtype, if rtype == A { &[] } else { &["imap.example.org"] })
+        });
+        let update = Update { exact: true, ..writer.update(&[address, alias]) };
+        assert_eq!(writer.primary.update_unchecked(&update).await.unwrap(), Verdict::GuardFailed, "{rtype}");
+        assert_eq!(named.a("pop.example.org").len(), 1, "{rtype}");
+        named.nsupdate(&format!("update delete pop.example.org {rtype}")).unwrap();
+        assert_eq!(writer.primary.update_unchecked(&update).await.unwrap(), Verdict::Applied, "{rtype}");
+    }
+}

@@ -82,6 +82,8 @@ pub struct Blind {
     suspects: BTreeSet<Target>,
     /// Since when we are blind; `None`: we are not.
     since: Option<Instant>,
+    /// The nodes that were watched then: one that an edit adds may well be in another network.
+    nodes: BTreeSet<NodeName>,
     /// Since when the references answer or enough nodes are back.
     back_since: Option<Instant>,
     /// When a reference was asked that answered.
@@ -121,6 +123,9 @@ impl Blind {
 
     /// The suspects after an edit, some of which may be asked something else now.
     pub fn follow(&mut self, suspects: BTreeSet<Target>) {
+        if self.is_blind() {
+            self.nodes.extend(suspects.iter().map(|target| target.node.clone()));
+        }
         self.suspects = suspects;
     }
 
@@ -145,7 +150,9 @@ impl Blind {
             |target: &Target, health: &Health| self.is_blind() && is_on_trial(health) && self.suspects.contains(target);
         let fell_now = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) <= rules.within);
         // Those that were up when it began.
-        let base: Vec<_> = nodes.iter().filter(|node| node.is_well || node.is_suspect || fell_now(node.fell)).collect();
+        let counts = |node: &Seen<'_>| !self.is_blind() || node.node.is_some_and(|node| self.nodes.contains(node));
+        let base = nodes.iter().filter(|node| node.is_well || node.is_suspect || fell_now(node.fell));
+        let base: Vec<_> = base.filter(|node| counts(node)).collect();
         let down = base.iter().filter(|node| !node.is_well).count();
         let candidates = targets.filter(|(target, health)| {
             let may_be = self.suspects.contains(target) || fell_now(health.fell);
@@ -164,8 +171,10 @@ impl Blind {
         self.suspects = suspects;
         match self.since {
             None if is_met && !self.suspects.is_empty() => {
+                let begun = begins(down, base.len(), rules);
                 (self.since, self.back_since) = (Some(now), None);
-                Some(begins(down, base.len(), rules))
+                self.nodes = nodes.iter().filter_map(|seen| seen.node.cloned()).collect();
+                Some(begun)
             }
             None => None,
             Some(since) => {

@@ -239,7 +239,11 @@ impl Schedule {
         if begun.health.has_wish() || !matches!(begun.check.kind, Kind::Agent { .. }) {
             return begun;
         }
-        let is_its_own = |target: &Target| target.node == begun.target.node && target.check == begun.target.check;
+        // Or under another name, for which it is the same agent.
+        let is_its_own = |target: &Target| {
+            target.node == begun.target.node && target.check == begun.target.check
+                || target.address == begun.target.address
+        };
         // The file was edited while nobody watched.
         let earlier = self.remembered.iter().filter(|(target, _)| is_its_own(target) && heritage.is_gone(target));
         let wishes = heritage.wishes(&begun.target).chain(earlier.map(|(_, health)| health));

@@ -370,7 +370,7 @@ impl Zone {
         // What was taken over, or went, is no matter of leave any more.
         let owned = &self.memory.owned;
         self.adopted.retain(|id| !owned.contains_key(id) && published.contains_key(id));
-        let held = turn.hold_edits && held::hold_edits(&mut plan, recipes, &published, &self.memory.owned);
+        let held = turn.hold_edits && held::hold_edits(&mut plan, recipes, &published, (owned, &self.memory.missing));
         let mut events = self.add_wishes(turn, &published, &mut plan);
         self.limit(turn.scope, &mut plan);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);

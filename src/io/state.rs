@@ -297,6 +297,7 @@ impl StateDir {
         if self.is_barred.load(Ordering::Relaxed) {
             self.make_way()?;
         }
+        self.check_place()?;
         let content = state.encode();
         check_size(content.len())?;
         // Whatever has the name, nothing is written into it.
@@ -310,6 +311,22 @@ impl StateDir {
         file.sync_all()?;
         renameat(&self.directory, "state.new", &self.directory, "state")?;
         self.directory.sync_all()
+    }
+}
+
+impl StateDir {
+    /// Whether the directory that we hold is the one that a start would find.
+    fn check_place(&self) -> io::Result<()> {
+        let (held, found) = (self.directory.metadata()?, fs::metadata(&self.path));
+        if found.as_ref().is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino())) {
+            return Ok(());
+        }
+        let words = format!(
+            "{} was moved or replaced while rotad runs, and a start would not find what is saved in the old one: put it back, or \
+             restart rotad",
+            text::path(&self.path)
+        );
+        Err(io::Error::new(found.err().map_or(ErrorKind::Other, |error| error.kind()), words))
     }
 }
 

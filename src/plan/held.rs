@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Change, Plan, Rrsets, exchange};
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, RdataSet, RrType, Rrset, RrsetId},
+    dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
 };
 
 /// Leaves of each change that comes from an edit what comes from health; whether there were any.
@@ -13,7 +13,7 @@ pub fn hold_edits(
     plan: &mut Plan,
     recipes: &BTreeMap<RrsetId, Recipe>,
     published: &Rrsets,
-    owned: &BTreeMap<RrsetId, RdataSet>,
+    (owned, missing): (&BTreeMap<RrsetId, RdataSet>, &BTreeMap<RrsetId, RdataSet>),
 ) -> bool {
     let (old, new): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
         .into_iter()
@@ -21,6 +21,19 @@ pub fn hold_edits(
     let (by_edit, mut changes): (Vec<_>, Vec<_>) =
         old.into_iter().partition(|change| is_by_edit(change, recipes.get(&change.id)));
     changes.extend(by_edit.iter().filter_map(|change| by_health(change, recipes.get(&change.id)?)));
+    // Who was no member, in or out, comes by the edit.
+    let was_member = |id: &RrsetId, rdata: &Rdata| {
+        [owned, missing].into_iter().any(|sets| sets.get(id).is_some_and(|set| set.contains(rdata)))
+    };
+    let mut has_joins = false;
+    changes.retain_mut(|change| {
+        let (Some(before), Some(after)) = (&change.before, &mut change.after) else { return true };
+        let stays = |rdata: &&Rdata| before.rdata.contains(*rdata) || was_member(&change.id, rdata);
+        let known: RdataSet = after.rdata.iter().filter(stays).cloned().collect();
+        has_joins |= known != after.rdata;
+        after.rdata = known;
+        !after.rdata.is_empty() && after != before
+    });
     // A node that joins an MX brings the addresses of its host along.
     let after = changes.iter().filter_map(|change| change.after.as_ref());
     let hosts: BTreeSet<OwnerName> = after.flat_map(|set| &set.rdata).filter_map(exchange).cloned().collect();
@@ -29,7 +42,7 @@ pub fn hold_edits(
         new.into_iter().partition(|change| hosts.contains(&change.id.owner) && !is_alias(&change.id.owner));
     changes.extend(needed);
     plan.changes = changes;
-    !by_edit.is_empty() || !others.is_empty()
+    !by_edit.is_empty() || !others.is_empty() || has_joins
 }
 
 /// Whether a change comes from an edit of the file rather than from health: it deletes, it sets another TTL, or it

@@ -249,7 +249,7 @@ impl Rota {
         let words = &self.held_edit.as_ref()?.words;
         Some(Event::new(
             Kind::TooMuchChange,
-            format!("{words}; until then only the health of the file's nodes is followed"),
+            format!("{words}; until then only the health of the members that it keeps is followed"),
         ))
     }
 }

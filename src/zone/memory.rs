@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     desired::Recipe,
-    dns::{OwnerName, RdataSet, Rrset, RrsetId, Ttl},
+    dns::{OwnerName, Rdata, RdataSet, Rrset, RrsetId, Ttl},
     plan::{self, Change, Rrsets},
     status::Stamp,
 };
@@ -158,6 +158,15 @@ impl Zone {
         let mark = if is_right { Mark::new(seen, &owned, &self.memory.left_over, turn.me) } else { None };
         let out =
             |id: &RrsetId| Some(recipes.get(id)?.members().difference(&published.get(id)?.rdata).cloned().collect());
+        // Whom an edit adds that is held is no member yet.
+        let was_member = |id: &RrsetId, rdata: &Rdata| {
+            let sets = [&self.memory.owned, &self.memory.missing];
+            sets.into_iter().any(|sets| sets.get(id).is_some_and(|set| set.contains(rdata)))
+        };
+        let out = |id: &RrsetId| {
+            let out: RdataSet = out(id)?;
+            Some(out.iter().filter(|rdata| !turn.hold_edits || was_member(id, rdata)).cloned().collect())
+        };
         let missing = owned.keys().filter_map(|id| Some((id.clone(), out(id)?)));
         let missing = missing.filter(|(_, out): &(_, RdataSet)| !out.is_empty()).collect();
         let Memory { generation, ttl_limit, ref left_over, .. } = *self.memory;

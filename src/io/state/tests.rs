@@ -201,3 +201,19 @@ fn a_state_that_no_start_could_read_does_not_take_the_place_of_the_one_before() 
     let error = check_size(most + (1 << 20)).unwrap_err().to_string();
     assert!(error.contains("257 MiB") && error.contains("256 MiB"), "{error}");
 }
+
+#[test]
+fn what_a_start_would_not_find_is_not_said_to_be_saved() {
+    let (_parent, path) = directory();
+    let held = StateDir::open(&path).unwrap();
+    let Loaded { state, .. } = held.load("mail").unwrap();
+    held.save(&state).unwrap();
+    let old = path.with_extension("old");
+    fs::rename(&path, &old).unwrap();
+    fs::create_dir(&path).unwrap();
+    let error = held.save(&state).unwrap_err().to_string();
+    assert!(error.contains("was moved or replaced"), "{error}");
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&old, &path).unwrap();
+    held.save(&state).unwrap();
+}

@@ -322,6 +322,31 @@ fn a_file_that_is_held_from_the_start_is_accepted_under_the_hash_that_it_has_now
 }
 
 #[test]
+fn what_is_held_from_the_start_is_held_whole_and_can_be_taken_back() {
+    let (three, other) = (many(&[0, 1, 2], "imap"), many(&[0, 1, 3], "imap"));
+    let mut world = of_many(&three);
+    // n1 was out before, and comes back by its health.
+    world.node("n1", Down);
+    world.run();
+    let saved = world.us().remembered();
+    world.sent.clear();
+    world.restart(0, &other, saved);
+    world.health = targets(&other).map(|target| (target, Up)).collect();
+    world.node("n1", Down);
+    world.run();
+    assert!(world.us().rota.held_edit().is_some());
+    assert_eq!(world.sent.len(), 0, "n3 comes by the edit");
+    world.node("n1", Up);
+    world.run();
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), ALL, "n1 does not");
+    edit_as(&mut world, &three, "a");
+    assert!(world.us().rota.held_edit().is_none(), "{:?}", world.us().rota.held_edit());
+    world.all(Up);
+    world.run();
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), ALL);
+}
+
+#[test]
 fn an_edit_that_is_held_again_is_told_again() {
     let (three, two) = (many(&[0, 1, 2], "imap"), many(&[0, 1], "imap"));
     let mut world = of_many(&three);
@@ -384,7 +409,7 @@ domains:
         let shown = world.us().rota.refused_edit().unwrap().to_owned();
         assert!(shown.ends_with(&format!("{words}{named}")), "{shown}");
         let told = world.us().told(Kind::TooMuchChange);
-        assert_eq!(told, [format!("{shown}; until then only the health of the file's nodes is followed")]);
+        assert_eq!(told, [format!("{shown}; until then only the health of the members that it keeps is followed")]);
         // Another file that is too much is held beside it, and they are asked as little.
         edit_as(&mut world, &file(&[3]), "d");
         assert!(world.us().told(Kind::TooMuchChange)[0].contains(words));

@@ -322,6 +322,43 @@ fn a10_what_an_agent_asked_for_outlives_a_restart_with_another_file() {
 }
 
 #[test]
+fn a2_who_is_added_while_we_are_blind_proves_nothing_of_our_network() {
+    let mut world = World::new(&file("imap", tcp(143)));
+    world.pass(60, well);
+    world.pass(12, refused);
+    assert!(world.schedule.view().blind);
+    let more: Vec<_> = NODES.iter().copied().chain([("n9", &["192.0.2.19"][..])]).collect();
+    world.edit(&cluster(&more, &[("imap", tcp(143))]));
+    let answers = |target: &Target| if target.node.as_str() == "n9" { well(target) } else { refused(target) };
+    world.pass(300, answers);
+    let view = world.schedule.view();
+    assert!(view.blind && view.suspects.len() == 3, "{:?} {:?}", view.suspects, world.told);
+    // One that was there does.
+    world.pass(300, |target| if target.node.as_str() == "n2" { refused(target) } else { well(target) });
+    assert!(!world.schedule.view().blind);
+}
+
+#[test]
+fn a10_an_agent_under_another_name_after_a_restart_is_the_same_agent() {
+    let mut world = World::new(&file("agent", agent(777)));
+    world.pass(10, |_| Outcome::Out("agent says \"drain\"".to_owned()));
+    let clocks = Clocks { now: world.now, wall: SystemTime::UNIX_EPOCH + 1_000 * SECOND };
+    let wishes = PastWish::of_all(&world.schedule.view(), clocks);
+    let renamed: &[(&str, &[&str])] = &[("m0", &["192.0.2.10"]), ("n1", &["192.0.2.11"])];
+    for (check, expected) in [
+        ("agent", ["m0 agent 192.0.2.10", "n1 agent 192.0.2.11"]),
+        ("word", ["m0 word 192.0.2.10", "n1 word 192.0.2.11"]),
+    ] {
+        let file = cluster(renamed, &[(check, agent(777))]);
+        let schedule = Schedule::new(world.now).remembering(&BTreeMap::default(), &wishes, clocks);
+        let mut next = World { schedule, now: world.now, rules: Rules::new(&file, false), told: Vec::new() };
+        next.edit(&file);
+        next.pass(10, silent);
+        assert_eq!(out(&next), expected);
+    }
+}
+
+#[test]
 fn a10_a11_what_is_remembered_of_a_node_out_of_the_file_outlives_restarts() {
     let (all, fewer) = (file("agent", agent(777)), cluster(&NODES[1..], &[("agent", agent(777))]));
     let drains = |target: &Target| match target.node.as_str() {

@@ -164,6 +164,12 @@ impl Reconcile {
             self.answer_when(waits, answer, reply);
             return;
         }
+        self.save_and_answer(waits, answer, reply);
+    }
+
+    /// The same, be it handed on to be saved already.
+    fn save_and_answer(&mut self, waits: Waits, answer: Answer, reply: oneshot::Sender<Answer>) {
+        self.report();
         let (saves, later) = (self.saves.clone(), self.pending.later.clone());
         tokio::spawn(async move {
             let result = save(&saves).await;
@@ -263,9 +269,12 @@ impl Reconcile {
     pub(super) fn answer_waiting(&mut self) {
         let now = clock::now();
         for (ticket, answer) in self.rota.answers(now) {
-            if let Some(reply) = self.pending.tickets.remove(&ticket) {
+            match self.pending.tickets.remove(&ticket) {
+                // What was withdrawn is not to be left over again after a restart.
+                Some(reply) if answer.done => self.save_and_answer(Waits::Nothing, answer, reply),
                 // Whoever asked may have left.
-                let _ = reply.send(answer);
+                Some(reply) => drop(reply.send(answer)),
+                None => {}
             }
         }
         for waiting in std::mem::take(&mut self.pending.waiting) {

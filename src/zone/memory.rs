@@ -165,7 +165,8 @@ impl Zone {
         };
         let out = |id: &RrsetId| {
             let out: RdataSet = out(id)?;
-            Some(out.iter().filter(|rdata| !turn.hold_edits || was_member(id, rdata)).cloned().collect())
+            let all_count = !turn.hold_edits || out.is_empty();
+            Some(if all_count { out } else { out.iter().filter(|rdata| was_member(id, rdata)).cloned().collect() })
         };
         let missing = owned.keys().filter_map(|id| Some((id.clone(), out(id)?)));
         let missing = missing.filter(|(_, out): &(_, RdataSet)| !out.is_empty()).collect();

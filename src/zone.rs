@@ -60,7 +60,7 @@ use self::{
 pub use self::{
     look::{EARLY, SERIAL_EVERY},
     memory::{LeftOver, Mark, Memory, Owned},
-    turn::{Done, Failure, Identity, Preview, Scope, Silence, Step, Turn, UNSIGNED},
+    turn::{Done, Failure, Identity, Later, Preview, Scope, Silence, Step, Turn, UNSIGNED},
     wishes::{Outcome, Wish},
 };
 
@@ -392,10 +392,12 @@ impl Zone {
         if plan.changes.is_empty() && !claim && !proves {
             let wrong = self.what_is_wrong(&plan);
             self.waits = !plan.waiting.is_empty();
+            let hidden = self.hidden_until(turn, recipes);
             let (state, words) = match plan.waiting.first() {
                 _ if wrong.is_some() => (ZoneState::Failing, wrong),
                 Some(id) => (ZoneState::Pending, Some(words::waiting(id))),
                 None if held => (ZoneState::Pending, None),
+                None if hidden.is_some() => (ZoneState::Pending, hidden),
                 None if !self.pending.is_empty() => (ZoneState::Pending, self.behind(turn.now)),
                 None => (ZoneState::InSync, None),
             };

@@ -10,7 +10,7 @@ use crate::{
     status::{LeftOver, ZoneState},
     text,
     update::GenerationRecord,
-    zone::{Identity, Preview},
+    zone::{Identity, Later, Preview},
 };
 
 /// Left-overs that the text spells out.
@@ -40,6 +40,8 @@ struct Zone {
     /// `foreign` or `standby`: why nothing would be written.
     not_ours: Option<NotOurs>,
     changes: Vec<Set>,
+    /// What is deleted later, and what it waits for.
+    later: Vec<Waiting>,
     /// What BIND would ignore.
     blocked: Vec<String>,
     /// Sets at names of the file with data that are not known to be ours: they are left.
@@ -58,6 +60,14 @@ struct Set {
     owner: String,
     rrtype: &'static str,
     diff: Vec<String>,
+}
+
+/// A deletion that follows.
+#[derive(Debug, Serialize)]
+struct Waiting {
+    #[serde(flatten)]
+    set: Set,
+    waits: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,7 +99,7 @@ impl Report {
     /// Whether there is something to change.
     #[must_use]
     pub fn has_changes(&self) -> bool {
-        self.zones.iter().any(|zone| !zone.changes.is_empty())
+        self.zones.iter().any(|zone| zone.sets() > 0)
     }
 
     /// Whether some zone is not in it, because it could not be read.
@@ -109,13 +119,29 @@ impl Zone {
             name: preview.zone.to_string(),
             not_ours: preview.not_ours.clone().map(|(state, error)| NotOurs { state, error }),
             changes,
+            later: preview.later.iter().map(Waiting::new).collect(),
             blocked: preview.plan.blocked.values().cloned().collect(),
             foreign: preview.plan.foreign.values().cloned().collect(),
         }
     }
 
+    /// How many sets change, now or later.
+    const fn sets(&self) -> usize {
+        self.changes.len() + self.later.len()
+    }
+
     fn is_news(&self) -> bool {
-        self.not_ours.is_some() || !self.changes.is_empty() || !self.blocked.is_empty() || !self.foreign.is_empty()
+        self.not_ours.is_some() || self.sets() > 0 || !self.blocked.is_empty() || !self.foreign.is_empty()
+    }
+}
+
+impl Waiting {
+    fn new(later: &Later) -> Self {
+        let Later { id, ttl, data, waits } = later;
+        let ttl = ttl.map_or_else(String::new, |ttl| format!("{ttl} "));
+        let diff = data.iter().map(|rdata| format!("- {}. {ttl}IN {} {rdata}", id.owner, id.rtype)).collect();
+        let set = Set { owner: id.owner.to_string(), rrtype: id.rtype.as_str(), diff };
+        Self { set, waits: waits.clone() }
     }
 }
 
@@ -151,6 +177,10 @@ impl fmt::Display for Report {
             for line in zone.changes.iter().flat_map(|set| &set.diff) {
                 writeln!(f, "{line}")?;
             }
+            for Waiting { set, waits } in &zone.later {
+                writeln!(f, "! {waits}")?;
+                set.diff.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+            }
             writeln!(f)?;
         }
         // What the server does to all zones is said once.
@@ -172,7 +202,7 @@ impl fmt::Display for Report {
         if let Some(words) = &self.held {
             writeln!(f, "{words}")?;
         }
-        let changing = self.zones.iter().filter(|zone| !zone.changes.is_empty());
+        let changing = self.zones.iter().filter(|zone| zone.sets() > 0);
         match changing.clone().count() {
             0 if self.zones.is_empty() && self.unread.is_empty() && self.short.is_empty() => {
                 writeln!(f, "no changes: every zone is as it should be")
@@ -180,7 +210,7 @@ impl fmt::Display for Report {
             0 if self.unread.is_empty() => writeln!(f, "no changes"),
             0 => Ok(()),
             zones => {
-                let sets: usize = changing.map(|zone| zone.changes.len()).sum();
+                let sets: usize = changing.map(Zone::sets).sum();
                 match &self.waits {
                     Some(why) => writeln!(f, "{sets} RRsets in {zones} zones wait: {why}"),
                     None => writeln!(f, "{sets} RRsets in {zones} zones would change; nothing was written"),

@@ -45,6 +45,26 @@ impl Occlusion {
         }
     }
 
+    /// What a name does, without the next step.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Dname(at) => format!("lies below the DNAME at {at}, which hides what the zone holds there"),
+            Self::Delegation(at) => {
+                format!("lies at or below {at}, which the zone delegates (NS), so that its own data there are hidden")
+            }
+            Self::ChildZone(at) => format!("is answered from {at}, a zone of its own on this server"),
+            Self::Unanswered(code) => format!("is answered with {code} although the zone is served"),
+            Self::Rewritten(by) => {
+                let how = by.as_ref().map_or_else(
+                    || "is answered without the SOA of the zone".to_owned(),
+                    |by| format!("is answered with what the zone {by} says"),
+                );
+                format!("{how}, so that it is not known what the zone holds there")
+            }
+        }
+    }
+
     /// Whether the zone may answer for the name all the same, with data that were not seen.
     pub(super) const fn leaves_open(&self) -> bool {
         matches!(self, Self::Unanswered(_) | Self::Rewritten(_))
@@ -54,38 +74,26 @@ impl Occlusion {
 impl fmt::Display for Occlusion {
     /// What a name does, and the next step: "... lies below the DNAME at d.example.org: ...".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.cause())?;
         match self {
-            Self::Dname(at) => write!(
-                f,
-                "lies below the DNAME at {at}, which hides what the zone holds there: delete the DNAME, or take the name \
-                 out of the file"
-            ),
+            Self::Dname(_) => f.write_str("delete the DNAME, or take the name out of the file"),
             Self::Delegation(at) => write!(
                 f,
-                "lies at or below {at}, which the zone delegates (NS), so that its own data there are hidden: set `zone: {at}` \
-                 for the domain if that zone is served here, or delete the NS records, or take the name out of the file"
+                "set `zone: {at}` for the domain if that zone is served here, or delete the NS records, or take the name out \
+                 of the file"
             ),
             Self::ChildZone(at) => write!(
                 f,
-                "is answered from {at}, a zone of its own on this server: set `zone: {at}` for the domain, or take that zone \
-                 out of named.conf, or the name out of the file"
+                "set `zone: {at}` for the domain, or take that zone out of named.conf, or the name out of the file"
             ),
-            Self::Unanswered(code) => write!(
-                f,
-                "is answered with {code} although the zone is served: often a zone below it that named could not load or does \
-                 not show; named's log has the cause"
-            ),
-            Self::Rewritten(by) => {
-                match by {
-                    Some(by) => write!(f, "is answered with what the zone {by} says")?,
-                    None => f.write_str("is answered without the SOA of the zone")?,
-                }
-                f.write_str(
-                    ", so that it is not known what the zone holds there: as a rule `response-policy` (RPZ) of named rewrites \
-                     the answer, or a zone of `type redirect` does; except the name there (`rpz-passthru.`), or let the policy \
-                     rewrite recursive queries only (`recursive-only yes`), or take the name out of the file",
-                )
+            Self::Unanswered(_) => {
+                f.write_str("often a zone below it that named could not load or does not show; named's log has the cause")
             }
+            Self::Rewritten(_) => f.write_str(
+                "as a rule `response-policy` (RPZ) of named rewrites the answer, or a zone of `type redirect` does; except the \
+                 name there (`rpz-passthru.`), or let the policy rewrite recursive queries only (`recursive-only yes`), or take \
+                 the name out of the file",
+            ),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Owned, Seen, Turn, Zone};
+use super::{Owned, Scope, Seen, Turn, Zone, words};
 use crate::{
     desired::Recipe,
     dns::{OwnerName, Rdata, RdataSet, Rrset, RrsetId, Ttl},
@@ -41,6 +41,25 @@ impl Zone {
     /// What we own and do not see.
     pub(super) fn hidden_owned<'a>(&'a self, seen: &'a Seen) -> impl Iterator<Item = (&'a RrsetId, &'a RdataSet)> {
         self.memory.owned.iter().filter(|(id, _)| seen.is_hidden(id))
+    }
+
+    /// What is to be deleted once it is not hidden any more: it is in no plan, for nothing is known of it now.
+    pub(super) fn hidden_leaving(
+        &self,
+        turn: Turn<'_>,
+        recipes: &BTreeMap<RrsetId, Recipe>,
+    ) -> BTreeMap<&RrsetId, (&RdataSet, &Occlusion)> {
+        let Some(seen) = self.seen.as_ref().filter(|seen| !seen.hidden.is_empty()) else { return BTreeMap::new() };
+        let goes = self.owned_after(turn, recipes);
+        let leaving = self.memory.owned.iter().filter(|(id, _)| goes.contains_key(*id) && !recipes.contains_key(*id));
+        leaving.filter_map(|(id, data)| Some((id, (data, seen.hidden.get(&id.owner)?)))).collect()
+    }
+
+    /// What is told of it, where it is to be deleted at all.
+    pub(super) fn hidden_until(&self, turn: Turn<'_>, recipes: &BTreeMap<RrsetId, Recipe>) -> Option<String> {
+        let leaving = self.hidden_leaving(turn, recipes);
+        let (id, (_, why)) = leaving.first_key_value().filter(|_| *turn.scope == Scope::Everything)?;
+        Some(words::hidden_until(id, why))
     }
 }
 

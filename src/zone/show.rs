@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::{Preview, Turn, Zone};
+use super::{Later, Preview, Turn, Zone, words};
 use crate::{
     desired::Recipe,
     dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId, Ttl},
@@ -73,8 +73,9 @@ impl Zone {
         self.lost.is_some()
     }
 
-    /// How many `RRsets` the zone holds for us, and how many of them an edit would change or delete, now or once those
-    /// who come instead are decided. What the file `before` does not say either does not count: it was let through.
+    /// How many `RRsets` the zone holds for us, and how many of them an edit would change or delete, now or later: once
+    /// those who come instead are decided, no MX of another zone points to them, or they are not hidden any more. So the
+    /// rails are not asked. What the file `before` does not say either does not count: it was let through.
     #[must_use]
     pub fn edit_size(&self, turn: Turn<'_>, before: Option<Turn<'_>>) -> (usize, usize) {
         let recipes = turn.recipes();
@@ -85,7 +86,8 @@ impl Zone {
         }
         // An edit counts although BIND is out of reach: what we published stands in for what cannot be read.
         let published = self.seen.as_ref().map_or_else(|| self.remembered(&recipes), |seen| seen.rrsets.clone());
-        let plan = self.diff(turn, &published, &recipes);
+        let plan = self.wanted(turn, &published, &recipes);
+        let (published, hidden) = (self.with_hidden(&published), self.hidden_leaving(turn, &recipes));
         let changes: BTreeMap<_, _> = plan.changes.iter().map(|change| (&change.id, change)).collect();
         let before = before.map(|turn| turn.recipes());
         let was_listed = |id: &RrsetId, rdata: &Rdata| {
@@ -103,10 +105,14 @@ impl Zone {
             if set.is_some_and(|set| set.rdata.iter().any(|rdata| leaves(&rdata))) {
                 return true;
             }
+            let was_given = || before.as_ref().is_none_or(|before| before.contains_key(*id));
+            if hidden.contains_key(*id) {
+                return was_given();
+            }
             // What BIND refuses is no part of this edit.
             let change = changes.get(*id).filter(|change| self.troubles.get(*id).is_none_or(|t| !t.is_of(change)));
             change.is_some_and(|change| match (&change.before, &change.after) {
-                (Some(_), None) => before.as_ref().is_none_or(|before| before.contains_key(*id)),
+                (Some(_), None) => was_given(),
                 // Where the file before gave it the same TTL, somebody has changed it by hand.
                 (Some(old), Some(new)) => old.ttl != new.ttl && gave_another_ttl(id),
                 (None, _) => false,
@@ -137,7 +143,16 @@ impl Zone {
         let is_first = seen.generation.record().is_none();
         let generation = self.next_generation(&seen.generation);
         let not_ours = self.not_ours(turn, seen, &recipes);
-        Some(Preview { zone: self.name.clone(), plan, claim, is_first, generation, not_ours })
+        let waiting = plan.waiting.iter().filter_map(|id| {
+            let set = seen.rrsets.get(id)?;
+            Some(Later { id: id.clone(), ttl: Some(set.ttl), data: set.rdata.clone(), waits: words::waiting(id) })
+        });
+        let hidden = self.hidden_leaving(turn, &recipes).into_iter().map(|(id, (data, why))| {
+            let waits = words::hidden_until(id, why);
+            Later { id: id.clone(), ttl: None, data: data.clone(), waits }
+        });
+        let later = waiting.chain(hidden).collect();
+        Some(Preview { zone: self.name.clone(), plan, later, claim, is_first, generation, not_ours })
     }
 }
 

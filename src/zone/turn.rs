@@ -10,7 +10,7 @@ use crate::{
     cluster::Cluster,
     control::Selection,
     desired::{self, Recipe},
-    dns::{OwnerName, RrsetId},
+    dns::{OwnerName, RdataSet, RrsetId, Ttl},
     layout::ZoneLayout,
     plan::Plan,
     standings::Standings,
@@ -184,6 +184,8 @@ pub struct Preview {
     pub zone: OwnerName,
     /// What would be changed.
     pub plan: Plan,
+    /// What is deleted later.
+    pub later: Vec<Later>,
     /// Whether the zone's first generation record would be written.
     pub claim: bool,
     /// Whether the zone has no record of ours yet.
@@ -192,4 +194,17 @@ pub struct Preview {
     pub generation: u64,
     /// Why nothing would be written at all.
     pub not_ours: Option<(ZoneState, String)>,
+}
+
+/// An `RRset` that is to be deleted, and cannot be yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Later {
+    /// Which one.
+    pub id: RrsetId,
+    /// Its TTL, where it is seen.
+    pub ttl: Option<Ttl>,
+    /// What it holds, or was published with.
+    pub data: RdataSet,
+    /// What it waits for, in words.
+    pub waits: String,
 }

@@ -9,7 +9,7 @@ use crate::{
     plan::{Change, Rrsets, grant},
     standings::{Standing, Why},
     text::{self, printable},
-    update::GenerationRecord,
+    update::{GenerationRecord, Occlusion},
 };
 
 /// What is wrong with several sets, each cause once: `a.example.org A, b.example.org A and 3 more: named refuses ...`.
@@ -210,6 +210,11 @@ pub(super) fn not_as_left(id: &RrsetId, found: Option<&Rrset>, instead: Option<&
 /// An address that goes when the last MX has gone.
 pub(super) fn waiting(id: &RrsetId) -> String {
     format!("{id} is to be deleted, and goes when no MX that stays points to it any more")
+}
+
+/// What is out of the file and hidden.
+pub(super) fn hidden_until(id: &RrsetId, why: &Occlusion) -> String {
+    format!("{id} is to be deleted, and goes when its name is not hidden any more: it {}", why.cause())
 }
 
 /// Data of a stranger at first contact.

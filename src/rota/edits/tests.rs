@@ -10,6 +10,8 @@ use crate::{
     health::State::{self, Down, Unknown, Up},
 };
 
+mod later;
+
 const FILE: &str =
     "nodes: { n0: { addresses: [192.0.2.10] }, n1: { addresses: [192.0.2.11] }, n2: { addresses: [192.0.2.12] } }
 checks: { imap: { kind: imap }, smtp: { kind: smtp } }

@@ -39,9 +39,10 @@ impl Rota {
         told.collect()
     }
 
-    /// Deletes what is left over, or with `forget` forgets it and leaves DNS alone.
+    /// Deletes what is left over, or with `forget` forgets it and leaves DNS alone; also what was to be deleted in a zone
+    /// that is gone.
     pub fn withdraw(&mut self, now: Instant, selection: &Selection, forget: bool) -> (Reply, Vec<Event>) {
-        let chosen = match self.choose(selection, Wish::Withdraw) {
+        let chosen = match self.choose(selection, Wish::Withdraw, forget) {
             Ok(chosen) => chosen,
             Err(words) => return (Reply::Now(Answer::refused(words)), Vec::new()),
         };
@@ -51,8 +52,12 @@ impl Rota {
         let mut events = Vec::new();
         for (zone, ids) in by_zone(&chosen) {
             self.revision += 1;
-            self.ask_of(&zone, |zone| zone.forget_left_over(&ids));
+            self.ask_of(&zone, |zone| zone.forget_sets(&ids));
             events.extend(self.note_outcomes(&zone));
+        }
+        // An MX of what is forgotten is waited for no longer.
+        for name in std::mem::take(&mut self.waiting) {
+            self.call(&name);
         }
         let words = format!("forgotten, and left in DNS as it is: {}", listed(&chosen));
         events.push(Event::new(Kind::LeftOver, words.clone()));
@@ -63,7 +68,7 @@ impl Rota {
     pub fn restore(&mut self, now: Instant, selections: &[Selection]) -> (Reply, Vec<Event>) {
         let mut all = Sets::new();
         for selection in selections {
-            match self.choose(selection, Wish::Restore) {
+            match self.choose(selection, Wish::Restore, false) {
                 Ok(chosen) => all.extend(chosen),
                 Err(words) => return (Reply::Now(Answer::refused(words)), Vec::new()),
             }
@@ -94,10 +99,11 @@ impl Rota {
     }
 
     /// What of that which is left over a selection takes.
-    fn choose(&self, selection: &Selection, wish: Wish) -> Result<Sets, String> {
+    fn choose(&self, selection: &Selection, wish: Wish, forget: bool) -> Result<Sets, String> {
         let mut chosen = Sets::new();
         for (name, zone) in &self.zones {
-            let ids = zone.memory().left_over.keys().filter(|id| selection.takes(&id.owner, id.rtype.as_str()));
+            let is_out = forget && !self.layout.zones.contains_key(name) && self.server_trouble().is_none();
+            let ids = zone.forgettable(is_out).filter(|id| selection.takes(&id.owner, id.rtype.as_str()));
             chosen.extend(ids.map(|id| (name.clone(), id.clone())));
         }
         if !chosen.is_empty() {

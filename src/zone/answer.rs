@@ -74,7 +74,7 @@ impl Zone {
             }
             Done::Read(Err(failure)) | Done::Serial(Err(failure)) => {
                 self.reads_back = false;
-                self.no_answer(turn.now, failure)
+                self.no_answer(turn, failure)
             }
             Done::Write(Ok(verdict)) => self.written(turn, &verdict),
             Done::Write(Err(failure)) => {
@@ -84,7 +84,7 @@ impl Zone {
                     self.reach = self.reach.max(sent.as_ref().map(|sent| sent.generation));
                     self.lost = sent.or_else(|| self.lost.take());
                 }
-                self.no_answer(turn.now, failure)
+                self.no_answer(turn, failure)
             }
         }
     }
@@ -297,14 +297,17 @@ impl Zone {
     }
 
     /// No answer that can be used. One that is lost is not told; but a zone that gets none while others do is.
-    fn no_answer(&mut self, now: Instant, failure: Failure) -> Vec<Event> {
+    fn no_answer(&mut self, turn: Turn<'_>, failure: Failure) -> Vec<Event> {
+        let now = turn.now;
         let is_answer = failure.is_answer();
         let Failure { words, code, silence, .. } = failure;
         if is_answer {
             let zone = &self.name;
             let why = format!("{words}; if the zone is gone for good, `rotad withdraw {zone} --forget` forgets it");
             let mut events: Vec<_> = self.give_up_wishes(&why).into_iter().collect();
-            events.extend(self.fail(now, words, code));
+            // Nothing but a deletion is still to come there: nobody may ever be there to take it.
+            let is_out = turn.layout.is_none() && !self.memory.owned.is_empty();
+            events.extend(self.fail(now, if is_out { why } else { words }, code));
             return events;
         }
         if silence != Silence::Zone || self.failures == 0 {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Attempt, LeftOver, Memory, Outcome, Owned, Sent, Step, Turn, Wish, Zone,
+    Attempt, LeftOver, Memory, Outcome, Owned, Pending, Sent, Step, Turn, Wish, Zone,
     owner::{is_known, is_me},
     words,
 };
@@ -25,13 +25,27 @@ use crate::{
 };
 
 impl Zone {
-    /// Forgets what is left over under some names, and leaves it in DNS: the zone may be gone.
-    pub fn forget_left_over(&mut self, ids: &BTreeSet<RrsetId>) {
+    /// What can be forgotten: what is left over, and of a zone that is out of the file and out of order what was to be
+    /// deleted there. `is_out`: it is out of the file, and the server is in order.
+    pub fn forgettable(&self, is_out: bool) -> impl Iterator<Item = &RrsetId> {
+        let is_out = is_out && self.state == ZoneState::Failing;
+        self.memory.left_over.keys().chain(self.memory.owned.keys().filter(move |_| is_out))
+    }
+
+    /// Forgets sets that [can be forgotten](Self::forgettable), and leaves them in DNS: the zone may be gone.
+    pub fn forget_sets(&mut self, ids: &BTreeSet<RrsetId>) {
         for id in ids {
             self.conclude(id, Outcome::Left(format!("{id} was forgotten by `rotad withdraw --forget` meanwhile")));
         }
         let mut memory = (*self.memory).clone();
         memory.left_over.retain(|id, _| !ids.contains(id));
+        if memory.owned.keys().any(|id| ids.contains(id)) {
+            memory.owned.retain(|id, _| !ids.contains(id));
+            memory.missing.retain(|id, _| !ids.contains(id));
+            memory.mark = None;
+            // Nobody waits for what a message may have done there.
+            (self.lost, self.pending) = (None, Pending::default());
+        }
         self.keep(memory);
         self.dormant = false;
         self.at_rest = false;

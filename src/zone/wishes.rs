@@ -70,7 +70,12 @@ impl Zone {
         let (mut concluded, mut lacking) = (Vec::new(), Vec::new());
         for (id, wish) in self.wishes.iter().filter(|(id, _)| !self.is_under_way(id)) {
             if let Some(why) = seen.hidden.get(&id.owner) {
-                let words = format!("{id} stays as it is: {why}");
+                let (cause, owner) = (why.cause(), &id.owner);
+                let words = format!(
+                    "{id} stays as it is: it {cause}: ask again when it is not hidden any more, or `rotad withdraw {owner} {} \
+                     --forget` forgets it, and leaves it in DNS",
+                    id.rtype
+                );
                 events.push(Event::new(Kind::LeftOver, words.clone()).zone(&self.name).rrset(id));
                 concluded.push((id.clone(), Outcome::Left(words)));
                 continue;

@@ -335,3 +335,58 @@ fn what_was_just_taken_out_of_the_file_is_left_over_before_its_zone_has_a_turn()
     world.us().rota.sort_left_over(now);
     assert_eq!(world.us().rota.left_over().count(), 2);
 }
+
+#[test]
+fn what_was_to_be_deleted_in_a_zone_that_is_gone_can_be_forgotten() {
+    let file = |x: &str| {
+        cluster(&format!(
+            "nodes: {{ n0: {{ addresses: [192.0.2.10] }}, n1: {{ addresses: [192.0.2.11] }} }}
+checks: {{ imap: {{ kind: imap }} }}
+services:
+  imap: {{ publish: address, name: imap, checks: [imap] }}
+  mx: {{ publish: mx, preference: 10, exchange: \"{{node}}.h.test\", checks: [imap] }}
+domains:
+  h.test: {{ services: [imap] }}
+{x}safety: {{ left_over: delete }}
+"
+        ))
+    };
+    for selection in [Selection::new("x.test", None).unwrap(), Selection::ALL] {
+        let mut world = World::new(&file("  x.test: { services: [imap, mx] }\n"));
+        world.run();
+        world.bind.gone.insert(name("x.test"));
+        world.pass(Duration::from_mins(20));
+        let forget = || Command::Withdraw { selection: selection.clone(), forget: true };
+        assert_eq!(ask(&mut world, forget(), SECOND).unwrap().0, Exit::Failed as u8, "it is in the file");
+        world.edit(0, &file(""));
+        world.pass(Duration::from_mins(2));
+        assert_eq!(world.us().state("h.test"), ZoneState::Pending, "its hosts wait for the MX");
+        let error = world.us().error("x.test").to_owned();
+        let advice = "; if the zone is gone for good, `rotad withdraw x.test --forget` forgets it";
+        assert!(error.matches(advice).count() == 1 && error.ends_with(advice), "{error}");
+        let told = world.us().told(Kind::ZoneFailing);
+        assert!(told.last().unwrap().ends_with(advice), "{told:?}");
+        let withdraw = Command::Withdraw { selection: selection.clone(), forget: false };
+        assert!(ask(&mut world, withdraw, SECOND).unwrap().1.starts_with("nothing is left over"));
+        let (exit, words) = ask(&mut world, forget(), SECOND).unwrap();
+        assert_eq!((exit, words.as_str()), (0, "forgotten, and left in DNS as it is: imap.x.test A, x.test MX"));
+        world.run();
+        assert!(!world.us().rota.zones().contains_key("x.test"));
+        assert_eq!(world.zone("h.test").get("n0.h.test A"), "-");
+        assert_eq!(world.us().state("h.test"), ZoneState::InSync);
+        assert!(!world.us().remembered().contains_key("x.test"));
+    }
+}
+
+#[test]
+fn what_is_hidden_is_not_withdrawn_and_the_answer_names_forget() {
+    let mut world = world();
+    world.zone("d0.test").cuts.insert(name("imap.d0.test"));
+    let (exit, words) = ask(&mut world, withdraw("imap.d0.test"), SECOND).unwrap();
+    let why = "imap.d0.test A stays as it is: it lies at or below imap.d0.test, which the zone delegates (NS), so that its own \
+               data there are hidden: ask again when it is not hidden any more, or `rotad withdraw imap.d0.test A --forget` \
+               forgets it, and leaves it in DNS";
+    assert!(exit == Exit::Failed as u8 && words.contains(why), "{words}");
+    let selection = Selection::new("imap.d0.test", Some("A")).unwrap();
+    assert_eq!(ask(&mut world, Command::Withdraw { selection, forget: true }, SECOND).unwrap().0, 0);
+}

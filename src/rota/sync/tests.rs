@@ -215,7 +215,7 @@ fn a_zone_that_is_tidied_away_was_read() {
     world.us().rota.with_zone(&zone, now, |zone, turn| {
         let ids = zone.memory().owned.keys().cloned().collect();
         zone.sort_left_over(turn);
-        zone.forget_left_over(&ids);
+        zone.forget_sets(&ids);
         zone.read_anew();
     });
     // It ends while somebody waits for it and for another one.

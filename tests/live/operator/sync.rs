@@ -10,7 +10,10 @@ use super::*;
 fn take_out(rota: &mut Rota, zone: &str, name: &str) {
     rota.named.rndc(&["freeze", zone]).unwrap();
     let file = rota.named.path().join(format!("{zone}.zone"));
-    rota.eventually("the zone file is written", |_| fs::read_to_string(&file).unwrap().contains("generation="));
+    rota.eventually("the zone file is written", |_| {
+        let text = fs::read_to_string(&file).unwrap();
+        text.contains("generation=") && text.contains(name)
+    });
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(name), "{text}");
     let mut cut = String::new();

@@ -161,12 +161,13 @@ fn look_at(message: &Message, evidence: Evidence<'_>) -> Result<(), Violation> {
         return Err(form("its zone section names something else"));
     }
     let record_name = owner_of_record(evidence.zone);
-    look_at_guard(&record_name, message, evidence)?;
+    let (guards, sets): (Vec<_>, Vec<_>) = named(&message.answers).into_iter().partition(|(at, _)| *at == record_name);
+    look_at_guard(&guards, evidence)?;
     let (records, changes): (Vec<_>, Vec<_>) =
-        message.authorities.iter().map(|record| (owner(&record.name), record)).partition(|(at, _)| *at == record_name);
+        named(&message.authorities).into_iter().partition(|(at, _)| *at == record_name);
     look_at_record(&records, evidence)?;
     let (before, after) = outcome(&changes, evidence)?;
-    let required = required(message);
+    let required = required(&sets);
     for (id, held) in &before {
         look_at_set(id, held, after.get(id), evidence)?;
         // What is ours, is given, and is not deleted, may be replaced whatever it holds while nobody can see that.
@@ -187,15 +188,14 @@ fn owner_of_record(zone: &OwnerName) -> OwnerName {
 }
 
 /// RFC 2136 sections 2.4.2 and 2.4.3: the record exists with exactly these data, or does not exist.
-fn look_at_guard(at: &OwnerName, message: &Message, evidence: Evidence<'_>) -> Result<(), Violation> {
-    let required: Vec<_> = message.answers.iter().filter(|record| owner(&record.name) == *at).collect();
+fn look_at_guard(required: &[(OwnerName, &Record)], evidence: Evidence<'_>) -> Result<(), Violation> {
     let holds = match evidence.guard {
         None => {
-            matches!(required.as_slice(), [one] if one.dns_class == DNSClass::NONE && one.record_type() == RecordType::TXT)
+            matches!(required, [(_, one)] if one.dns_class == DNSClass::NONE && one.record_type() == RecordType::TXT)
         }
         Some(raw) => {
-            let texts: Option<BTreeSet<Txt>> = required.iter().map(|record| text(record)).collect();
-            required.iter().all(|record| record.dns_class == DNSClass::IN) && texts.as_ref() == Some(raw)
+            let texts: Option<BTreeSet<Txt>> = required.iter().map(|(_, record)| text(record)).collect();
+            required.iter().all(|(_, record)| record.dns_class == DNSClass::IN) && texts.as_ref() == Some(raw)
         }
     };
     let is_by = |txt: &Txt| generation(txt).is_some_and(|(by, _)| by == evidence.writer);
@@ -208,11 +208,11 @@ fn look_at_guard(at: &OwnerName, message: &Message, evidence: Evidence<'_>) -> R
 }
 
 /// RFC 2136 sections 2.4.2 and 2.4.3: the sets that must hold exactly these data, or must not exist.
-fn required(message: &Message) -> Sets {
+fn required(records: &[(OwnerName, &Record)]) -> Sets {
     let mut required = Sets::new();
-    for record in &message.answers {
+    for (at, record) in records {
         let Some(rtype) = rtype(record.record_type()) else { continue };
-        let set = required.entry(RrsetId { owner: owner(&record.name), rtype }).or_default();
+        let set = required.entry(RrsetId { owner: at.clone(), rtype }).or_default();
         if record.dns_class == DNSClass::IN {
             set.extend(data(&record.data));
         }
@@ -366,6 +366,20 @@ fn is_target(name: &OwnerName, after: &Sets, evidence: Evidence<'_>) -> bool {
     let points_here = |rdata: &Rdata| matches!(rdata, Rdata::Mx { exchange, .. } if exchange == name);
     let untouched = evidence.held.iter().filter(|(id, _)| !after.contains_key(id)).flat_map(|(_, set)| &set.rdata);
     (evidence.is_target_elsewhere)(name) || after.values().flatten().chain(untouched).any(points_here)
+}
+
+/// Records with their owner names. Those of a set follow one another: its name is read once.
+fn named(records: &[Record]) -> Vec<(OwnerName, &Record)> {
+    let mut last: Option<(&Name, OwnerName)> = None;
+    let mut named = Vec::with_capacity(records.len());
+    for record in records {
+        let name = &record.name;
+        let known = last.as_ref().filter(|(before, _)| *before == name).map(|(_, owner)| owner.clone());
+        let owner = known.unwrap_or_else(|| owner(name));
+        last = Some((name, owner.clone()));
+        named.push((owner, record));
+    }
+    named
 }
 
 fn owner(name: &Name) -> OwnerName {

@@ -12,7 +12,7 @@ use rotad::{
 /// What a mail host has: an MX, three shared names, and a webmail name for each node. A few domains have POP besides.
 pub const HEAD: &str = r#"bind: { server: "127.0.0.1:53", key_file: rotad.key }
 cluster: mail
-safety: { max_change: 100% }
+safety: { max_change: 100%, left_over: delete }
 nodes:
   node00: { addresses: [192.0.2.10] }
   node01: { addresses: [192.0.2.11] }

@@ -27,7 +27,8 @@ pub fn run(table: &mut Table) {
     row(DOMAINS, "map.yaml", "in cluster.yaml", 1.0, 110.0);
     write(cluster::LIST, cluster::list(DOMAINS));
     row(DOMAINS, "list.yaml", "in a list of their own", 0.5, 60.0);
-    write(cluster::LIST, cluster::list(MANY));
+    // Ten are in cluster.yaml itself, and more than a million are refused.
+    write(cluster::LIST, cluster::list(MANY - 10));
     row(MANY, "list.yaml", "in a list of their own", 5.0, 500.0);
 }
 

@@ -335,12 +335,19 @@ impl Named {
     pub fn transfer(&self, zone: &str) -> Vec<Record> {
         let mut asked = Message::query();
         asked.add_query(Query::query(Name::from_ascii(format!("{zone}.")).expect("a name"), RecordType::AXFR));
-        let mut stream = TcpStream::connect(self.address()).expect("it listens");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-        send(&mut stream, &asked.to_vec().expect("a small message")).expect("it reads");
+        let asked = asked.to_vec().expect("a small message");
+        // On a busy machine BIND has closed a connection before its first answer.
+        let mut tries = (0..3).filter_map(|_| {
+            let mut stream = TcpStream::connect(self.address()).expect("it listens");
+            stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+            send(&mut stream, &asked).expect("it reads");
+            Some((receive(&mut stream).ok()?, stream))
+        });
+        let (first, mut stream) = tries.next().expect("an answer");
+        let mut first = Some(first);
         let mut records: Vec<Record> = Vec::new();
         loop {
-            let answer = receive(&mut stream).expect("an answer");
+            let answer = first.take().unwrap_or_else(|| receive(&mut stream).expect("an answer"));
             let answer = Message::from_vec(&answer).expect("a DNS message");
             assert!(!answer.answers.is_empty(), "{zone} is transferred: {answer}");
             records.extend(answer.answers);

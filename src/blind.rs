@@ -17,8 +17,9 @@
 //!
 //! - A start, and a gap in which we stood still, are no different: who has not been asked yet counts as up.
 //! - A suspect keeps its place in DNS. That lasts a moment as a rule: until another node answers.
-//! - While we are blind, nothing is written at all, but for `all_down: all`, which publishes every node. It ends when the nodes or the references have been back for as long
-//!   as every node needs to show that it is well; who is down then is down.
+//! - While we are blind, nothing is written at all, but for `all_down: all`, which publishes every node. It ends when the
+//!   nodes or the references have been back for as long as every node needs to show that it is well; who is down then is
+//!   down.
 //! - Without references, any node that answers stands in for them. If none does, we stay blind: what `all_down` says
 //!   of a set without healthy nodes is the same either way.
 

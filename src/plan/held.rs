@@ -22,13 +22,10 @@ pub fn hold_edits(
         old.into_iter().partition(|change| is_by_edit(change, recipes.get(&change.id)));
     changes.extend(by_edit.iter().filter_map(|change| by_health(change, recipes.get(&change.id)?)));
     // Who was no member, in or out, comes by the edit.
-    let was_member = |id: &RrsetId, rdata: &Rdata| {
-        [owned, missing].into_iter().any(|sets| sets.get(id).is_some_and(|set| set.contains(rdata)))
-    };
     let mut has_joins = false;
     changes.retain_mut(|change| {
         let (Some(before), Some(after)) = (&change.before, &mut change.after) else { return true };
-        let stays = |rdata: &&Rdata| before.rdata.contains(*rdata) || was_member(&change.id, rdata);
+        let stays = |rdata: &&Rdata| before.rdata.contains(*rdata) || was_member((owned, missing), &change.id, rdata);
         let known: RdataSet = after.rdata.iter().filter(stays).cloned().collect();
         has_joins |= known != after.rdata;
         after.rdata = known;
@@ -43,6 +40,16 @@ pub fn hold_edits(
     changes.extend(needed);
     plan.changes = changes;
     !by_edit.is_empty() || !others.is_empty() || has_joins
+}
+
+/// Whether some data were a member of a set before an edit: published, or out.
+#[must_use]
+pub fn was_member(
+    (owned, missing): (&BTreeMap<RrsetId, RdataSet>, &BTreeMap<RrsetId, RdataSet>),
+    id: &RrsetId,
+    rdata: &Rdata,
+) -> bool {
+    [owned, missing].into_iter().any(|sets| sets.get(id).is_some_and(|set| set.contains(rdata)))
 }
 
 /// Whether a change comes from an edit of the file rather than from health: it deletes, it sets another TTL, or it

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     desired::Recipe,
     dns::{OwnerName, Rdata, RdataSet, Rrset, RrsetId, Ttl},
-    plan::{self, Change, Rrsets},
+    plan::{self, Change, Rrsets, held},
     status::Stamp,
 };
 
@@ -159,10 +159,8 @@ impl Zone {
         let out =
             |id: &RrsetId| Some(recipes.get(id)?.members().difference(&published.get(id)?.rdata).cloned().collect());
         // Whom an edit adds that is held is no member yet.
-        let was_member = |id: &RrsetId, rdata: &Rdata| {
-            let sets = [&self.memory.owned, &self.memory.missing];
-            sets.into_iter().any(|sets| sets.get(id).is_some_and(|set| set.contains(rdata)))
-        };
+        let was_member =
+            |id: &RrsetId, rdata: &Rdata| held::was_member((&self.memory.owned, &self.memory.missing), id, rdata);
         let out = |id: &RrsetId| {
             let out: RdataSet = out(id)?;
             let all_count = !turn.hold_edits || out.is_empty();

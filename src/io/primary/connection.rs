@@ -52,8 +52,9 @@ pub(super) struct Request {
     pub(super) key: Arc<Key>,
     /// When it was asked for, since boot.
     pub(super) asked_at: Duration,
-    /// Counts it among those in flight until it is answered or lost, whether or not anybody still waits for it.
-    pub(super) permit: OwnedSemaphorePermit,
+    /// Count it among those in flight, of its connection and of its kind, until it is answered or lost, whether or not
+    /// anybody still waits for it.
+    pub(super) permits: [OwnedSemaphorePermit; 2],
     /// Takes what came of it.
     pub(super) reply: oneshot::Sender<Result<Answer, Lost>>,
 }
@@ -129,7 +130,7 @@ struct Waiting {
     key: Arc<Key>,
     deadline: Instant,
     reply: oneshot::Sender<Result<Answer, Lost>>,
-    _permit: OwnedSemaphorePermit,
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 /// An open connection.
@@ -211,7 +212,7 @@ impl<'a> Session<'a> {
     /// Signs a request and puts it on its way. Called when nothing else is left to write, or only what was signed in
     /// the same moment: time signed is the time of writing.
     fn accept(&mut self, request: Request) {
-        let Request { message, key, asked_at, permit, reply } = request;
+        let Request { message, key, asked_at, permits, reply } = request;
         // We stood still: what it was made from is stale.
         if clock::since_boot().saturating_sub(asked_at) > STILL {
             let _ = reply.send(Err(Lost::unsent("it was not sent in time, and is stale")));
@@ -241,7 +242,7 @@ impl<'a> Session<'a> {
         self.outgoing.append(&mut signed.bytes);
         self.transfers += usize::from(is_transfer(&message));
         let deadline = clock::now() + self.line.timeout;
-        self.waiting.insert(id, Waiting { asked: message, signed, key, deadline, reply, _permit: permit });
+        self.waiting.insert(id, Waiting { asked: message, signed, key, deadline, reply, _permits: permits });
     }
 
     /// So many octets have left.

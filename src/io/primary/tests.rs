@@ -96,6 +96,26 @@ async fn was_reset(stream: &mut TcpStream) -> bool {
 }
 
 #[tokio::test]
+async fn a_connection_is_given_no_more_than_bind_reads_of_it_at_a_time() {
+    let (listener, primary) = server().await;
+    let all = tokio::spawn(async move { primary.ask_all(&zone(), vec![soa_query(&zone()).unwrap(); 100]).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut asked = std::collections::VecDeque::new();
+    for _ in 0..PIPELINED {
+        asked.push_back(receive(&mut stream).await);
+    }
+    let another = tokio::time::timeout(Duration::from_millis(100), stream.peek(&mut [0])).await;
+    assert!(another.is_err(), "more than {PIPELINED} messages wait for an answer");
+    for answered in 0..100 {
+        send(&mut stream, &answer(&asked.pop_front().unwrap(), ResponseCode::NoError)).await;
+        if answered + PIPELINED < 100 {
+            asked.push_back(receive(&mut stream).await);
+        }
+    }
+    assert_eq!(all.await.unwrap().unwrap().len(), 100);
+}
+
+#[tokio::test]
 async fn h2_an_unsigned_answer_loses_what_it_answers_and_nothing_else() {
     let (listener, primary) = server().await;
     let calls = [1, 2].map(|generation| {

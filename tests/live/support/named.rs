@@ -11,10 +11,16 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::unix::fs::OpenOptionsExt,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{self, fs::OpenOptionsExt, net::UnixListener},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -118,6 +124,7 @@ impl Builder {
             directory: Some(directory),
             port: 0,
             control: 0,
+            claims: Vec::new(),
             child: None,
             zones: self.zones,
             keys,
@@ -126,7 +133,8 @@ impl Builder {
         };
         // A free port may be taken by another test before named binds it.
         for _ in 0..5 {
-            (named.port, named.control) = (free_port(), free_port());
+            let ((port, first), (control, second)) = (free_port(), free_port());
+            (named.port, named.control, named.claims) = (port, control, vec![first, second]);
             named.configure();
             if named.spawn() {
                 return named;
@@ -143,6 +151,8 @@ pub struct Named {
     /// UDP and TCP, on 127.0.0.1 and `::1`.
     pub port: u16,
     control: u16,
+    /// Keep both ports from other tests.
+    claims: Vec<UnixListener>,
     child: Option<Child>,
     zones: Vec<Zone>,
     keys: Vec<String>,
@@ -335,19 +345,12 @@ impl Named {
     pub fn transfer(&self, zone: &str) -> Vec<Record> {
         let mut asked = Message::query();
         asked.add_query(Query::query(Name::from_ascii(format!("{zone}.")).expect("a name"), RecordType::AXFR));
-        let asked = asked.to_vec().expect("a small message");
-        // On a busy machine BIND has closed a connection before its first answer.
-        let mut tries = (0..3).filter_map(|_| {
-            let mut stream = TcpStream::connect(self.address()).expect("it listens");
-            stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
-            send(&mut stream, &asked).expect("it reads");
-            Some((receive(&mut stream).ok()?, stream))
-        });
-        let (first, mut stream) = tries.next().expect("an answer");
-        let mut first = Some(first);
+        let mut stream = TcpStream::connect(self.address()).expect("it listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+        send(&mut stream, &asked.to_vec().expect("a small message")).expect("it reads");
         let mut records: Vec<Record> = Vec::new();
         loop {
-            let answer = first.take().unwrap_or_else(|| receive(&mut stream).expect("an answer"));
+            let answer = receive(&mut stream).expect("an answer");
             let answer = Message::from_vec(&answer).expect("a DNS message");
             assert!(!answer.answers.is_empty(), "{zone} is transferred: {answer}");
             records.extend(answer.answers);
@@ -441,17 +444,23 @@ fn receive(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// A port that is free for UDP and TCP on both loopback addresses.
-fn free_port() -> u16 {
+/// A port that no other test of this network namespace has while the second value lives. named listens with
+/// `SO_REUSEPORT`: two of them on one port are not refused, each gets a part of the questions.
+fn free_port() -> (u16, UnixListener) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
+        // Below the range from which the kernel takes the ports of connections and of listeners that ask for any.
+        let step = std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 5_000;
+        let port = 10_000 + u16::try_from(step).expect("below 5000");
+        let name = unix::net::SocketAddr::from_abstract_name(format!("rotad-tests-port-{port}")).expect("a name");
+        let Ok(claim) = UnixListener::bind_addr(&name) else { continue };
         let v6: IpAddr = "::1".parse().expect("an address");
-        if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+            && UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
             && TcpListener::bind((v6, port)).is_ok()
             && UdpSocket::bind((v6, port)).is_ok()
         {
-            return port;
+            return (port, claim);
         }
     }
 }

@@ -44,6 +44,10 @@ mod tests;
 /// first transition after a quiet time is published at once.
 const BATCH: Duration = Duration::from_millis(20);
 
+/// The same before the first round is over, when nothing is written: each view of thousands of targets that begin is
+/// another one, and garbage soon.
+const FIRST_BATCH: Duration = Duration::from_millis(100);
+
 /// What "at once" is: a node's checks are made in step and fall together, but for this. Who is told of one alone begins
 /// to write zones that the next changes again.
 const IN_STEP: Duration = Duration::from_millis(2);
@@ -256,8 +260,9 @@ async fn run<A, F>(
             news = turn(&mut schedule, &mut probes, &mut pulse) => {
                 let another_round = schedule.is_of_another_round(&publish.borrow());
                 if another_round || news.iter().any(|(_, news)| news.matters) {
-                    let soon = clock::now() + IN_STEP;
-                    publish_at.get_or_insert(soon.max(published_at + BATCH));
+                    let batch = if schedule.first_round_done() { BATCH } else { FIRST_BATCH };
+                    let soon = (clock::now() + IN_STEP).max(published_at + batch);
+                    publish_at = Some(publish_at.map_or(soon, |at| soon.min(at)));
                 }
                 for (target, news) in news {
                     news.events(&target).for_each(|event| journal::emit(&event));

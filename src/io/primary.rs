@@ -11,7 +11,9 @@ mod tests;
 mod transfer;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
+    future::pending,
+    pin::pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -20,7 +22,10 @@ use std::{
 };
 
 use hickory_proto::op::Message;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::{
+    select,
+    sync::{Notify, Semaphore, mpsc, oneshot, watch},
+};
 
 use self::{
     connection::{Line, Request},
@@ -386,15 +391,22 @@ impl Primary {
             // What was refused has been sent, whatever becomes of it now.
             let was_sent = refused.is_some();
             let lost = |lost: Lost| Lost { sent: lost.sent || was_sent, ..lost };
-            let mut waiting = Vec::with_capacity(messages.len());
-            for message in messages {
-                waiting.push(self.send(zone, Arc::clone(message), Arc::clone(key), bound).await.map_err(lost)?);
-            }
             let mut answers = Vec::with_capacity(messages.len());
-            for answer in waiting {
-                let answer = received(answer).await;
-                self.note(zone, answer.as_ref().err().map(|lost| lost.cause));
-                answers.push(answer.map_err(lost)?);
+            let mut waiting = VecDeque::with_capacity(messages.len().min(PIPELINED));
+            for message in messages {
+                let mut sending = pin!(self.send(zone, Arc::clone(message), Arc::clone(key), bound));
+                loop {
+                    select! {
+                        biased;
+                        // With the first that is lost the others are of no use: nobody waits for their turn.
+                        answer = first(&mut waiting) => answers.push(self.noted(zone, answer).map_err(lost)?),
+                        sent = &mut sending => break waiting.push_back(sent.map_err(lost)?),
+                    }
+                }
+            }
+            while !waiting.is_empty() {
+                let answer = first(&mut waiting).await;
+                answers.push(self.noted(zone, answer).map_err(lost)?);
             }
             let trouble = answers.iter().find_map(|answer| match answer {
                 Answer::Tsig(trouble @ (TsigTrouble::BadKey(_) | TsigTrouble::BadSig(_))) => Some(trouble.clone()),
@@ -414,6 +426,11 @@ impl Primary {
         }
         let trouble = refused.ok_or_else(|| Lost::unsent("there is no key"))?;
         Ok((vec![Answer::Tsig(trouble.clone())], Some(trouble)))
+    }
+
+    fn noted(&self, zone: &OwnerName, answer: Result<Answer, Lost>) -> Result<Answer, Lost> {
+        self.note(zone, answer.as_ref().err().map(|lost| lost.cause));
+        answer
     }
 
     /// Whether the zone is asked for on a connection apart from now on, or all zones on fewer connections.
@@ -438,7 +455,7 @@ impl Primary {
         message: Arc<Message>,
         key: Arc<Key>,
         bound: &Arc<Semaphore>,
-    ) -> Result<oneshot::Receiver<Result<Answer, Lost>>, Lost> {
+    ) -> Result<Reply, Lost> {
         let stopped = || Lost::unsent("rotad stops");
         let lane = self.lane(zone).ok_or_else(stopped)?;
         // The lane's first: whoever waits for a slow connection takes no place from the others meanwhile.
@@ -451,10 +468,17 @@ impl Primary {
     }
 }
 
-async fn received(answer: oneshot::Receiver<Result<Answer, Lost>>) -> Result<Answer, Lost> {
-    answer.await.unwrap_or_else(|_| {
+/// Where an answer comes.
+type Reply = oneshot::Receiver<Result<Answer, Lost>>;
+
+/// The answer to the first of those that wait; never, while there are none. Nothing is lost if it is dropped before.
+async fn first(waiting: &mut VecDeque<Reply>) -> Result<Answer, Lost> {
+    let Some(answer) = waiting.front_mut() else { return pending().await };
+    let answer = answer.await.unwrap_or_else(|_| {
         Err(Lost { reason: "the connection's task has ended".into(), sent: true, cause: Cause::Broken })
-    })
+    });
+    waiting.pop_front();
+    answer
 }
 
 fn signed(answer: Answer) -> Result<Message, TsigTrouble> {

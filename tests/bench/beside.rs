@@ -28,6 +28,10 @@ use std::process::ExitCode;
 
 use table::Table;
 
+/// What runs in this process takes memory as rotad does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures, and adds rows.
 type Part = fn(&mut Table);
 

@@ -116,6 +116,16 @@ async fn a_connection_is_given_no_more_than_bind_reads_of_it_at_a_time() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_turn_is_not_asked_once_an_answer_is_lost() {
+    let (listener, primary) = server().await;
+    let all = tokio::spawn(async move { primary.ask_all(&zone(), vec![soa_query(&zone()).unwrap(); 100]).await });
+    let (_silent, _) = listener.accept().await.unwrap();
+    assert!(matches!(all.await.unwrap(), Err(ReadError::Lost(lost)) if lost.cause == Cause::Unheard));
+    let another = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+    assert!(another.is_err(), "the rest is asked on another connection");
+}
+
+#[tokio::test]
 async fn h2_an_unsigned_answer_loses_what_it_answers_and_nothing_else() {
     let (listener, primary) = server().await;
     let calls = [1, 2].map(|generation| {

@@ -4,7 +4,10 @@
 //! to a copy of what the zone holds, and compares what comes out with what must hold whatever was planned. A message that
 //! it does not pass is not sent: only a [`Checked`] message goes to BIND.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use hickory_proto::{
     op::{Message, OpCode},
@@ -58,7 +61,7 @@ pub struct Evidence<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     update: Update,
-    message: Message,
+    message: Arc<Message>,
 }
 
 impl std::ops::Deref for Checked {
@@ -72,7 +75,7 @@ impl std::ops::Deref for Checked {
 impl Checked {
     /// The message on the wire, unsigned and with id 0.
     #[must_use]
-    pub const fn wire(&self) -> &Message {
+    pub const fn wire(&self) -> &Arc<Message> {
         &self.message
     }
 }
@@ -143,7 +146,7 @@ impl Checked {
     pub fn new(update: Update, evidence: Evidence<'_>) -> Result<Self, Violation> {
         let message = update.message().map_err(|error| Violation::Form(error.to_string()))?;
         look_at(&message, evidence)?;
-        Ok(Self { update, message })
+        Ok(Self { update, message: Arc::new(message) })
     }
 }
 
@@ -273,8 +276,10 @@ fn outcome(changes: &[(OwnerName, &Record)], evidence: Evidence<'_>) -> Result<(
             .filter(|_| at.is_at_or_below(evidence.zone))
             .ok_or_else(|| Violation::Form(format!("{at} {} is not for us to change", record.record_type())))?;
         let id = RrsetId { owner: at.clone(), rtype };
-        let held = evidence.held.get(&id).map(|set| set.rdata.iter().cloned().collect()).unwrap_or_default();
-        before.entry(id).or_insert(held);
+        if let Entry::Vacant(place) = before.entry(id) {
+            let held = evidence.held.get(place.key()).map(|set| set.rdata.iter().cloned().collect());
+            place.insert(held.unwrap_or_default());
+        }
     }
     let mut after = before.clone();
     for (at, record) in changes {

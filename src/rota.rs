@@ -346,7 +346,14 @@ impl Rota {
     pub fn take(&mut self, now: Instant) -> (Option<(OwnerName, Step)>, Vec<Event>) {
         let mut events = Vec::new();
         while self.server.has_room(now, self.queue.under_way()) {
-            let Some(name) = self.queue.pop() else { break };
+            // While BIND is silent they go one at a time, and a zone that alone gets no answer would hold up all others.
+            let is_silent = self.server.trouble().is_some();
+            let next = if is_silent {
+                self.queue.pop_untried(|zone| self.server.was_asked_in_vain(zone))
+            } else {
+                self.queue.pop()
+            };
+            let Some(name) = next else { break };
             if self.queue.is_busy(&name) {
                 continue;
             }
@@ -380,10 +387,12 @@ impl Rota {
         let address = self.cluster.bind.server;
         let is_alone = self.zones.get(name).is_some_and(Zone::is_alone);
         let began = (began, is_alone);
-        let mut events: Vec<_> = self.server.answered(now, &mut done, began, address).into_iter().collect();
+        let mut events: Vec<_> = self.server.answered(now, (name, &mut done), began, address).into_iter().collect();
         events.extend(self.server.recognized(now, (name, &done), address, |zone| self.zones.contains_key(zone)));
         if events.iter().any(|event| event.kind == Kind::PrimaryBack) {
             self.look_anew();
+        } else if events.iter().any(|event| event.kind == Kind::PrimaryLost) {
+            self.look_at_another(name);
         }
         let heard = Heard::of(&done);
         let told = self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default();
@@ -469,6 +478,7 @@ impl Rota {
             me: &self.me,
             may_write: self.may_write(),
             hold_edits: self.edits == Edits::Held,
+            is_let_through: self.edits == Edits::Free,
             is_target_elsewhere,
         }
     }

@@ -170,7 +170,7 @@ fn is_plugin_asked_otherwise(
     is.iter().any(is_other)
 }
 
-/// The services that give a shared set which another service gave before.
+/// The services that give a shared set which another service gave before, alone or with them.
 fn takers<'a>(old: &'a Cluster, new: &'a Cluster) -> BTreeSet<&'a ServiceName> {
     let gives_as_before = |service: &ServiceName| {
         let [was, is] = [old, new].map(|cluster| cluster.services.get(service).map(|service| &service.publish));
@@ -204,8 +204,16 @@ fn takers<'a>(old: &'a Cluster, new: &'a Cluster) -> BTreeSet<&'a ServiceName> {
     for (set, service) in was {
         givers.entry(set).or_default().insert(service);
     }
-    let took = |(set, service): &(_, &ServiceName)| givers.get(set).is_some_and(|givers| !givers.contains(*service));
-    is.into_iter().filter(took).map(|(_, service)| service).collect()
+    let mut give: BTreeMap<_, BTreeSet<&ServiceName>> = BTreeMap::new();
+    for (set, service) in is {
+        give.entry(set).or_default().insert(service);
+    }
+    let took = |(set, now): (_, &BTreeSet<&'a ServiceName>)| {
+        let Some(before) = givers.get(set) else { return BTreeSet::new() };
+        // Where one of them gives it no more, the others decide about members that were not theirs alone.
+        if before.is_subset(now) { now.difference(before).copied().collect() } else { now.clone() }
+    };
+    give.iter().flat_map(took).collect()
 }
 
 /// The nodes that serve each service.

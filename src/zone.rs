@@ -20,6 +20,7 @@ use std::{
 };
 
 use crate::{
+    cluster::{AdminState, NodeName},
     desired::Recipe,
     dns::{OwnerName, RdataSet, RrsetId, Ttl},
     event::Event,
@@ -362,7 +363,8 @@ impl Zone {
             return (Step::Rest, self.is_not_what_is_read(turn.now));
         };
         let published = self.published(turn.me, seen, &attempt).into_owned();
-        let mut plan = self.wanted(turn, &published, recipes);
+        let strangers = self.strangers(turn, &published, recipes);
+        let mut plan = self.wanted(turn, &published, recipes, &strangers);
         let everything = *turn.scope == Scope::Everything;
         let claim = everything && (self.claims(seen, recipes) || self.is_behind_memory(turn.me, seen));
         let mut claim = claim || self.lost.is_some();
@@ -370,7 +372,10 @@ impl Zone {
         // What was taken over, or went, is no matter of leave any more.
         let owned = &self.memory.owned;
         self.adopted.retain(|id| !owned.contains_key(id) && published.contains_key(id));
-        let held = turn.hold_edits && held::hold_edits(&mut plan, recipes, &published, (owned, &self.memory.missing));
+        let is_out =
+            |node: &NodeName| turn.cluster.nodes.get(node).is_some_and(|node| node.admin_state != AdminState::Ready);
+        let before = (owned, &self.memory.missing);
+        let held = turn.hold_edits && held::hold_edits(&mut plan, recipes, &published, before, &is_out);
         let mut events = self.add_wishes(turn, &published, &mut plan);
         self.limit(turn.scope, &mut plan);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
@@ -379,7 +384,7 @@ impl Zone {
         self.rails(turn, &self.with_hidden(&published), recipes).keep(&mut plan);
         events.extend(self.give_up_targets(wished, &plan));
         self.add_unseen_strangers(&mut plan);
-        let foreign = self.all_strangers(turn, &published, recipes, &plan);
+        let foreign = self.all_strangers(strangers, &published, &plan);
         if is_put_off {
             if plan.changes.is_empty() && self.has_proved_alone(turn.now) {
                 events.extend(self.is_not_what_is_read(turn.now));
@@ -390,24 +395,18 @@ impl Zone {
         }
         events.extend(self.tell_strangers(foreign, &mut plan.foreign));
         if plan.changes.is_empty() && !claim && !proves {
-            let wrong = self.what_is_wrong(&plan);
             self.waits = !plan.waiting.is_empty();
-            let hidden = self.hidden_until(turn, recipes);
-            let (state, words) = match plan.waiting.first() {
-                _ if wrong.is_some() => (ZoneState::Failing, wrong),
-                Some(id) => (ZoneState::Pending, Some(words::waiting(id))),
-                None if held => (ZoneState::Pending, None),
-                None if hidden.is_some() => (ZoneState::Pending, hidden),
-                None if !self.pending.is_empty() => (ZoneState::Pending, self.behind(turn.now)),
-                None => (ZoneState::InSync, None),
-            };
+            let (state, words) = self.without_changes(turn, recipes, &plan);
+            // What waits for an operator alone is known again by its serial as well.
+            let is_as_it_should = state == ZoneState::InSync;
+            let state = if held && is_as_it_should { ZoneState::Pending } else { state };
             // What was put off is not settled before the record that was written for it is shown.
             if self.proved_alone.is_none() || self.pending.is_empty() {
                 (self.failures, self.is_alone) = (0, false);
                 (self.overtaken, self.proved_alone) = (0, None);
             }
             self.portion = Portion::Whole;
-            self.remember(turn, recipes, state == ZoneState::InSync);
+            events.extend(self.remember(turn, recipes, is_as_it_should));
             events.extend(self.enter(state, words, None));
             return (self.poll(turn, names), events);
         }
@@ -453,6 +452,24 @@ impl Zone {
         });
         events.extend(self.wait(turn.now));
         (Step::Write(Box::new(update)), events)
+    }
+
+    /// The state in which there is nothing to write, and why.
+    fn without_changes(
+        &self,
+        turn: Turn<'_>,
+        recipes: &BTreeMap<RrsetId, Recipe>,
+        plan: &Plan,
+    ) -> (ZoneState, Option<String>) {
+        if let Some(wrong) = self.what_is_wrong(plan) {
+            return (ZoneState::Failing, Some(wrong));
+        }
+        let hidden = || self.hidden_until(turn, recipes);
+        match plan.waiting.first().map(words::waiting).or_else(hidden) {
+            Some(words) => (ZoneState::Pending, Some(words)),
+            None if !self.pending.is_empty() => (ZoneState::Pending, self.behind(turn.now)),
+            None => (ZoneState::InSync, None),
+        }
     }
 
     /// Something is to be written. What failed stays so until it succeeds.
@@ -506,7 +523,7 @@ impl Zone {
     }
 
     fn diff(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
-        let mut plan = self.wanted(turn, published, recipes);
+        let mut plan = self.wanted(turn, published, recipes, &self.strangers(turn, published, recipes));
         self.rails(turn, &self.with_hidden(published), recipes).keep(&mut plan);
         plan
     }
@@ -517,7 +534,13 @@ impl Zone {
     }
 
     /// The difference, whatever the rails say of it.
-    fn wanted(&self, turn: Turn<'_>, published: &Rrsets, recipes: &BTreeMap<RrsetId, Recipe>) -> Plan {
+    fn wanted(
+        &self,
+        turn: Turn<'_>,
+        published: &Rrsets,
+        recipes: &BTreeMap<RrsetId, Recipe>,
+        strangers: &Owned,
+    ) -> Plan {
         let goes = self.adopted_in_the_way(published, recipes);
         let mut owned = self.owned_after(turn, recipes);
         if !goes.is_empty() {
@@ -535,7 +558,6 @@ impl Zone {
             hidden::leave_out(&mut plan, &seen.hidden, &self.memory.owned, recipes);
         }
         limit::keep_to(self.memory.ttl_limit, &mut plan);
-        let strangers = self.strangers(turn, published, recipes);
         plan.changes.retain(|change| !strangers.contains_key(&change.id));
         plan.foreign = strangers.iter().map(|(id, data)| (id.clone(), words::foreign_set(id, data))).collect();
         self.rails(turn, published, recipes).note_strangers(&mut plan);

@@ -202,7 +202,7 @@ impl fmt::Display for Report {
         if let Some(words) = &self.held {
             writeln!(f, "{words}")?;
         }
-        let changing = self.zones.iter().filter(|zone| zone.sets() > 0);
+        let changing = self.zones.iter().filter(|zone| zone.sets() > 0 && zone.not_ours.is_none());
         match changing.clone().count() {
             0 if self.zones.is_empty() && self.unread.is_empty() && self.short.is_empty() => {
                 writeln!(f, "no changes: every zone is as it should be")

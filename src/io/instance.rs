@@ -2,20 +2,23 @@
 //!
 //! The lock of the state directory stops a second rotad of the same directory. One with another directory has the same
 //! name, made from the machine's id, and the zones cannot tell the two apart before both have written. An abstract socket
-//! with that name is held as long as the process lives, and by one process at a time.
+//! with that name is held as long as the process lives, and by one process at a time. Anybody on the machine can hold it:
+//! what counts is who listens there.
 
 use std::{
     io::ErrorKind,
     net::SocketAddr,
     os::{
         linux::net::SocketAddrExt,
-        unix::net::{SocketAddr as Place, UnixListener},
+        unix::net::{SocketAddr as Place, UnixListener, UnixStream},
     },
 };
 
+use rustix::{net::sockopt::socket_peercred, process::geteuid};
+
 use crate::zone::Identity;
 
-/// Held until it is dropped. Nobody listens.
+/// Held until it is dropped. Nobody accepts what connects.
 #[derive(Debug)]
 pub struct Instance {
     _held: UnixListener,
@@ -26,10 +29,12 @@ pub struct Instance {
 /// # Errors
 /// Another process on this machine has it: what is to be told.
 pub fn claim(me: &Identity, server: SocketAddr) -> Result<Option<Instance>, String> {
-    let place = Place::from_abstract_name(format!("rotad {} {} {server}", me.cluster, me.owner));
-    match place.and_then(|place| UnixListener::bind_addr(&place)) {
+    let Ok(place) = Place::from_abstract_name(format!("rotad {} {} {server}", me.cluster, me.owner)) else {
+        return Ok(None);
+    };
+    match UnixListener::bind_addr(&place) {
         Ok(held) => Ok(Some(Instance { _held: held })),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(format!(
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_rotads(&place) => Err(format!(
             "another rotad on this machine works with {server} as the same instance ({}), from another state directory: in \
                  each zone one of the two will stand by; stop one of them, or give one another cluster name and zones of its \
                  own",
@@ -37,6 +42,12 @@ pub fn claim(me: &Identity, server: SocketAddr) -> Result<Option<Instance>, Stri
         )),
         Err(_) => Ok(None),
     }
+}
+
+/// Whether root or our own user listens there: nobody else stops us.
+fn is_rotads(place: &Place) -> bool {
+    let owner = UnixStream::connect_addr(place).ok().and_then(|stream| socket_peercred(&stream).ok());
+    owner.is_some_and(|owner| owner.uid.is_root() || owner.uid == geteuid())
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub enum LoadError {
     NotAKeyFile(PathBuf),
     /// Others can read or write it.
     #[error(
-        "{path}: others can read or write the key file (mode {mode:04o}); where the user that rotad runs as owns it or is in its group, run `chmod g-w,o= {path}`; else give it to a group of that user first (chgrp), for rotad must read it", path = text::path(.path)
+        "{path}: others can read the key file, or its group can write it (mode {mode:04o}); where the user that rotad runs as owns it or is in its group, run `chmod g-w,o= {path}`; else give it to a group of that user first (chgrp), for rotad must read it", path = text::path(.path)
     )]
     Exposed {
         /// The file.

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     cluster::Cluster,
     dns::OwnerName,
+    event::Kind,
     flap,
     health::HealthView,
     io::{
@@ -230,7 +231,12 @@ impl Reconcile {
     }
 
     fn take_in(&mut self, name: &OwnerName, done: Done) {
-        self.rota.done(clock::now(), name, done).iter().for_each(journal::emit);
+        let events = self.rota.done(clock::now(), name, done);
+        events.iter().for_each(journal::emit);
+        // Those that wait to be tried again may be what BIND wants now.
+        if events.iter().any(|event| event.kind == Kind::KeysRefused) {
+            self.try_keys_now();
+        }
     }
 
     fn take_health(&mut self) {

@@ -320,7 +320,11 @@ impl Watch {
         let back = waited.iter().filter(|key| !waits.contains(key)).map(|key| format!("{key} taken back"));
         changes.splice(0..0, newly.chain(back));
         if tells || self.current.borrow().error.is_some() {
-            let what = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join(", ") };
+            let what = if changes.is_empty() {
+                "nothing has changed since it was read last".to_owned()
+            } else {
+                changes.join(", ")
+            };
             emit(&Event::new(Kind::ConfigLoaded, format!("{} was read: {what}", text::path(&self.path))));
             for warning in &loaded.warnings {
                 emit(&Event::new(Kind::ConfigWarning, warning.headline()));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
 use super::{Rota, told::list};
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, NodeName},
     desired,
     dns::{OwnerName, Rdata},
     event::{Event, Kind},
@@ -84,6 +84,11 @@ impl Rota {
     #[must_use]
     pub const fn held_edit(&self) -> Option<&HeldEdit> {
         self.held_edit.as_ref()
+    }
+
+    /// The same, if the file that rotad was started with waits: what that leaves out is left over already.
+    pub(super) fn held_from_the_start(&self) -> Option<&HeldEdit> {
+        self.held_edit.as_ref().filter(|_| self.edits == Edits::Held)
     }
 
     /// What has become of the newest file.
@@ -200,13 +205,22 @@ impl Rota {
             return None;
         }
         let id = short(hash);
-        let leaves = is_in_force || self.cluster.nodes.keys().any(|node| !cluster.nodes.contains_key(node));
-        let advice = if leaves { "; a node is drained first, then removed" } else { "" };
         let unasked = self.unasked();
-        let unasked = if unasked.is_empty() {
-            String::new()
-        } else {
-            format!("; published and asked by nobody, for no node of the file in force has them: {}", list(unasked))
+        let goes = |node: &NodeName| !cluster.nodes.contains_key(node);
+        let leaves = if is_in_force { !unasked.is_empty() } else { self.cluster.nodes.keys().any(goes) };
+        let advice = if leaves { "; a node is drained first, then removed" } else { "" };
+        let unasked = match unasked.is_empty() {
+            true => String::new(),
+            // `plan` says it as well, and what a daemon asks beside it that file does not tell.
+            false if is_in_force => {
+                format!(
+                    "; published, and asked by nobody while rotad runs with this file, for no node of it has them: {}",
+                    list(unasked)
+                )
+            }
+            false => {
+                format!("; published and asked by nobody, for no node of the file in force has them: {}", list(unasked))
+            }
         };
         let words = format!(
             "this edit would change or delete {changed} of {owned} published RRsets, more than max_change ({most}%): see \

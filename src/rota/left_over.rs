@@ -46,6 +46,14 @@ impl Rota {
             Ok(chosen) => chosen,
             Err(words) => return (Reply::Now(Answer::refused(words)), Vec::new()),
         };
+        if let Some(held) = self.held_from_the_start().filter(|_| !forget) {
+            let words = format!(
+                "nothing is withdrawn while the edit {id} waits, for rotad was started with it: what it leaves out is no \
+                 longer told from what was left over before; let it through by `rotad accept {id}`, or take it back",
+                id = held.id
+            );
+            return (Reply::Now(Answer::refused(words)), Vec::new());
+        }
         if !forget {
             return (Reply::Later(self.ask_for(now, Wish::Withdraw, chosen)), Vec::new());
         }
@@ -124,10 +132,10 @@ impl Rota {
         });
         Err(match wish {
             Wish::Withdraw if is_given => format!(
-                "{text} is in the file, and nothing of it is left over: take it out of the file first{waits}; `rotad status` lists what is left over"
+                "nothing is left over at {text}: what the file gives there is withdrawn once it is out of the file{waits}; `rotad status` lists what is left over"
             ),
             Wish::Restore if is_given => format!(
-                "{text} is in the file, and rotad publishes who is healthy: stop the daemon to restore every set of it (`rotad restore {text}`){waits}"
+                "nothing is left over at {text}: of what the file gives there rotad publishes who is healthy; stop the daemon to restore every set of it (`rotad restore {text}`){waits}"
             ),
             Wish::Withdraw | Wish::Restore => {
                 format!("nothing is left over at {}; `rotad status` lists what is", printable(text))

@@ -71,6 +71,8 @@ struct Outage {
     tries: u32,
     until: Instant,
     words: String,
+    /// The zones that were asked in vain: others tell more.
+    zones: BTreeSet<OwnerName>,
 }
 
 impl Server {
@@ -103,6 +105,11 @@ impl Server {
             None => under_way < self.window,
             Some(silence) => under_way == 0 && now >= silence.until,
         }
+    }
+
+    /// Whether a zone was asked in vain since it fell silent.
+    pub(super) fn was_asked_in_vain(&self, zone: &OwnerName) -> bool {
+        self.silence.as_ref().is_some_and(|silence| silence.zones.contains(zone))
     }
 
     /// How often it was asked in vain since it fell silent.
@@ -207,7 +214,7 @@ impl Server {
     pub(super) fn answered(
         &mut self,
         now: Instant,
-        done: &mut Done,
+        (zone, done): (&OwnerName, &mut Done),
         (began, is_alone): (u64, bool),
         address: SocketAddr,
     ) -> Option<Event> {
@@ -221,7 +228,11 @@ impl Server {
                     failure.silence = Silence::Zone;
                     return None;
                 }
-                self.lost(now, failure, address)
+                let lost = self.lost(now, failure, address);
+                if let Some(silence) = &mut self.silence {
+                    silence.zones.insert(zone.clone());
+                }
+                lost
             }
             _ => {
                 self.answers = self.answers.wrapping_add(1);
@@ -246,7 +257,13 @@ impl Server {
                 self.window = (self.window / 2).max(1);
                 let cause = failure.words.clone();
                 let words = format!("BIND gives no answer: {cause}; DNS stays as it is, and {address} is tried again");
-                self.silence = Some(Outage { since: now, tries: 1, until: now + wait(1), words: cause.clone() });
+                self.silence = Some(Outage {
+                    since: now,
+                    tries: 1,
+                    until: now + wait(1),
+                    words: cause.clone(),
+                    zones: BTreeSet::new(),
+                });
                 Some(Event::new(Kind::PrimaryLost, words).reason(cause))
             }
         }

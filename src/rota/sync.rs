@@ -108,7 +108,8 @@ impl Rota {
     /// before somebody asked tells nothing.
     pub(super) fn rests_for_syncs(&mut self, name: &OwnerName) {
         let Some(zone) = self.zones.get(name).filter(|_| !self.syncs.is_empty()) else { return };
-        let (state, error) = (zone.state(), zone.error().unwrap_or("a change waits"));
+        let waits = || self.once_it_may("a change is written");
+        let (state, error) = (zone.state(), zone.error().map_or_else(waits, str::to_owned));
         for sync in self.syncs.values_mut().filter(|sync| sync.waiting.contains(name)) {
             if zone.was_read_since(sync.begun) {
                 sync.read += 1;
@@ -116,7 +117,7 @@ impl Rota {
                     sync.wrong.push((name.clone(), format!("{}: {error}", state.as_str())));
                 }
             } else if state == ZoneState::Failing && !zone.wants_reading() {
-                sync.unread.push((name.clone(), error.to_owned()));
+                sync.unread.push((name.clone(), error.clone()));
             } else {
                 continue;
             }

@@ -406,6 +406,40 @@ fn a_zone_that_swallows_every_message_does_not_starve_the_others() {
 }
 
 #[test]
+fn zones_that_were_asked_in_vain_wait_behind_the_others_while_the_server_is_silent() {
+    let mut one_at_a_time = Cluster::clone(&file(4, ""));
+    one_at_a_time.bind.max_in_flight = 1;
+    let mut world = settled(&Arc::new(one_at_a_time));
+    world.node("n1", Down);
+    let mut asked = Vec::new();
+    // The first two get no answer, and want to be asked again before the third one had its turn.
+    for wait in [300, 1_500, 0] {
+        let now = world.now;
+        assert!(world.us().start(now));
+        asked.push(world.us().in_flight[0].0.to_string());
+        world.finish(0, 0, if wait > 0 { Fate::Late } else { Fate::Answered });
+        world.now += Duration::from_millis(wait);
+    }
+    assert!(asked.iter().collect::<BTreeSet<_>>().len() == 3, "{asked:?}");
+}
+
+#[test]
+fn where_nothing_happens_another_zone_tells_whether_one_alone_is_silent() {
+    let mut world = settled(&file(3, ""));
+    let (silent, now) = (name("d01.test"), world.now);
+    world.us().rota.zones.get_mut(&silent).unwrap().look_anew();
+    world.us().rota.call(&silent);
+    assert!(world.us().start(now));
+    world.finish(0, 0, Fate::Late);
+    assert!(world.us().rota.server_trouble().is_some());
+    world.now = world.us().rota.wake_at().unwrap();
+    let now = world.now;
+    assert!(world.us().start(now) && world.us().in_flight[0].0 != silent);
+    world.finish(0, 0, Fate::Answered);
+    assert!(world.us().rota.server_trouble().is_none());
+}
+
+#[test]
 fn a_zone_out_of_the_file_is_forgotten_when_it_is_clean() {
     let mut world = settled(&file(3, DELETE));
     world.edit(0, &file(2, DELETE));

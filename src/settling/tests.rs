@@ -67,6 +67,13 @@ fn a_service_settles_when_it_takes_a_set_over() {
             &[("a.test: {", "test: { services: [two] }, c.test: {")],
             &["two"],
         ),
+        (
+            "that it had together with another one",
+            &imap.replace(switch, "services: [imap, two, smtp]"),
+            &[("services: [imap, two, smtp]", "services: [two, smtp]")],
+            &["two"],
+        ),
+        ("that another one gives as well from now on", &imap, &[(switch, "services: [imap, two, smtp]")], &["two"]),
         ("of a domain that is new", &imap, &[("domains: {", "domains: { c.test: { services: [two] },")], &[]),
         (
             "as nobody before",

@@ -165,7 +165,7 @@ impl Verdict {
             Self::Applied => "applied".into(),
             Self::GuardFailed => format!("another writer changed {zone} since it was read (NXRRSET); it is read again"),
             Self::Refused => format!(
-                "named refuses the update (REFUSED) for one of seven causes: the key is not allowed (`allow-update`), the \
+                "named refuses the update (REFUSED) for one of seven causes: the key that signs (the first of the key file that named knows) is not allowed (`allow-update`), the \
                  zone has no `allow-update` or `update-policy`, the `update-policy` grants not all of the names and types, \
                  this server is a secondary of {zone}, the zone is frozen (`rndc thaw {zone}`), `check-names` refuses a \
                  name with addresses or MX that is no host name (\"_\"), or an exchange in the zone has no address \

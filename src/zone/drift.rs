@@ -23,7 +23,7 @@ impl Zone {
         if edited.is_empty() {
             return Vec::new();
         }
-        let wanted = self.wanted(turn, now, &recipes);
+        let wanted = self.wanted(turn, now, &recipes, &self.strangers(turn, now, &recipes));
         let mut plan = wanted.clone();
         Rails { others: &reading.others, ..self.rails(turn, now, &recipes) }.keep(&mut plan);
         let events = edited

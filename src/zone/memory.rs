@@ -12,10 +12,12 @@ use super::{
     Identity, Outcome, READ_EVERY, Seen, Turn, Zone,
     hidden::Hidden,
     owner::{is_known, is_me},
+    words,
 };
 use crate::{
     desired::Recipe,
     dns::{OwnerName, Rdata, RdataSet, Rrset, RrsetId, Ttl},
+    event::{Event, Kind},
     plan::{self, Change, Rrsets, held},
     status::Stamp,
 };
@@ -79,7 +81,7 @@ impl Memory {
     }
 
     /// What the zone held.
-    fn rrsets(&self, mark: &Mark) -> Rrsets {
+    pub(super) fn rrsets(&self, mark: &Mark) -> Rrsets {
         let sets = self.owned.iter().zip(&mark.ttls);
         sets.map(|((id, rdata), ttl)| (id.clone(), Rrset { ttl: Ttl(*ttl), rdata: rdata.clone() })).collect()
     }
@@ -139,8 +141,14 @@ impl Zone {
 
     /// Notes what is ours: what we published and still stands, and what the file lists and holds nothing but data of
     /// ours. A stranger's data never becomes ours by standing at a name of the file: it would be deleted with the name.
-    pub(super) fn remember(&mut self, turn: Turn<'_>, recipes: &BTreeMap<RrsetId, Recipe>, is_right: bool) {
-        let Some(seen) = &self.seen else { return };
+    /// Tells what it held of ours and the file no longer gives, if that is no longer ours.
+    pub(super) fn remember(
+        &mut self,
+        turn: Turn<'_>,
+        recipes: &BTreeMap<RrsetId, Recipe>,
+        is_right: bool,
+    ) -> Vec<Event> {
+        let Some(seen) = &self.seen else { return Vec::new() };
         let (published, owned) = (&seen.rrsets, &self.memory.owned);
         let holds = |id: &RrsetId, ours: &_| {
             published.get(id).filter(|set| plan::is_ours(id, set, ours, &|id, rdata| is_known(turn, id, rdata)))
@@ -154,22 +162,32 @@ impl Zone {
         let is_certain = self.pending.is_empty();
         let listed = recipes.keys().filter(|id| is_certain && !owned.contains_key(*id));
         let listed = listed.filter_map(|id| Some((id.clone(), holds(id, &RdataSet::default())?.rdata.clone())));
+        let is_others = |(id, ours): &(&RrsetId, &RdataSet)| {
+            let is_left = published.contains_key(*id) && !recipes.contains_key(*id) && !seen.is_hidden(id);
+            is_left && holds(id, ours).is_none()
+        };
+        let forgotten = owned.iter().filter(is_others).map(|(id, _)| {
+            let words = words::not_as_left(id, published.get(id), None);
+            Event::new(Kind::LeftOver, words).zone(&self.name).rrset(id)
+        });
+        let forgotten = forgotten.collect();
         let owned: Owned = owned.iter().filter_map(still_ours).chain(listed).collect();
         let mark = if is_right { Mark::new(seen, &owned, &self.memory.left_over, turn.me) } else { None };
         let out =
             |id: &RrsetId| Some(recipes.get(id)?.members().difference(&published.get(id)?.rdata).cloned().collect());
-        // Whom an edit adds that is held is no member yet.
+        // Whom an edit adds that is held, or may be, is no member yet.
         let was_member =
             |id: &RrsetId, rdata: &Rdata| held::was_member((&self.memory.owned, &self.memory.missing), id, rdata);
         let out = |id: &RrsetId| {
             let out: RdataSet = out(id)?;
-            let all_count = !turn.hold_edits || out.is_empty();
+            let all_count = turn.is_let_through || out.is_empty();
             Some(if all_count { out } else { out.iter().filter(|rdata| was_member(id, rdata)).cloned().collect() })
         };
         let missing = owned.keys().filter_map(|id| Some((id.clone(), out(id)?)));
         let missing = missing.filter(|(_, out): &(_, RdataSet)| !out.is_empty()).collect();
         let Memory { generation, ttl_limit, ref left_over, .. } = *self.memory;
         self.keep(Memory { owned, mark, generation, ttl_limit, missing, left_over: left_over.clone() });
+        forgotten
     }
 
     /// Notes what a message of ours is known to have changed.
@@ -183,7 +201,14 @@ impl Zone {
                     left.data = set.rdata.clone();
                 }
                 (Some(set), None) => {
-                    memory.owned.insert(id.clone(), set.rdata.clone());
+                    // Who leaves by its health is a member as before, also while the file that would tell waits.
+                    let before = memory.owned.insert(id.clone(), set.rdata.clone()).unwrap_or_default();
+                    let missing = memory.missing.remove(id).unwrap_or_default();
+                    let out: RdataSet =
+                        before.iter().chain(&missing).filter(|rdata| !set.rdata.contains(*rdata)).cloned().collect();
+                    if !out.is_empty() {
+                        memory.missing.insert(id.clone(), out);
+                    }
                 }
                 (None, _) => {
                     memory.owned.remove(id);

@@ -86,7 +86,7 @@ impl Zone {
         }
         // An edit counts although BIND is out of reach: what we published stands in for what cannot be read.
         let published = self.seen.as_ref().map_or_else(|| self.remembered(&recipes), |seen| seen.rrsets.clone());
-        let plan = self.wanted(turn, &published, &recipes);
+        let plan = self.wanted(turn, &published, &recipes, &self.strangers(turn, &published, &recipes));
         let (published, hidden) = (self.with_hidden(&published), self.hidden_leaving(turn, &recipes));
         let changes: BTreeMap<_, _> = plan.changes.iter().map(|change| (&change.id, change)).collect();
         let before = before.map(|turn| turn.recipes());
@@ -121,8 +121,12 @@ impl Zone {
         (owned.len(), owned.iter().filter(is_by_edit).count())
     }
 
-    /// What the zone holds as far as we remember. TTLs are not remembered.
+    /// What the zone holds as far as we remember. TTLs are remembered of a zone that was left as it should be; of others
+    /// those of the file stand in.
     fn remembered(&self, recipes: &BTreeMap<RrsetId, Recipe>) -> Rrsets {
+        if let Some(mark) = &self.memory.mark {
+            return self.memory.rrsets(mark);
+        }
         let sets = self.memory.owned.iter().map(|(id, rdata)| {
             let ttl = recipes.get(id).map_or(Ttl(0), |recipe| recipe.ttl);
             (id.clone(), Rrset { ttl, rdata: rdata.clone() })

@@ -55,14 +55,7 @@ impl Zone {
     }
 
     /// The same, with those that stand in the way of one of ours.
-    pub(super) fn all_strangers(
-        &self,
-        turn: Turn<'_>,
-        published: &Rrsets,
-        recipes: &BTreeMap<RrsetId, Recipe>,
-        plan: &Plan,
-    ) -> Owned {
-        let mut foreign = self.strangers(turn, published, recipes);
+    pub(super) fn all_strangers(&self, mut foreign: Owned, published: &Rrsets, plan: &Plan) -> Owned {
         for blocked in plan.blocked.keys().chain(plan.foreign.keys()) {
             let theirs = in_the_way(blocked);
             let theirs =

@@ -66,7 +66,9 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
             let _ = write!(words, " {verb} {},", list.join(", "));
         }
     };
-    part("removed", before.difference(after).collect(), " (not in the file)");
+    // Without a recipe health has decided nothing: who stood in goes for those who are put back.
+    let otherwise = if recipe.is_some() || after.is_empty() { " (the file does not give it here)" } else { "" };
+    part("removed", before.difference(after).collect(), otherwise);
     // What comes is in the file, or somebody wants it back.
     part("added", after.difference(before).collect(), " (restored, whatever the health)");
     if let (Some(before), Some(after)) = (&change.before, &change.after)
@@ -429,7 +431,11 @@ mod tests {
                 "60 192.0.2.10",
                 &format!("removed 192.0.2.17 (node17 imap is down: {}...), now 192.0.2.10", "x".repeat(100)),
             ),
-            ("60 192.0.2.10 203.0.113.1", "60 192.0.2.10", "removed 203.0.113.1 (not in the file), now 192.0.2.10"),
+            (
+                "60 192.0.2.10 203.0.113.1",
+                "60 192.0.2.10",
+                "removed 203.0.113.1 (the file does not give it here), now 192.0.2.10",
+            ),
             ("300 192.0.2.10", "60 192.0.2.10", "TTL 60 instead of 300, now 192.0.2.10"),
         ] {
             let set = |text: &str| (text != "-").then(|| rrset(RrType::A, text));
@@ -437,7 +443,10 @@ mod tests {
             assert_eq!(super::change(&change, Some(&recipe)), format!("imap.example.org A: {words}"));
         }
         let gone = Change { id: id("old.example.org A"), before: Some(rrset(RrType::A, "60 192.0.2.10")), after: None };
-        assert_eq!(super::change(&gone, None), "old.example.org A: removed 192.0.2.10 (not in the file), now nothing");
+        assert_eq!(
+            super::change(&gone, None),
+            "old.example.org A: removed 192.0.2.10 (the file does not give it here), now nothing"
+        );
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Primary {
         // Whether the zone is served here, and whether we may read it, a transfer does not tell: `allow-query` does not
         // count there.
         self.soa(zone).await?;
-        let answer = match self.exchange(zone, transfer_query(zone)?, &ring.transfers).await {
+        let answer = match self.exchange(zone, transfer_query(zone)?.into(), &ring.transfers).await {
             Ok((Answer::Signed(answer), _)) => answer,
             Ok((Answer::Tsig(trouble), _)) => return Err(trouble.into()),
             Err(_) if ring.transfers.is_closed() => return Ok(None),

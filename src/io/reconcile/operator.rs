@@ -195,7 +195,8 @@ impl Reconcile {
             // Newer ones are being tried by now.
             Later::Tried(keys, ..) if !self.pending.is_trying(&keys) => {}
             Later::Tried(keys, None, _) => {
-                journal::emit(&Event::new(Kind::ConfigLoaded, format!("the key file was read anew: {keys}")));
+                let first = if keys.iter().len() > 1 { "; the first that named knows signs" } else { "" };
+                journal::emit(&Event::new(Kind::ConfigLoaded, format!("the key file was read anew: {keys}{first}")));
                 self.pending.trying = None;
                 self.link.take_keys(keys);
                 self.rota.call_all();
@@ -377,6 +378,13 @@ impl Reconcile {
                 }
                 self.load_keys(source, Some(clock::now() + TRY_KEYS_EVERY));
             }
+        }
+    }
+
+    /// Keys that wait to be tried again need not wait.
+    pub(super) fn try_keys_now(&mut self) {
+        if let Some(keys) = self.pending.trying.as_ref().map(|trying| Arc::clone(&trying.keys)) {
+            self.try_keys(keys, None);
         }
     }
 

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::prelude::*;
 
-use super::super::model::{World, cluster, targets};
+use super::super::model::{World, cluster, name, targets};
 use crate::{
     check::Target,
     cluster::Cluster,
@@ -104,6 +104,22 @@ fn a_service_that_takes_a_set_over_is_asked_anew_whether_others_had_it_or_nobody
         }
         assert_eq!(answer(&mut world, "n2", "web", Up), "192.0.2.12", "{had}");
     }
+}
+
+#[test]
+fn a_service_that_is_left_alone_with_a_set_is_asked_anew() {
+    let strict = "services:\n  strict: { publish: address, name: imap, checks: [web] }\n";
+    let yaml = FILE.replace("checks: {", "checks: { web: { kind: http, body: slip },").replace("services:\n", strict);
+    let mut world = World::new(&cluster(&yaml.replace("services: [imap, mx]", "services: [imap, strict, mx]")));
+    // It has known for long that n1 does not pass, which the other one has in the set.
+    assert_eq!(answer(&mut world, "n1", "web", Down), ALL);
+    world.edit(0, &cluster(&yaml.replace("services: [imap, mx]", "services: [strict, mx]")));
+    world.run();
+    assert_eq!(imap(&mut world), ALL);
+    for node in ["n0", "n1"] {
+        assert_eq!(answer(&mut world, node, "web", Down), ALL, "{node}");
+    }
+    assert_eq!(answer(&mut world, "n2", "web", Up), "192.0.2.12");
 }
 
 #[test]
@@ -349,6 +365,96 @@ fn what_is_held_from_the_start_is_held_whole_and_can_be_taken_back() {
 }
 
 #[test]
+fn who_leaves_by_its_health_while_an_edit_is_held_from_the_start_comes_back() {
+    let three = many(&[0, 1, 2], "imap");
+    let mut other_ttl = Cluster::clone(&three);
+    other_ttl.services.get_mut("imap").unwrap().ttl = crate::dns::Ttl(300);
+    for held in [Arc::new(other_ttl), many(&[0, 1], "imap")] {
+        let mut world = of_many(&three);
+        let saved = world.us().remembered();
+        world.restart(0, &held, saved);
+        world.all(Up);
+        world.run();
+        assert!(world.us().rota.held_edit().is_some());
+        for (node, without) in [("n0", "192.0.2.11 192.0.2.12"), ("n1", "192.0.2.10 192.0.2.12")] {
+            world.node(node, Down);
+            world.run();
+            assert_eq!(world.zone("d00.test").get("imap.d00.test A"), without);
+            // Another restart forgets nobody.
+            let saved = world.us().remembered();
+            world.restart(0, &held, saved);
+            world.all(Up);
+            world.node(node, Down);
+            world.run();
+            assert_eq!(world.zone("d00.test").get("imap.d00.test A"), without);
+            world.node(node, Up);
+            world.run();
+            assert_eq!(world.zone("d00.test").get("imap.d00.test A"), ALL, "{node} is back");
+        }
+    }
+}
+
+#[test]
+fn another_ttl_waits_after_a_restart_though_zones_cannot_be_read() {
+    let before = many(&[0, 1, 2], "imap");
+    let mut after = Cluster::clone(&before);
+    after.services.get_mut("imap").unwrap().ttl = crate::dns::Ttl(300);
+    let after = Arc::new(after);
+    let mut world = of_many(&before);
+    let mut saved = world.us().remembered();
+    world.bind.gone.extend((1..12).map(|at| name(&format!("d{at:02}.test"))));
+    for _ in 0..2 {
+        world.restart(0, &after, saved);
+        world.all(Up);
+        world.pass(std::time::Duration::from_mins(2));
+        let held = world.us().rota.held_edit().map(|held| (held.changed, held.owned));
+        assert_eq!(held, Some((12, 12)));
+        saved = world.us().remembered();
+    }
+    assert_eq!(world.sent.len(), 0);
+}
+
+#[test]
+fn nobody_joins_by_a_held_edit_who_was_awaited_before_it_was_judged() {
+    let (three, other) = (many(&[0, 1, 2], "imap"), many(&[0, 3], "imap"));
+    let mut world = of_many(&three);
+    let saved = world.us().remembered();
+    world.sent.clear();
+    world.restart(0, &other, saved);
+    world.health = targets(&other).map(|target| (target, Up)).collect();
+    world.ask_anew();
+    world.run();
+    assert!(world.us().rota.held_edit().is_some());
+    world.all(Up);
+    world.run();
+    assert_eq!(world.sent.len(), 0, "n3 comes by the edit");
+    edit_as(&mut world, &three, "a");
+    assert!(world.us().rota.held_edit().is_none(), "{:?}", world.us().rota.held_edit());
+}
+
+#[test]
+fn a_held_edit_drains_nobody_and_who_is_down_leaves_all_the_same() {
+    let mut drained = Cluster::clone(&many(&[0, 1], "imap"));
+    let n1 = drained.nodes.iter_mut().find(|(name, _)| name.as_str() == "n1").unwrap().1;
+    n1.admin_state = crate::cluster::AdminState::Drain;
+    let drained = Arc::new(drained);
+    let mut world = of_many(&many(&[0, 1, 2], "imap"));
+    let saved = world.us().remembered();
+    world.sent.clear();
+    world.restart(0, &drained, saved);
+    world.all(Up);
+    world.run();
+    assert!(world.us().rota.held_edit().is_some());
+    assert_eq!((world.sent.len(), world.zone("d00.test").get("imap.d00.test A").as_str()), (0, ALL));
+    world.node("n1", Down);
+    world.run();
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.12");
+    world.us().rota.accept(None, "").unwrap();
+    world.run();
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10");
+}
+
+#[test]
 fn an_edit_that_is_held_again_is_told_again() {
     let (three, two) = (many(&[0, 1, 2], "imap"), many(&[0, 1], "imap"));
     let mut world = of_many(&three);
@@ -398,7 +504,7 @@ domains:
             domains.join("\n  ")
         ))
     };
-    let words = "; published and asked by nobody, for no node of the file in force has them: ";
+    let words = "; published, and asked by nobody while rotad runs with this file, for no node of it has them: ";
     for (after, named) in [
         (&[0, 1][..], "192.0.2.12, 2001:db8::2, n2.elsewhere.net"),
         (&[1], "192.0.2.10, 192.0.2.12, 2001:db8::, 2001:db8::2, n0.elsewhere.net, n2.elsewhere.net"),
@@ -414,7 +520,11 @@ domains:
         assert_eq!(told, [format!("{shown}; until then only the health of the members that it keeps is followed")]);
         // Another file that is too much is held beside it, and they are asked as little.
         edit_as(&mut world, &file(&[3]), "d");
-        assert!(world.us().told(Kind::TooMuchChange)[0].contains(words));
+        let told = world.us().told(Kind::TooMuchChange);
+        assert!(
+            told[0].contains("; published and asked by nobody, for no node of the file in force has them: "),
+            "{told:?}"
+        );
     }
     // The file before stays in force, and asks all of them.
     let mut world = of_many(&file(&[0, 1, 2]));

@@ -379,6 +379,32 @@ domains:
 }
 
 #[test]
+fn what_was_to_be_deleted_and_is_not_ours_by_now_is_told() {
+    let file = |domains: &str| {
+        let yaml = format!(
+            "nodes: {{ n0: {{ addresses: [192.0.2.10] }}, n1: {{ addresses: [192.0.2.11] }} }}
+checks: {{ imap: {{ kind: imap }} }}
+services: {{ imap: {{ publish: address, name: imap, checks: [imap] }} }}
+domains: {{ {domains} }}
+safety: {{ left_over: delete }}
+"
+        );
+        cluster(&yaml)
+    };
+    let mut world = World::new(&file("h.test: { services: [imap] }, x.test: { services: [imap] }"));
+    world.run();
+    world.us().events.clear();
+    world.zone("x.test").edit("imap.x.test A", "60 192.0.2.10 203.0.113.9");
+    world.edit(0, &file("h.test: { services: [imap] }"));
+    world.pass(Duration::from_mins(2));
+    assert_eq!(world.zone("x.test").get("imap.x.test A"), "192.0.2.10 203.0.113.9");
+    let told = world.us().told(Kind::LeftOver);
+    let words = "imap.x.test A was left over, and holds 192.0.2.10, 203.0.113.9 by now, which rotad did not leave there: it is not \
+                 touched, and forgotten";
+    assert_eq!(told, [words]);
+}
+
+#[test]
 fn what_is_hidden_is_not_withdrawn_and_the_answer_names_forget() {
     let mut world = world();
     world.zone("d0.test").cuts.insert(name("imap.d0.test"));

@@ -347,7 +347,7 @@ domains: {{ d0.test: {{ services: [imap] }} }}
             assert_eq!(world.zone("d0.test").get("imap.d0.test A"), "192.0.2.10 192.0.2.11");
             let told = std::mem::take(&mut world.us().events);
             let of = |kind| told.iter().filter(move |event| event.kind == kind).map(|event| event.message.as_str());
-            let after = "removed 203.0.113.1 (not in the file), TTL 300 instead of 60, now 192.0.2.10, 192.0.2.11";
+            let after = "removed 203.0.113.1 (the file does not give it here), TTL 300 instead of 60, now 192.0.2.10, 192.0.2.11";
             assert!(of(Kind::Published).any(|words| words.contains(after)), "{moves} {restarts}: {told:?}");
             // A zone that this run has not seen before is told by what is done to it.
             let before = "from 192.0.2.10, 192.0.2.11 to 192.0.2.10, 192.0.2.11, 203.0.113.1: it is put back";

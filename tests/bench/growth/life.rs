@@ -177,7 +177,7 @@ impl World {
                 for (_, step) in &steps {
                     if let Step::Write(update) = step {
                         // As what sends it does: the message was made when it was checked.
-                        self.key.sign(&update.wire().clone(), 0, 1_800_000_000).expect("it fits");
+                        self.key.sign(update.wire(), 0, 1_800_000_000).expect("it fits");
                         spent.writes += 1;
                     }
                 }

@@ -367,7 +367,7 @@ fn c2_an_edit_that_changes_too_much_waits_to_be_accepted() {
     rota.restart();
     rota.eventually("it waits again", |rota| rota.status()["config"]["held_edit"]["id"] == id.as_str());
     let unasked =
-        format!("published and asked by nobody, for no node of the file in force has them: {}", rota.ip("node02"));
+        format!("published, and asked by nobody while rotad runs with this file, for no node of it has them: {}", rota.ip("node02"));
     let error = rota.status()["config"]["error"].as_str().unwrap().to_owned();
     assert!(error.contains(&unasked), "{error}");
     rota.expect_journal(&unasked);

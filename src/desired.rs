@@ -73,7 +73,7 @@ impl Member {
     }
 
     /// Down, or suspected to be, and no better than nobody.
-    pub(crate) const fn is_lost(&self) -> bool {
+    const fn is_lost(&self) -> bool {
         matches!(self.state, Standing::Suspect | Standing::Down)
     }
 }
@@ -117,18 +117,6 @@ impl Recipe {
             }
         });
         data.cloned().collect()
-    }
-
-    /// Those who are some data of this set, or stand in by it.
-    pub fn behind<'a>(&'a self, rdata: &'a Rdata) -> impl Iterator<Item = &'a Member> {
-        let all = self.contributions.iter().flat_map(|contribution| -> [&[Member]; 2] {
-            match contribution {
-                Contribution::Fixed(_) => [&[], &[]],
-                Contribution::Hosts(members) | Contribution::Pool { members, .. } => [members, &[]],
-                Contribution::Pinned { own, pool, .. } => [own, pool],
-            }
-        });
-        all.flatten().filter(move |member| member.rdata == *rdata)
     }
 
     /// Whether this set could have some data, whatever the health.

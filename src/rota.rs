@@ -4,7 +4,7 @@
 //! step of which zone comes next; `io::reconcile` carries the steps out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -84,6 +84,9 @@ pub struct Rota {
     /// Whose edit is still waited for: who stays published until its checks are decided.
     settling: Settling,
     standings: Standings,
+    /// While the file that rotad was started with waits: the same with every node ready, for nobody has let through whom it
+    /// takes out.
+    undrained: Option<Arc<Cluster>>,
     shortages: BTreeMap<Shortage, Extent>,
     zones: BTreeMap<OwnerName, Zone>,
     /// Counts over `zones`: whoever changes one takes it out first.
@@ -147,6 +150,7 @@ impl Rota {
             server: Server::new(cluster.bind.max_in_flight),
             overrides: Overrides::default(),
             standings: Standings::new(&cluster, &health, &settling),
+            undrained: None,
             settling,
             clocks: Clocks { now, wall: SystemTime::UNIX_EPOCH },
             scope: Scope::Everything,
@@ -266,7 +270,7 @@ impl Rota {
         if self.health.of.as_ref().is_none_or(|of| Arc::ptr_eq(of, &self.cluster)) {
             self.settling.observe(&self.cluster, &self.health);
         }
-        let standings = Standings::new(&self.cluster, &self.health, &self.settling);
+        let standings = Standings::new(self.deciding(), &self.health, &self.settling);
         let older = std::mem::replace(&mut self.standings, standings);
         if self.health.blind != was_blind {
             self.call_all();
@@ -344,16 +348,34 @@ impl Rota {
 
     /// The next step that may be taken now, and its events.
     pub fn take(&mut self, now: Instant) -> (Option<(OwnerName, Step)>, Vec<Event>) {
-        let mut events = Vec::new();
+        let (mut tried, mut events) = (VecDeque::new(), Vec::new());
+        let step = self.take_of(now, &mut tried, &mut events);
+        for name in tried {
+            self.queue(&name);
+        }
+        (step, events)
+    }
+
+    /// Who has the next turn. While BIND is silent zones go one at a time, and one that alone gets no answer would hold up all
+    /// others: those that were asked in vain are set aside, and come when there are no others.
+    fn pop(&mut self, tried: &mut VecDeque<OwnerName>) -> Option<OwnerName> {
+        while let Some(name) = self.queue.pop() {
+            if !self.server.was_asked_in_vain(&name) {
+                return Some(name);
+            }
+            tried.push_back(name);
+        }
+        tried.pop_front()
+    }
+
+    fn take_of(
+        &mut self,
+        now: Instant,
+        tried: &mut VecDeque<OwnerName>,
+        events: &mut Vec<Event>,
+    ) -> Option<(OwnerName, Step)> {
         while self.server.has_room(now, self.queue.under_way()) {
-            // While BIND is silent they go one at a time, and a zone that alone gets no answer would hold up all others.
-            let is_silent = self.server.trouble().is_some();
-            let next = if is_silent {
-                self.queue.pop_untried(|zone| self.server.was_asked_in_vain(zone))
-            } else {
-                self.queue.pop()
-            };
-            let Some(name) = next else { break };
+            let Some(name) = self.pop(tried) else { break };
             if self.queue.is_busy(&name) {
                 continue;
             }
@@ -369,10 +391,10 @@ impl Rota {
                     self.writing.insert(name.clone());
                 }
                 self.queue.begin(name.clone(), self.server.answers());
-                return (Some((name, step)), events);
+                return Some((name, step));
             }
         }
-        (None, events)
+        None
     }
 
     /// Takes in what became of a step.
@@ -472,7 +494,7 @@ impl Rota {
             now,
             clocks: self.clocks,
             scope: &self.scope,
-            cluster: &self.cluster,
+            cluster: self.deciding(),
             layout: self.layout.zones.get(name),
             standings: &self.standings,
             me: &self.me,

@@ -170,7 +170,7 @@ fn is_plugin_asked_otherwise(
     is.iter().any(is_other)
 }
 
-/// The services that give a shared set which another service gave before, alone or with them.
+/// The services that give a shared set which other services gave before, or gave together with them.
 fn takers<'a>(old: &'a Cluster, new: &'a Cluster) -> BTreeSet<&'a ServiceName> {
     let gives_as_before = |service: &ServiceName| {
         let [was, is] = [old, new].map(|cluster| cluster.services.get(service).map(|service| &service.publish));

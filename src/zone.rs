@@ -20,7 +20,6 @@ use std::{
 };
 
 use crate::{
-    cluster::{AdminState, NodeName},
     desired::Recipe,
     dns::{OwnerName, RdataSet, RrsetId, Ttl},
     event::Event,
@@ -372,10 +371,7 @@ impl Zone {
         // What was taken over, or went, is no matter of leave any more.
         let owned = &self.memory.owned;
         self.adopted.retain(|id| !owned.contains_key(id) && published.contains_key(id));
-        let is_out =
-            |node: &NodeName| turn.cluster.nodes.get(node).is_some_and(|node| node.admin_state != AdminState::Ready);
-        let before = (owned, &self.memory.missing);
-        let held = turn.hold_edits && held::hold_edits(&mut plan, recipes, &published, before, &is_out);
+        let held = turn.hold_edits && held::hold_edits(&mut plan, recipes, &published, (owned, &self.memory.missing));
         let mut events = self.add_wishes(turn, &published, &mut plan);
         self.limit(turn.scope, &mut plan);
         skip_troubles(&mut self.troubles, turn.now, &mut plan);
@@ -397,7 +393,7 @@ impl Zone {
         if plan.changes.is_empty() && !claim && !proves {
             self.waits = !plan.waiting.is_empty();
             let (state, words) = self.without_changes(turn, recipes, &plan);
-            // What waits for an operator alone is known again by its serial as well.
+            // A zone that waits for `rotad accept` alone is recognized by its serial after a restart as well.
             let is_as_it_should = state == ZoneState::InSync;
             let state = if held && is_as_it_should { ZoneState::Pending } else { state };
             // What was put off is not settled before the record that was written for it is shown.

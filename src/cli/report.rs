@@ -99,7 +99,7 @@ impl Report {
     /// Whether there is something to change.
     #[must_use]
     pub fn has_changes(&self) -> bool {
-        self.zones.iter().any(|zone| zone.sets() > 0)
+        self.zones.iter().any(|zone| zone.sets() > 0 && zone.not_ours.is_none())
     }
 
     /// Whether some zone is not in it, because it could not be read.

@@ -10,11 +10,16 @@ use std::{
     net::SocketAddr,
     os::{
         linux::net::SocketAddrExt,
-        unix::net::{SocketAddr as Place, UnixListener, UnixStream},
+        unix::net::{SocketAddr as Place, UnixListener},
     },
 };
 
-use rustix::{net::sockopt::socket_peercred, process::geteuid};
+use rustix::{
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, UCred, connect, socket_with, sockopt::socket_peercred,
+    },
+    process::geteuid,
+};
 
 use crate::zone::Identity;
 
@@ -29,25 +34,36 @@ pub struct Instance {
 /// # Errors
 /// Another process on this machine has it: what is to be told.
 pub fn claim(me: &Identity, server: SocketAddr) -> Result<Option<Instance>, String> {
-    let Ok(place) = Place::from_abstract_name(format!("rotad {} {} {server}", me.cluster, me.owner)) else {
-        return Ok(None);
-    };
-    match UnixListener::bind_addr(&place) {
+    let name = format!("rotad {} {} {server}", me.cluster, me.owner);
+    match Place::from_abstract_name(&name).and_then(|place| UnixListener::bind_addr(&place)) {
         Ok(held) => Ok(Some(Instance { _held: held })),
-        Err(error) if error.kind() == ErrorKind::AddrInUse && is_rotads(&place) => Err(format!(
-            "another rotad on this machine works with {server} as the same instance ({}), from another state directory: in \
-                 each zone one of the two will stand by; stop one of them, or give one another cluster name and zones of its \
-                 own",
-            me.owner
-        )),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => match holder(&name).filter(is_rotads) {
+            Some(UCred { pid, uid, .. }) => Err(format!(
+                "another rotad on this machine works with {server} as the same instance ({}), from another state directory: \
+                 process {} of uid {}; in each zone one of the two will stand by; stop one of them, or give one another \
+                 cluster name and zones of its own",
+                me.owner,
+                pid.as_raw_nonzero(),
+                uid.as_raw()
+            )),
+            None => Ok(None),
+        },
         Err(_) => Ok(None),
     }
 }
 
-/// Whether root or our own user listens there: nobody else stops us.
-fn is_rotads(place: &Place) -> bool {
-    let owner = UnixStream::connect_addr(place).ok().and_then(|stream| socket_peercred(&stream).ok());
-    owner.is_some_and(|owner| owner.uid.is_root() || owner.uid == geteuid())
+/// Who listens there. `None`: nobody does, or it does not let us know. Never waits: anybody can have the name.
+fn holder(name: &str) -> Option<UCred> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
+    connect(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes()).ok()?).ok()?;
+    socket_peercred(&socket).ok()
+}
+
+/// Whether it may be a rotad that works with our zones. To root every user may be the one that rotad runs as; to that one
+/// no other user matters but root.
+fn is_rotads(holder: &UCred) -> bool {
+    holder.uid.is_root() || geteuid().is_root() || holder.uid == geteuid()
 }
 
 #[cfg(test)]

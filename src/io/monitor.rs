@@ -44,8 +44,8 @@ mod tests;
 /// first transition after a quiet time is published at once.
 const BATCH: Duration = Duration::from_millis(20);
 
-/// The same before the first round is over, when nothing is written: each view of thousands of targets that begin is
-/// another one, and garbage soon.
+/// The same before the first round is over, when nothing is written, unless it takes longer than `safety.first_round`: each
+/// view of thousands of targets that begin is another one, and garbage soon.
 const FIRST_BATCH: Duration = Duration::from_millis(100);
 
 /// What "at once" is: a node's checks are made in step and fall together, but for this. Who is told of one alone begins

@@ -18,13 +18,14 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use hickory_proto::op::Message;
 use tokio::{
     select,
-    sync::{Notify, Semaphore, mpsc, oneshot, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    time::timeout,
 };
 
 use self::{
@@ -32,7 +33,7 @@ use self::{
     room::Room,
     transfer::TRANSFERS,
 };
-use super::{clock, journal};
+use super::{clock, journal, pulse::STILL};
 use crate::{
     checker::Checked,
     cluster::{Bind, connection_of},
@@ -51,6 +52,9 @@ const READS: usize = 256;
 /// Messages that wait for an answer on one connection. BIND reads no more than 23 from a connection before it has answered
 /// the first; BIND 9.20 stops reading for good if its socket is full at such a moment (measured with 9.20.30).
 const PIPELINED: usize = 22;
+
+/// How often who waits for a place looks at the clock: far more often than [`STILL`].
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a reading is begun anew because its connection was.
 const RENEWALS: usize = 3;
@@ -457,13 +461,27 @@ impl Primary {
     ) -> Result<Reply, Lost> {
         let stopped = || Lost::unsent("rotad stops");
         let lane = self.lane(zone).ok_or_else(stopped)?;
-        // The lane's first: whoever waits for a slow connection takes no place from the others meanwhile.
-        let pipelined = Arc::clone(&lane.pipelined).acquire_owned().await.map_err(|_| stopped())?;
-        let permits = [pipelined, Arc::clone(bound).acquire_owned().await.map_err(|_| stopped())?];
+        let permits = [place(bound).await?, place(&lane.pipelined).await?];
         let (reply, answer) = oneshot::channel();
         let request = Request { message, key, asked_at: clock::since_boot(), permits, reply };
         lane.requests.send(request).map_err(|_| stopped())?;
         Ok(answer)
+    }
+}
+
+/// Waits for a place. After we stood still there is none: what the message was made from is stale.
+async fn place(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Lost> {
+    let mut place = pin!(Arc::clone(of).acquire_owned());
+    let mut alive_at = clock::since_boot();
+    loop {
+        let permit = timeout(ALIVE_EVERY, &mut place).await;
+        let before = std::mem::replace(&mut alive_at, clock::since_boot());
+        if alive_at.saturating_sub(before) > STILL {
+            return Err(Lost::unsent("it was not sent in time, and is stale"));
+        }
+        if let Ok(permit) = permit {
+            return permit.map_err(|_| Lost::unsent("rotad stops"));
+        }
     }
 }
 

@@ -4,19 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, Plan, Rrsets, exchange};
 use crate::{
-    cluster::NodeName,
     desired::Recipe,
     dns::{OwnerName, Rdata, RdataSet, RrType, Rrset, RrsetId},
 };
 
-/// Leaves of each change that comes from an edit what comes from health; whether there were any. `is_out` says whom the
-/// file takes out (`admin_state`).
+/// Leaves of each change that comes from an edit what comes from health; whether there were any.
 pub fn hold_edits(
     plan: &mut Plan,
     recipes: &BTreeMap<RrsetId, Recipe>,
     published: &Rrsets,
     (owned, missing): (&BTreeMap<RrsetId, RdataSet>, &BTreeMap<RrsetId, RdataSet>),
-    is_out: &dyn Fn(&NodeName) -> bool,
 ) -> bool {
     let (old, new): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.changes)
         .into_iter()
@@ -24,20 +21,14 @@ pub fn hold_edits(
     let (by_edit, mut changes): (Vec<_>, Vec<_>) =
         old.into_iter().partition(|change| is_by_edit(change, recipes.get(&change.id)));
     changes.extend(by_edit.iter().filter_map(|change| by_health(change, recipes.get(&change.id)?)));
-    // Who was no member, in or out, comes by the edit. Who is taken out by it, and is not down, leaves by it.
-    let mut is_part_held = false;
+    // Whoever was neither published nor out joins by the edit: not yet.
+    let mut has_joins = false;
     changes.retain_mut(|change| {
         let (Some(before), Some(after)) = (&change.before, &mut change.after) else { return true };
-        let recipe = recipes.get(&change.id);
-        let leaves = |rdata: &Rdata| {
-            let mut behind = recipe.into_iter().flat_map(|recipe| recipe.behind(rdata));
-            behind.any(|member| is_out(&member.node) && !member.is_lost())
-        };
-        let kept = before.rdata.iter().filter(|rdata| !after.rdata.contains(*rdata) && leaves(rdata));
-        let was = |rdata: &&Rdata| before.rdata.contains(*rdata) || was_member((owned, missing), &change.id, rdata);
-        let stays: RdataSet = after.rdata.iter().filter(was).chain(kept).cloned().collect();
-        is_part_held |= stays != after.rdata;
-        after.rdata = stays;
+        let stays = |rdata: &&Rdata| before.rdata.contains(*rdata) || was_member((owned, missing), &change.id, rdata);
+        let known: RdataSet = after.rdata.iter().filter(stays).cloned().collect();
+        has_joins |= known != after.rdata;
+        after.rdata = known;
         !after.rdata.is_empty() && after != before
     });
     // A node that joins an MX brings the addresses of its host along.
@@ -48,7 +39,7 @@ pub fn hold_edits(
         new.into_iter().partition(|change| hosts.contains(&change.id.owner) && !is_alias(&change.id.owner));
     changes.extend(needed);
     plan.changes = changes;
-    !by_edit.is_empty() || !others.is_empty() || is_part_held
+    !by_edit.is_empty() || !others.is_empty() || has_joins
 }
 
 /// Whether some data were a member of a set before an edit: published, or out.

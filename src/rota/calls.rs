@@ -50,7 +50,10 @@ impl Rota {
     /// Has another zone looked at than the one that got no answer: it may be that zone alone, and where nothing happens
     /// nobody else would find out for up to a minute.
     pub(super) fn look_at_another(&mut self, but: &OwnerName) {
-        let mut others = self.zones.iter_mut().filter(|(name, zone)| *name != but && zone.state() == ZoneState::InSync);
+        let mut others = self
+            .zones
+            .iter_mut()
+            .filter(|(name, zone)| *name != but && zone.state() == ZoneState::InSync && !zone.is_dormant());
         if let Some((name, zone)) = others.next() {
             zone.look_anew();
             let name = name.clone();

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Instant};
 
 use super::{Rota, told::list};
 use crate::{
-    cluster::{Cluster, NodeName},
+    cluster::{AdminState, Cluster, NodeName},
     desired,
     dns::{OwnerName, Rdata},
     event::{Event, Kind},
@@ -86,9 +86,28 @@ impl Rota {
         self.held_edit.as_ref()
     }
 
-    /// The same, if the file that rotad was started with waits: what that leaves out is left over already.
-    pub(super) fn held_from_the_start(&self) -> Option<&HeldEdit> {
-        self.held_edit.as_ref().filter(|_| self.edits == Edits::Held)
+    /// Whether the file that rotad was started with waits, or may have to: what that leaves out is left over already.
+    pub(super) fn may_wait_from_the_start(&self) -> bool {
+        let is_let_through = self.let_through.as_deref() == Some(&self.file);
+        self.edits == Edits::Held || self.edits == Edits::Unjudged && !is_let_through
+    }
+
+    /// What decides: while the file that rotad was started with waits, nobody whom it takes out is out by that.
+    pub(super) fn deciding(&self) -> &Arc<Cluster> {
+        self.undrained.as_ref().unwrap_or(&self.cluster)
+    }
+
+    fn set_edits(&mut self, edits: Edits) {
+        self.edits = edits;
+        let undrained = (edits == Edits::Held).then(|| {
+            let mut cluster = Cluster::clone(&self.cluster);
+            cluster.nodes.values_mut().for_each(|node| node.admin_state = AdminState::Ready);
+            Arc::new(cluster)
+        });
+        if undrained.is_some() || self.undrained.is_some() {
+            self.undrained = undrained;
+            self.standings = Standings::new(self.deciding(), &self.health, &self.settling);
+        }
     }
 
     /// What has become of the newest file.
@@ -110,7 +129,7 @@ impl Rota {
             // The file that was held from the start is back, or says the same under another hash: that is its name.
             let is_renamed = self.held_edit.take_if(|held| held.id != short(hash)).is_some();
             if (back.is_some() || is_renamed) && self.edits == Edits::Held {
-                self.edits = Edits::Unjudged;
+                self.set_edits(Edits::Unjudged);
             }
             let words = back.map(|held| format!("the edit {} that waited was taken back", held.id));
             return words.map(|words| Event::new(Kind::ConfigLoaded, words)).into_iter().collect();
@@ -157,7 +176,7 @@ impl Rota {
         if let Some(cluster) = cluster {
             events.extend(self.put_in_force(cluster, newest));
         } else {
-            self.edits = Edits::Free;
+            self.set_edits(Edits::Free);
             self.call_all();
         }
         Ok(events)
@@ -167,7 +186,7 @@ impl Rota {
         if self.edits == Edits::Held {
             self.edits = Edits::Free;
         }
-        self.held_edit = None;
+        (self.held_edit, self.undrained) = (None, None);
         hash.clone_into(&mut self.file);
         self.server.set_limit(cluster.bind.max_in_flight);
         self.queue.set_connections(cluster.bind.connections);
@@ -211,12 +230,9 @@ impl Rota {
         let advice = if leaves { "; a node is drained first, then removed" } else { "" };
         let unasked = match unasked.is_empty() {
             true => String::new(),
-            // `plan` says it as well, and what a daemon asks beside it that file does not tell.
+            // `rotad plan` prints this as well, and cannot know what a daemon with another file asks.
             false if is_in_force => {
-                format!(
-                    "; published, and asked by nobody while rotad runs with this file, for no node of it has them: {}",
-                    list(unasked)
-                )
+                format!("; published, but not checked, for no node of this file has them: {}", list(unasked))
             }
             false => {
                 format!("; published and asked by nobody, for no node of the file in force has them: {}", list(unasked))
@@ -259,7 +275,7 @@ impl Rota {
     pub(super) fn judge(&mut self, now: Instant) -> Option<Event> {
         let is_let_through = self.let_through.as_deref() == Some(&self.file);
         self.held_edit = if is_let_through { None } else { self.too_much(now, &self.cluster, &self.file) };
-        self.edits = if self.held_edit.is_some() { Edits::Held } else { Edits::Free };
+        self.set_edits(if self.held_edit.is_some() { Edits::Held } else { Edits::Free });
         let words = &self.held_edit.as_ref()?.words;
         Some(Event::new(
             Kind::TooMuchChange,

@@ -22,7 +22,7 @@ impl Rota {
         self.overrides.stood_still(clocks);
         self.health = Arc::default();
         self.settling = Settling::all(&self.cluster);
-        self.standings = Standings::new(&self.cluster, &self.health, &self.settling);
+        self.standings = Standings::new(self.deciding(), &self.health, &self.settling);
         self.round_began = clocks.now;
         self.first_round_done = false;
         self.stale = self.queue.busy().cloned().collect();

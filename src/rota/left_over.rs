@@ -46,13 +46,11 @@ impl Rota {
             Ok(chosen) => chosen,
             Err(words) => return (Reply::Now(Answer::refused(words)), Vec::new()),
         };
-        if let Some(held) = self.held_from_the_start().filter(|_| !forget) {
-            let words = format!(
-                "nothing is withdrawn while the edit {id} waits, for rotad was started with it: what it leaves out is no \
-                 longer told from what was left over before; let it through by `rotad accept {id}`, or take it back",
-                id = held.id
-            );
-            return (Reply::Now(Answer::refused(words)), Vec::new());
+        if self.may_wait_from_the_start() && !forget {
+            let words = "nothing is withdrawn while the file that rotad was started with waits for `rotad accept`, or before \
+                         that is known: what it leaves out stands among the left-overs already, and would be deleted, too; \
+                         see `rotad status`, and accept it or take it back first";
+            return (Reply::Now(Answer::refused(words.to_owned())), Vec::new());
         }
         if !forget {
             return (Reply::Later(self.ask_for(now, Wish::Withdraw, chosen)), Vec::new());
@@ -132,7 +130,7 @@ impl Rota {
         });
         Err(match wish {
             Wish::Withdraw if is_given => format!(
-                "nothing is left over at {text}: what the file gives there is withdrawn once it is out of the file{waits}; `rotad status` lists what is left over"
+                "nothing is left over at {text}: what the file gives there can be withdrawn only after it is taken out of the file{waits}; `rotad status` lists what is left over"
             ),
             Wish::Restore if is_given => format!(
                 "nothing is left over at {text}: of what the file gives there rotad publishes who is healthy; stop the daemon to restore every set of it (`rotad restore {text}`){waits}"

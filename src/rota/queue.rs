@@ -96,14 +96,6 @@ impl Queue {
         lanes.min_by_key(|lane| order(lane))?.ready.pop_first().map(|(_, zone)| zone)
     }
 
-    /// The same, but of those that were tried only if there are no others. Looks at all that want a turn.
-    pub(super) fn pop_untried(&mut self, is_tried: impl Fn(&OwnerName) -> bool) -> Option<OwnerName> {
-        let untried = self.0.iter().flat_map(|lane| &lane.ready).filter(|(_, zone)| !is_tried(zone)).min().cloned();
-        let Some(first) = untried else { return self.pop() };
-        self.lane(&first.1)?.ready.remove(&first);
-        Some(first.1)
-    }
-
     /// A step begins, after so many answers.
     pub(super) fn begin(&mut self, zone: OwnerName, answers: u64) {
         if let Some(lane) = self.lane(&zone) {
@@ -150,19 +142,6 @@ mod tests {
             }
         }
         assert_eq!(queue.under_way(), under_way.len());
-    }
-
-    #[test]
-    fn those_that_were_tried_come_last() {
-        let mut queue = Queue::new(4);
-        let all = zones(8);
-        for zone in &all {
-            queue.call(Urgency::Clients, zone.clone());
-        }
-        let is_tried = |zone: &OwnerName| all[..5].contains(zone);
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop_untried(is_tried)).collect();
-        assert_eq!(order[..3], all[5..]);
-        assert_eq!(order.len(), 8);
     }
 
     #[test]

@@ -71,7 +71,7 @@ struct Outage {
     tries: u32,
     until: Instant,
     words: String,
-    /// The zones that were asked in vain: others tell more.
+    /// The zones that were asked in vain: another one tells whether it is the server that is silent, or they are.
     zones: BTreeSet<OwnerName>,
 }
 

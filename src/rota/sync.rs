@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Rota, Ticket};
+use super::{Rota, Ticket, edits::Edits};
 use crate::{
     control::Answer,
     dns::OwnerName,
@@ -108,7 +108,11 @@ impl Rota {
     /// before somebody asked tells nothing.
     pub(super) fn rests_for_syncs(&mut self, name: &OwnerName) {
         let Some(zone) = self.zones.get(name).filter(|_| !self.syncs.is_empty()) else { return };
-        let waits = || self.once_it_may("a change is written");
+        let waits = || match self.waits_for() {
+            Some(_) => self.once_it_may("a change is written"),
+            None if self.edits == Edits::Held => "a change waits for `rotad accept`".to_owned(),
+            None => "a change waits".to_owned(),
+        };
         let (state, error) = (zone.state(), zone.error().map_or_else(waits, str::to_owned));
         for sync in self.syncs.values_mut().filter(|sync| sync.waiting.contains(name)) {
             if zone.was_read_since(sync.begun) {

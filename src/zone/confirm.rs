@@ -82,7 +82,7 @@ impl Zone {
             found.get(&change.id) == change.after.as_ref() || self.is_there_lowered(change, found, learned.is_doubtful)
         };
         let (there, ignored): (Vec<_>, Vec<_>) = changes.into_iter().zip(why).partition(|(change, _)| is_there(change));
-        self.own(there.iter().map(|(change, _)| change));
+        self.own(there.iter().map(|(change, why)| (change, why.as_ref())));
         for (mut change, why) in there {
             self.troubles.remove(&change.id);
             // With the TTL that BIND let it have.
@@ -95,14 +95,14 @@ impl Zone {
             events.push(event.zone(&self.name).rrset(&change.id).generation(generation));
         }
         // What is hidden may well have been applied.
-        for (change, _) in ignored.into_iter().filter(|(change, _)| !hidden.contains_key(&change.id.owner)) {
+        for (change, why) in ignored.into_iter().filter(|(change, _)| !hidden.contains_key(&change.id.owner)) {
             if was_edited_since(&change, found) {
                 // It was applied, and what somebody made of it since is put back like any edit by hand. What stands where
                 // we have deleted ours is theirs.
                 self.troubles.remove(&change.id);
                 let is_certain = is_acknowledged || self.memory.owned.contains_key(&change.id);
                 if is_certain || change.after.is_none() {
-                    self.own(std::iter::once(&change));
+                    self.own(std::iter::once((&change, why.as_ref())));
                 }
                 if is_certain && change.after.is_some() {
                     let sets = (change.after.as_ref(), found.get(&change.id));

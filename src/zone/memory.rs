@@ -191,9 +191,9 @@ impl Zone {
     }
 
     /// Notes what a message of ours is known to have changed.
-    pub(super) fn own<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) {
+    pub(super) fn own<'a>(&mut self, changes: impl Iterator<Item = (&'a Change, Option<&'a Recipe>)>) {
         let mut memory = Memory { mark: None, ..(*self.memory).clone() };
-        for Change { id, after, .. } in changes {
+        for (Change { id, after, .. }, recipe) in changes {
             self.conclude(id, Outcome::Done);
             match (after, memory.left_over.get_mut(id)) {
                 (Some(set), Some(left)) => {
@@ -203,9 +203,10 @@ impl Zone {
                 (Some(set), None) => {
                     // Who leaves by its health is a member as before, also while the file that would tell waits.
                     let before = memory.owned.insert(id.clone(), set.rdata.clone()).unwrap_or_default();
+                    let members = recipe.map(Recipe::members).unwrap_or_default();
                     let missing = memory.missing.remove(id).unwrap_or_default();
-                    let out: RdataSet =
-                        before.iter().chain(&missing).filter(|rdata| !set.rdata.contains(*rdata)).cloned().collect();
+                    let out = before.iter().filter(|rdata| members.contains(*rdata)).chain(&missing);
+                    let out: RdataSet = out.filter(|rdata| !set.rdata.contains(*rdata)).cloned().collect();
                     if !out.is_empty() {
                         memory.missing.insert(id.clone(), out);
                     }

@@ -55,7 +55,7 @@ pub struct Turn<'a> {
     pub may_write: bool,
     /// Whether changes that come from an edit wait for `rotad accept`.
     pub hold_edits: bool,
-    /// Whether it is known that the file need not be held.
+    /// Whether the file was judged and let through.
     pub is_let_through: bool,
     /// Whether an MX of another zone points to a name.
     pub is_target_elsewhere: &'a dyn Fn(&OwnerName) -> bool,

@@ -66,7 +66,7 @@ pub(super) fn change(change: &Change, recipe: Option<&Recipe>) -> String {
             let _ = write!(words, " {verb} {},", list.join(", "));
         }
     };
-    // Without a recipe health has decided nothing: who stood in goes for those who are put back.
+    // No recipe: a restore. Stand-ins go because members come back.
     let otherwise = if recipe.is_some() || after.is_empty() { " (the file does not give it here)" } else { "" };
     part("removed", before.difference(after).collect(), otherwise);
     // What comes is in the file, or somebody wants it back.

@@ -99,6 +99,8 @@ pub struct Pending {
 #[derive(Debug)]
 struct Trying {
     keys: Arc<Keys>,
+    /// Whether it is told that BIND refuses them.
+    is_told: bool,
     task: Option<AbortHandle>,
 }
 
@@ -211,7 +213,7 @@ impl Reconcile {
                     );
                     journal::emit(&Event::new(Kind::ConfigRefused, words).reason(why));
                 }
-                self.try_keys(keys, Some(clock::now() + TRY_KEYS_EVERY));
+                self.try_keys(keys, Some(clock::now() + TRY_KEYS_EVERY), true);
             }
         }
     }
@@ -370,7 +372,7 @@ impl Reconcile {
     fn take_loaded(&mut self, source: Source, loaded: Result<Keys, String>) {
         match self.link.loaded(&source, loaded) {
             None => {}
-            Some(Ok(keys)) => self.try_keys(Arc::new(keys), None),
+            Some(Ok(keys)) => self.try_keys(Arc::new(keys), None, false),
             Some(Err(is_news)) => {
                 let reason = self.link.unread().unwrap_or_default().to_owned();
                 if let Some(words) = self.link.trouble().filter(|_| is_news) {
@@ -383,18 +385,19 @@ impl Reconcile {
 
     /// Keys that wait to be tried again need not wait.
     pub(super) fn try_keys_now(&mut self) {
-        if let Some(keys) = self.pending.trying.as_ref().map(|trying| Arc::clone(&trying.keys)) {
-            self.try_keys(keys, None);
+        let trying = self.pending.trying.as_ref().map(|trying| (Arc::clone(&trying.keys), trying.is_told));
+        if let Some((keys, is_told)) = trying {
+            self.try_keys(keys, None, is_told);
         }
     }
 
     /// Tries keys, now or then. Newer ones end that.
-    fn try_keys(&mut self, keys: Arc<Keys>, then: Option<Instant>) {
+    fn try_keys(&mut self, keys: Arc<Keys>, then: Option<Instant>, is_told: bool) {
         if let Some(task) = self.pending.trying.take().and_then(|before| before.task) {
             task.abort();
         }
         let Some(zone) = self.rota.zones().keys().next().cloned() else {
-            self.pending.trying = Some(Trying { keys: Arc::clone(&keys), task: None });
+            self.pending.trying = Some(Trying { keys: Arc::clone(&keys), is_told, task: None });
             let _ = self.pending.later.send(Later::Tried(keys, None, false));
             return;
         };
@@ -405,9 +408,9 @@ impl Reconcile {
                 sleep_until(then.into()).await;
             }
             let why = tried.await;
-            let _ = later.send(Later::Tried(keys, why, then.is_some()));
+            let _ = later.send(Later::Tried(keys, why, is_told));
         });
-        self.pending.trying = Some(Trying { keys: trying, task: Some(task.abort_handle()) });
+        self.pending.trying = Some(Trying { keys: trying, is_told, task: Some(task.abort_handle()) });
     }
 }
 

@@ -449,6 +449,12 @@ fn a_held_edit_drains_nobody_and_who_is_down_leaves_all_the_same() {
     world.node("n1", Down);
     world.run();
     assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.12");
+    world.node("n1", Up);
+    world.run();
+    assert_eq!(world.zone("d00.test").get("imap.d00.test A"), ALL);
+    let (now, all) = (world.now, crate::control::Selection::ALL);
+    let (answer, _) = world.us().rota.withdraw(now, &all, false);
+    assert!(matches!(&answer, crate::rota::Reply::Now(answer) if !answer.done), "{answer:?}");
     world.us().rota.accept(None, "").unwrap();
     world.run();
     assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10");
@@ -504,7 +510,7 @@ domains:
             domains.join("\n  ")
         ))
     };
-    let words = "; published, and asked by nobody while rotad runs with this file, for no node of it has them: ";
+    let words = "; published, but not checked, for no node of this file has them: ";
     for (after, named) in [
         (&[0, 1][..], "192.0.2.12, 2001:db8::2, n2.elsewhere.net"),
         (&[1], "192.0.2.10, 192.0.2.12, 2001:db8::, 2001:db8::2, n0.elsewhere.net, n2.elsewhere.net"),

@@ -140,7 +140,10 @@ fn c1_withdraw_deletes_what_is_left_over_and_nothing_else() {
     let before = zones(&rota);
     comment_out(&mut rota, true);
     expect_left_over(&mut rota, 5 * EACH);
-    for (name, words) in [("d07.org", "what the file gives there is withdrawn once it is out of the file"), ("other.org", "nothing is left over at other.org")] {
+    for (name, words) in [
+        ("d07.org", "what the file gives there can be withdrawn only after"),
+        ("other.org", "nothing is left over at other.org"),
+    ] {
         let ran = rota.run(&["withdraw", name]);
         assert!(ran.code == 1 && ran.err.contains(words), "{ran:?}");
     }
@@ -192,7 +195,10 @@ fn c1_restore_puts_back_who_was_out() {
     comment_out(&mut rota, true);
     expect_left_over(&mut rota, 5 * EACH);
     let ran = rota.run(&["restore", "d07.org"]);
-    assert!(ran.code == 1 && ran.err.contains("nothing is left over at d07.org: of what the file gives there"), "{ran:?}");
+    assert!(
+        ran.code == 1 && ran.err.contains("nothing is left over at d07.org: of what the file gives there"),
+        "{ran:?}"
+    );
     let ran = rota.run(&["restore", "d00.org", "d01.org"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     for zone in ["d00.org", "d01.org"] {

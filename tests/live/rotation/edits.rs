@@ -366,8 +366,7 @@ fn c2_an_edit_that_changes_too_much_waits_to_be_accepted() {
     // A restart does not let it through, and the node that is not in the file is asked by nobody.
     rota.restart();
     rota.eventually("it waits again", |rota| rota.status()["config"]["held_edit"]["id"] == id.as_str());
-    let unasked =
-        format!("published, and asked by nobody while rotad runs with this file, for no node of it has them: {}", rota.ip("node02"));
+    let unasked = format!("published, but not checked, for no node of this file has them: {}", rota.ip("node02"));
     let error = rota.status()["config"]["error"].as_str().unwrap().to_owned();
     assert!(error.contains(&unasked), "{error}");
     rota.expect_journal(&unasked);

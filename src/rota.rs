@@ -444,9 +444,12 @@ impl Rota {
     /// What each zone would have changed; zones that could not be read are left out.
     #[must_use]
     pub fn previews(&self, now: Instant) -> Vec<Preview> {
+        // By the file as it is, though it waits.
+        let standings = Standings::new(&self.cluster, &self.health, &self.settling);
         let previews = self.zones.iter().filter_map(|(name, zone)| {
             let elsewhere = |target: &OwnerName| self.is_target_elsewhere(name, target);
-            zone.preview(self.turn(now, name, &elsewhere))
+            let turn = self.turn(now, name, &elsewhere);
+            zone.preview(Turn { cluster: &self.cluster, standings: &standings, ..turn })
         });
         previews.collect()
     }

@@ -446,6 +446,9 @@ fn a_held_edit_drains_nobody_and_who_is_down_leaves_all_the_same() {
     world.run();
     assert!(world.us().rota.held_edit().is_some());
     assert_eq!((world.sent.len(), world.zone("d00.test").get("imap.d00.test A").as_str()), (0, ALL));
+    let now = world.now;
+    let shown = world.us().rota.previews(now).swap_remove(0).plan.changes.swap_remove(0).to_string();
+    assert!(shown.contains("- imap.d00.test. 60 IN A 192.0.2.11\n"), "{shown}");
     world.node("n1", Down);
     world.run();
     assert_eq!(world.zone("d00.test").get("imap.d00.test A"), "192.0.2.10 192.0.2.12");

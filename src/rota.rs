@@ -413,8 +413,6 @@ impl Rota {
         events.extend(self.server.recognized(now, (name, &done), address, |zone| self.zones.contains_key(zone)));
         if events.iter().any(|event| event.kind == Kind::PrimaryBack) {
             self.look_anew();
-        } else if events.iter().any(|event| event.kind == Kind::PrimaryLost) {
-            self.look_at_another(name);
         }
         let heard = Heard::of(&done);
         let told = self.with_zone(name, now, |zone, turn| zone.done(turn, done)).unwrap_or_default();

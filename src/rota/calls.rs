@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Rota, queue::Urgency};
-use crate::{dns::OwnerName, status::ZoneState, zone::Zone};
+use crate::{dns::OwnerName, zone::Zone};
 
 /// How often every zone is looked at because BIND ended a connection.
 const BROKE_EVERY: Duration = Duration::from_secs(30);
@@ -45,20 +45,6 @@ impl Rota {
             zone.look_anew();
         }
         self.call_all();
-    }
-
-    /// Has another zone looked at than the one that got no answer: it may be that zone alone, and where nothing happens
-    /// nobody else would find out for up to a minute.
-    pub(super) fn look_at_another(&mut self, but: &OwnerName) {
-        let mut others = self
-            .zones
-            .iter_mut()
-            .filter(|(name, zone)| *name != but && zone.state() == ZoneState::InSync && !zone.is_dormant());
-        if let Some((name, zone)) = others.next() {
-            zone.look_anew();
-            let name = name.clone();
-            self.call(&name);
-        }
     }
 
     /// BIND ended a connection: it may have been restarted. One that ends them all the time is not asked all the time.

@@ -424,22 +424,6 @@ fn zones_that_were_asked_in_vain_wait_behind_the_others_while_the_server_is_sile
 }
 
 #[test]
-fn where_nothing_happens_another_zone_tells_whether_one_alone_is_silent() {
-    let mut world = settled(&file(3, ""));
-    let (silent, now) = (name("d01.test"), world.now);
-    world.us().rota.zones.get_mut(&silent).unwrap().look_anew();
-    world.us().rota.call(&silent);
-    assert!(world.us().start(now));
-    world.finish(0, 0, Fate::Late);
-    assert!(world.us().rota.server_trouble().is_some());
-    world.now = world.us().rota.wake_at().unwrap();
-    let now = world.now;
-    assert!(world.us().start(now) && world.us().in_flight[0].0 != silent);
-    world.finish(0, 0, Fate::Answered);
-    assert!(world.us().rota.server_trouble().is_none());
-}
-
-#[test]
 fn a_zone_out_of_the_file_is_forgotten_when_it_is_clean() {
     let mut world = settled(&file(3, DELETE));
     world.edit(0, &file(2, DELETE));

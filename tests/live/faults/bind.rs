@@ -159,8 +159,10 @@ fn e10_a_bind_with_few_tcp_clients_is_not_filled_up() {
         rota.eventually("and again", |rota| told(rota, "added 127.") == 16 * (round + 1));
     }
     rota.expect_in_sync();
-    let what = "while it answers on others: 1 of the ";
-    assert!(told(&rota, what) == 1 && rota.journal().contains("`tcp-clients` is used up"), "{}", rota.journal());
+    // Two connections may do, or one, should somebody else have the other: each is told once.
+    let fewer = ["2", "1"].map(|left| told(&rota, &format!("while it answers on others: {left} of the ")));
+    assert!(fewer.contains(&1) && fewer.iter().all(|told| *told <= 1), "{}", rota.journal());
+    assert!(rota.journal().contains("`tcp-clients` is used up"), "{}", rota.journal());
     // And somebody else finds room.
     rota.expect_a("imap.z00.example.org", ["node00", "node01"]);
 }

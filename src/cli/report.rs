@@ -99,7 +99,7 @@ impl Report {
     /// Whether there is something to change.
     #[must_use]
     pub fn has_changes(&self) -> bool {
-        self.zones.iter().any(|zone| zone.sets() > 0 && zone.not_ours.is_none())
+        self.zones.iter().any(Zone::changes)
     }
 
     /// Whether some zone is not in it, because it could not be read.
@@ -128,6 +128,11 @@ impl Zone {
     /// How many sets change, now or later.
     const fn sets(&self) -> usize {
         self.changes.len() + self.later.len()
+    }
+
+    /// Whether something of it would be written.
+    fn changes(&self) -> bool {
+        self.sets() > 0 && self.not_ours.is_none()
     }
 
     fn is_news(&self) -> bool {
@@ -202,7 +207,7 @@ impl fmt::Display for Report {
         if let Some(words) = &self.held {
             writeln!(f, "{words}")?;
         }
-        let changing = self.zones.iter().filter(|zone| zone.sets() > 0 && zone.not_ours.is_none());
+        let changing = self.zones.iter().filter(|zone| zone.changes());
         match changing.clone().count() {
             0 if self.zones.is_empty() && self.unread.is_empty() && self.short.is_empty() => {
                 writeln!(f, "no changes: every zone is as it should be")

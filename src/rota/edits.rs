@@ -88,8 +88,12 @@ impl Rota {
 
     /// Whether the file that rotad was started with waits, or may have to: what that leaves out is left over already.
     pub(super) fn may_wait_from_the_start(&self) -> bool {
-        let is_let_through = self.let_through.as_deref() == Some(&self.file);
-        self.edits == Edits::Held || self.edits == Edits::Unjudged && !is_let_through
+        self.edits == Edits::Held || self.edits == Edits::Unjudged && !self.was_let_through()
+    }
+
+    /// Whether an earlier run has let the file in force through already.
+    fn was_let_through(&self) -> bool {
+        self.let_through.as_deref() == Some(&self.file)
     }
 
     /// What decides: while the file that rotad was started with waits, nobody whom it takes out is out by that.
@@ -273,8 +277,7 @@ impl Rota {
 
     /// The first look at the zones: was the file edited beyond measure while nobody watched?
     pub(super) fn judge(&mut self, now: Instant) -> Option<Event> {
-        let is_let_through = self.let_through.as_deref() == Some(&self.file);
-        self.held_edit = if is_let_through { None } else { self.too_much(now, &self.cluster, &self.file) };
+        self.held_edit = if self.was_let_through() { None } else { self.too_much(now, &self.cluster, &self.file) };
         self.set_edits(if self.held_edit.is_some() { Edits::Held } else { Edits::Free });
         let words = &self.held_edit.as_ref()?.words;
         Some(Event::new(

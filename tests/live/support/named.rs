@@ -131,7 +131,7 @@ impl Builder {
             options: self.options,
             product: self.product,
         };
-        // A free port may be taken by another test before named binds it.
+        // A free port may be taken by something else than a test before named binds it.
         for _ in 0..5 {
             let ((port, first), (control, second)) = (free_port(), free_port());
             (named.port, named.control, named.claims) = (port, control, vec![first, second]);
